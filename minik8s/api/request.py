@@ -1,0 +1,86 @@
+"""What travels between a client and the API server, before and after HTTP.
+
+An `ApiRequest` is a request that has been understood: which verb on which resource, with which options and
+body. The HTTP app makes one from a URL, the in-process transport makes one directly; both hand it to the
+same `dispatch`. Bodies of in-process calls are documents (no encoding), those of HTTP calls are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Literal, TypeAlias
+
+import attrs
+
+from minik8s.api.resource import Resource
+from minik8s.machinery.meta import Obj
+
+Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"]
+EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
+
+JSON = "application/json"
+YAML = "application/yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+
+
+@attrs.frozen
+class User:
+    """Who asks. `groups` includes system:authenticated for everybody who proved an identity."""
+
+    name: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+
+
+ADMIN = User("system:admin", groups=("system:masters", "system:authenticated"))
+
+
+@attrs.define(slots=True)
+class ApiRequest:
+    """One call on one resource.
+
+    `options` are the query parameters (last value wins; `repeated` holds all values of those given more than
+    once). `body` is bytes with `content_type`, or a document that must not be changed afterwards by the caller.
+    `name` is "" for collections. `path` is what follows the subresource (proxy).
+    """
+
+    verb: Verb
+    resource: Resource[Any]
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    path: str = ""
+    options: Mapping[str, str] = attrs.field(factory=dict)
+    repeated: Mapping[str, list[str]] = attrs.field(factory=dict)
+    body: Any = None
+    content_type: str = ""
+    user: User = ADMIN
+    user_agent: str = ""
+
+
+@attrs.frozen(slots=True, eq=False)
+class WatchEvent:
+    """One event of a watch; `object` is the shared stored document, never to be mutated."""
+
+    type: EventType
+    object: Obj
+
+
+@attrs.define(slots=True, eq=False)
+class ListResult:
+    """A list's items with the metadata of the list itself; items carry apiVersion and kind."""
+
+    items: list[Obj]
+    resource_version: str
+    continue_: str = ""
+    remaining: int | None = None
+
+
+WatchStream: TypeAlias = AsyncIterator[list[WatchEvent]]
+"""Batches of events, none empty. An ERROR event is the last one; its object is a Status."""
+ByteStream: TypeAlias = AsyncIterator[bytes]

@@ -1,0 +1,80 @@
+"""A resource: the noun a URL names, as data.
+
+A `Resource` says where a kind lives and what may be done with it; its shape is a `Type` of the type table, its
+behaviour a `Strategy` (strategy.py) and its table columns `Columns` (columns/). Clients import only this
+side, so naming a kind costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from minik8s.schema import table
+
+T = TypeVar("T", bound=Mapping[str, Any], covariant=True)
+
+ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+@attrs.frozen
+class Subresource:
+    """A part of a resource with verbs of its own; `kind`/`group`/`version` only where they differ from the parent's."""
+
+    name: str
+    verbs: tuple[str, ...]
+    kind: str = ""
+    group: str = ""
+    version: str = ""
+
+
+@attrs.frozen(eq=False, slots=True)
+class Resource(Generic[T]):
+    """One resource of one API version; T is the TypedDict of its documents.
+
+    `home` is the type table's name of the group-version when it differs from `api_version` (core/v1).
+    """
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
+    singular: str = ""
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ALL_VERBS
+    subresources: tuple[Subresource, ...] = ()
+
+    @property
+    def api_version(self) -> str:
+        """`v1` or `apps/v1`, as in a document's apiVersion."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def group_resource(self) -> str:
+        """`pods` or `deployments.apps`: how errors and store keys name it, whatever the version."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def group_kind(self) -> str:
+        """`Pod` or `Deployment.apps`."""
+        return f"{self.kind}.{self.group}" if self.group else self.kind
+
+    @property
+    def type(self) -> table.Type:
+        """The shape of its documents."""
+        return table.struct(self.api_version if self.group else "core/v1", self.kind)
+
+    def subresource(self, name: str) -> Subresource | None:
+        return next((s for s in self.subresources if s.name == name), None)
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """The URL path of the collection, an object or a subresource."""
+        parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        parts += [part for part in (self.plural, name, subresource) if part]
+        return "/".join(parts)

@@ -1,0 +1,97 @@
+"""What a kind does that its type table cannot say.
+
+The base class is right for a kind with nothing special. A kind's own strategy stands in `strategies/`, one
+file per group, and is looked up by `strategy_for`. Everything here is pure: documents in, documents or field
+errors out. The order in which the API server calls the hooks on a write:
+
+    decode -> default -> prepare_* -> mutating admission -> validate_* -> validating admission -> store
+
+`default` and `prepare_*` change the document they are given in place: it is a private copy that nobody has
+stored yet. `old` documents are stored ones and are never touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Literal
+
+from minik8s.machinery.field import FieldErrors
+from minik8s.machinery.meta import Doc, Obj
+
+NameRule = Callable[[str], list[str]]
+"""Returns what is wrong with a name, nothing when it is fine."""
+Propagation = Literal["Background", "Foreground", "Orphan"]
+
+
+class Strategy:
+    """Hooks and switches of one kind; see the module's docstring for the order of calls."""
+
+    has_generation: ClassVar[bool] = False
+    """`metadata.generation` starts at 1 and grows when `spec` changes."""
+    creates_on_update: ClassVar[bool] = False
+    """PUT of a missing object creates it (201)."""
+    requires_version: ClassVar[bool] = False
+    """PUT must carry metadata.resourceVersion."""
+    graceful: ClassVar[bool] = False
+    """DELETE only marks the object; an agent finishes (pods)."""
+    returns_deleted: ClassVar[bool] = False
+    """DELETE answers the object instead of a Status."""
+    default_propagation: ClassVar[Propagation] = "Background"
+    status_keeps_metadata: ClassVar[bool] = True
+    """A write to /status leaves labels and annotations as stored."""
+    selectable: ClassVar[Mapping[str, Callable[[Doc], str]]] = {}
+    """Field selector paths besides metadata.name and metadata.namespace, each with its reader."""
+    indexed: ClassVar[tuple[str, ...]] = ()
+    """Those of `selectable` by which lists and watches are so common that the store keeps an index."""
+
+    def name_errors(self, name: str) -> list[str]:
+        """What is wrong with metadata.name; DNS-1123 subdomain unless the kind says otherwise."""
+        from minik8s.machinery.names import dns1123_subdomain
+
+        return dns1123_subdomain(name)
+
+    def default(self, obj: Obj) -> None:
+        """Fills in the fields that clients may leave out. Idempotent; also runs on the result of a patch."""
+
+    def prepare_create(self, obj: Obj) -> None:
+        """Resets what a creator may not choose: the status, to its initial value."""
+        obj.pop("status", None)
+
+    def prepare_update(self, obj: Obj, old: Doc) -> None:
+        """Keeps what the main endpoint may not change: the status."""
+        if "status" in old:
+            obj["status"] = old["status"]
+        else:
+            obj.pop("status", None)
+
+    def prepare_status_update(self, obj: Obj, old: Doc) -> None:
+        """Keeps what /status may not change: everything but the status."""
+        for key in [k for k in obj if k not in ("metadata", "status", "apiVersion", "kind")]:
+            if key not in old:
+                del obj[key]
+        for key, value in old.items():
+            if key not in ("metadata", "status"):
+                obj[key] = value
+
+    def validate_create(self, obj: Doc) -> FieldErrors:
+        """All errors at once; metadata is validated by the server itself."""
+        return []
+
+    def validate_update(self, obj: Doc, old: Doc) -> FieldErrors:
+        """Also says what is immutable."""
+        return self.validate_create(obj)
+
+    def validate_status_update(self, obj: Doc, old: Doc) -> FieldErrors:
+        return []
+
+    def warnings(self, obj: Doc, old: Doc | None) -> list[str]:
+        """Texts for Warning headers; nothing is refused."""
+        return []
+
+    def deletable_at_once(self, obj: Doc, grace: int) -> bool:
+        """For graceful kinds: whether nobody has to be waited for."""
+        return True
+
+    def grace_period(self, obj: Doc) -> int:
+        """For graceful kinds: seconds when the caller names none."""
+        return 0

@@ -1,0 +1,233 @@
+"""What a kubelet asks of a container runtime: the seam between pods and processes.
+
+Promises, checked by one suite for every implementation (testing/runtime_suite.py):
+
+1. A container's life is a line: started, then exactly one exit; `wait` returns the same exit to everybody.
+2. `signal` after the exit does nothing. Nothing survives `remove` or the runtime's own end, not even when
+   the hosting process is killed.
+3. A failure to find or start something is an `ImageError` or `StartError` with the reason a kubelet reports.
+4. Output reaches the log in the order in which it was written, each line with the time it was written.
+5. A sandbox's address is the pod's alone until the sandbox is removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+
+
+class RuntimeFailure(Exception):
+    """Base: `reason` is what stands in a container's waiting or terminated state."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason, self.message = reason, message
+
+
+class ImageError(RuntimeFailure):
+    """The image cannot be had: reasons ErrImagePull, ErrImageNeverPull, InvalidImageName."""
+
+
+class StartError(RuntimeFailure):
+    """The container could not be started: RunContainerError, CreateContainerError, StartError; exit code 128."""
+
+
+@attrs.frozen
+class Image:
+    """A resolved image. `present` tells that no pull was needed; `argv` is its entrypoint, `args` its default
+    arguments (both may be empty), `env` what it sets, `stop_signal` what ends it."""
+
+    name: str
+    id: str
+    argv: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = attrs.field(factory=dict)
+    working_dir: str = ""
+    stop_signal: str = "SIGTERM"
+    size_bytes: int = 0
+
+
+@attrs.frozen
+class Mount:
+    """`host_path` is to be seen at `container_path`."""
+
+    host_path: Path
+    container_path: str
+    read_only: bool = False
+
+
+@attrs.frozen
+class SandboxConfig:
+    """A pod to be. `directory` is the kubelet's own directory for it; `host_network` shares the node's address."""
+
+    namespace: str
+    name: str
+    uid: str
+    directory: Path
+    hostname: str
+    annotations: Mapping[str, str] = attrs.field(factory=dict)
+    host_network: bool = False
+
+
+@attrs.frozen
+class Sandbox:
+    """A pod's shared part: its id and its address, which no other pod of the cluster has (unless host network)."""
+
+    id: str
+    address: str
+    config: SandboxConfig
+
+
+@attrs.frozen
+class ContainerConfig:
+    """A container to be started. `argv` is complete; `env` is complete; `attempt` counts restarts from 0.
+
+    `log_path` is where its output goes. `termination_log` is the host file of terminationMessagePath.
+    `resources` is the container's `resources` field as in the API.
+    """
+
+    name: str
+    image: Image
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    working_dir: str
+    mounts: tuple[Mount, ...]
+    log_path: Path
+    termination_log: Path
+    attempt: int = 0
+    stdin: bool = False
+    tty: bool = False
+    resources: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Exit:
+    """How a container ended: `exit_code` (128 + signal when a signal ended it), `signal` (0 when none)."""
+
+    exit_code: int
+    signal: int
+    started_at: datetime
+    finished_at: datetime
+    reason: str = ""
+    message: str = ""
+
+
+@attrs.frozen
+class ExecResult:
+    exit_code: int
+    output: bytes
+
+
+@attrs.frozen
+class ProbeResult:
+    """`message` is what the Unhealthy event says after "<Kind> probe failed: "."""
+
+    success: bool
+    message: str = ""
+
+
+@attrs.frozen
+class LogOptions:
+    """Which part of a log: `tail_lines` None is all, `since` drops earlier lines, `limit_bytes` cuts the stream."""
+
+    follow: bool = False
+    tail_lines: int | None = None
+    since: datetime | None = None
+    timestamps: bool = False
+    limit_bytes: int | None = None
+
+
+@attrs.frozen
+class Usage:
+    """CPU seconds used since the start and resident memory in bytes, over the container's processes."""
+
+    cpu_seconds: float
+    memory_bytes: int
+
+
+class Container(Protocol):
+    """One run of one container."""
+
+    @property
+    def id(self) -> str:
+        """`<64 hex>`, without the runtime's scheme."""
+        ...
+
+    @property
+    def config(self) -> ContainerConfig: ...
+
+    @property
+    def started_at(self) -> datetime: ...
+
+    async def wait(self) -> Exit:
+        """Returns when the container has ended; may be awaited by several tasks and again later."""
+        ...
+
+    def signal(self, name: str) -> None:
+        """Sends `SIGTERM`, `SIGKILL`, …: SIGKILL to every process of the container, others to its main one's group."""
+        ...
+
+
+class Runtime(Protocol):
+    """Runs containers for one node."""
+
+    @property
+    def name(self) -> str:
+        """The scheme of container ids and the node's containerRuntimeVersion: `minik8s-subprocess`, …"""
+        ...
+
+    @property
+    def version(self) -> str: ...
+
+    def is_present(self, image: str) -> bool:
+        """Whether the image needs no pull."""
+        ...
+
+    async def pull(self, image: str) -> Image:
+        """Resolves an image, pulling it if need be. Raises ImageError."""
+        ...
+
+    def images(self) -> Sequence[Image]:
+        """What is present, for the node's status."""
+        ...
+
+    async def create_sandbox(self, config: SandboxConfig) -> Sandbox: ...
+
+    async def remove_sandbox(self, sandbox: Sandbox) -> None:
+        """Kills what still runs in it and gives the address back. Idempotent."""
+        ...
+
+    async def start(self, sandbox: Sandbox, config: ContainerConfig) -> Container:
+        """Starts a container. Raises StartError."""
+        ...
+
+    async def remove(self, container: Container) -> None:
+        """Forgets an ended container; its log stays. Kills it first if it still runs."""
+        ...
+
+    async def exec(self, container: Container, argv: Sequence[str], *, timeout: float) -> ExecResult:
+        """Runs a command beside the container's own, with its environment, and waits. Raises TimeoutError."""
+        ...
+
+    async def probe(
+        self, sandbox: Sandbox, container: Container, handler: Mapping[str, Any], *, timeout: float
+    ) -> ProbeResult:
+        """Carries out one probe: `handler` is the API's probe with its exec, httpGet, tcpSocket or grpc; numeric or
+        named ports are already numbers. Also serves lifecycle hooks. Raises nothing for a failing target."""
+        ...
+
+    def logs(self, log_path: Path, options: LogOptions, *, container: Container | None) -> AsyncIterator[bytes]:
+        """A container's output. With `follow` it ends after the container (None: an ended one) has."""
+        ...
+
+    def usage(self, container: Container) -> Usage | None:
+        """None where it cannot be known."""
+        ...
+
+    async def aclose(self) -> None:
+        """Kills everything and gives everything back."""
+        ...

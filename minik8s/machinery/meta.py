@@ -1,0 +1,148 @@
+"""Reading and changing the metadata that every object has, and the conditions that most have.
+
+Documents are JSON objects (`Obj`) and a stored one is never mutated: `evolve` makes a changed copy that
+shares everything it did not touch. Timestamps are RFC 3339 strings in UTC, as on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+Obj: TypeAlias = dict[str, Any]
+"""A JSON object that its holder may build up: a document before it is stored."""
+Doc: TypeAlias = Mapping[str, Any]
+"""A document that is only read; every TypedDict of `minik8s.api.types` is one."""
+
+
+def name_of(obj: Doc) -> str:
+    return str(obj["metadata"].get("name", ""))
+
+
+def namespace_of(obj: Doc) -> str:
+    """The namespace, "" for a cluster-scoped object."""
+    return str(obj["metadata"].get("namespace", ""))
+
+
+def uid_of(obj: Doc) -> str:
+    return str(obj["metadata"].get("uid", ""))
+
+
+def labels_of(obj: Doc) -> Mapping[str, str]:
+    return obj["metadata"].get("labels") or {}
+
+
+def annotations_of(obj: Doc) -> Mapping[str, str]:
+    return obj["metadata"].get("annotations") or {}
+
+
+def is_terminating(obj: Doc) -> bool:
+    """Whether deletion has begun (`metadata.deletionTimestamp` is set)."""
+    return "deletionTimestamp" in obj["metadata"]
+
+
+def revision_of(obj: Doc) -> int:
+    """`metadata.resourceVersion` as a number; 0 when unset."""
+    return int(obj["metadata"].get("resourceVersion") or 0)
+
+
+def owner_references(obj: Doc) -> Sequence[Mapping[str, Any]]:
+    return obj["metadata"].get("ownerReferences") or ()
+
+
+def controller_of(obj: Doc) -> Mapping[str, Any] | None:
+    """The owner reference with `controller: true`, of which there is at most one."""
+    for reference in owner_references(obj):
+        if reference.get("controller"):
+            return reference
+    return None
+
+
+def controller_reference(owner: Doc) -> Obj:
+    """The ownerReference that makes `owner` the controller of another object."""
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": name_of(owner),
+        "uid": uid_of(owner),
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def evolve(obj: Doc, *path: str, value: Any) -> Obj:
+    """A copy of `obj` in which the field at `path` is `value`; missing parents are made.
+
+    Only the dictionaries along the path are copied. `value=None` removes the field.
+    """
+    copy: Obj = dict(obj)
+    if len(path) == 1:
+        if value is None:
+            copy.pop(path[0], None)
+        else:
+            copy[path[0]] = value
+        return copy
+    child = copy.get(path[0])
+    if child is None and value is None:
+        return copy
+    copy[path[0]] = evolve(child or {}, *path[1:], value=value)
+    return copy
+
+
+def copy_document(value: Any) -> Any:
+    """A deep copy of a JSON value as plain, mutable dicts and lists."""
+    if isinstance(value, dict):
+        return {k: copy_document(v) if isinstance(v, dict | list) else v for k, v in value.items()}
+    if isinstance(value, list):
+        return [copy_document(v) if isinstance(v, dict | list) else v for v in value]
+    return value
+
+
+def rfc3339(when: datetime) -> str:
+    """`2006-01-02T15:04:05Z`: metav1.Time."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def rfc3339_micro(when: datetime) -> str:
+    """`2006-01-02T15:04:05.000000Z`: metav1.MicroTime."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(text: str) -> datetime:
+    """An aware UTC datetime from RFC 3339; raises ValueError."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00") if text.endswith("Z") else text).astimezone(UTC)
+
+
+def find_condition(conditions: Iterable[Doc] | None, type_: str) -> Doc | None:
+    """The condition of that type, or None."""
+    for condition in conditions or ():
+        if condition.get("type") == type_:
+            return condition
+    return None
+
+
+def is_condition_true(obj: Doc, type_: str) -> bool:
+    """Whether `status.conditions` holds the type with status "True"."""
+    condition = find_condition((obj.get("status") or {}).get("conditions"), type_)
+    return condition is not None and condition.get("status") == "True"
+
+
+def set_condition(conditions: Iterable[Doc] | None, new: Doc, now: str) -> list[Obj]:
+    """The conditions with `new` in place of the one of its type, or appended.
+
+    `lastTransitionTime` moves to `now` only when the status changes.
+    """
+    result: list[Obj] = []
+    placed = False
+    for condition in conditions or ():
+        if condition.get("type") != new["type"]:
+            result.append(dict(condition))
+            continue
+        moved = condition.get("status") != new["status"]
+        since = now if moved else condition.get("lastTransitionTime", now)
+        result.append({**condition, **new, "lastTransitionTime": since})
+        placed = True
+    if not placed:
+        result.append({**new, "lastTransitionTime": new.get("lastTransitionTime", now)})
+    return result

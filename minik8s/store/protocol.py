@@ -1,0 +1,183 @@
+"""What a store promises. etcd's promises, in the shape the API server needs.
+
+1. One revision for the whole store. Every successful write raises it by one; no two writes share one.
+2. Compare and swap: a write with `expect` succeeds only if the key's modified revision is that one
+   (0: the key must not exist), else it raises `RevisionMismatch` and changes nothing.
+3. `range` is a consistent snapshot: all keys as of one revision, also of a past one that is not compacted.
+4. A watch delivers every change with a revision above `after` that concerns its prefix, exactly once, in
+   order of revision, whatever the reader's speed; a reader that history has left behind is told `Compacted`.
+5. No writer ever waits for a reader.
+6. The store never looks into a value. What depends on a value's content (its text form, the revision inside
+   it, the terms it can be found by) is asked of the `ValueCodec` that the store is made with.
+7. An entry's encoded bytes are made once, when first asked for, and shared by everybody.
+
+Keys are `(resource, namespace, name)`, ordered by those parts; a prefix is the first parts of a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol, TypeAlias
+
+import attrs
+
+Revision: TypeAlias = int
+Key: TypeAlias = tuple[str, str, str]
+"""`("pods", "default", "web")`, `("deployments.apps", …)`; the namespace is "" for cluster-scoped kinds."""
+Prefix: TypeAlias = tuple[str, ...]
+"""`()` everything, `(resource,)` all of a kind, `(resource, namespace)` all of a kind in a namespace."""
+Term: TypeAlias = tuple[str, str]
+"""An indexed property of a value, such as `("spec.nodeName", "node-1")`."""
+Value: TypeAlias = Any
+
+
+class StoreError(Exception):
+    """Base of what a store raises."""
+
+
+class RevisionMismatch(StoreError):
+    """Compare-and-swap failed; `actual` is the key's modified revision, 0 when it does not exist."""
+
+    def __init__(self, key: Key, expected: Revision, actual: Revision) -> None:
+        super().__init__(f"{'/'.join(key)}: expected revision {expected}, found {actual}")
+        self.key, self.expected, self.actual = key, expected, actual
+
+
+class Compacted(StoreError):
+    """History no longer reaches back to the revision asked for; `oldest` is the first one still known."""
+
+    def __init__(self, asked: Revision, oldest: Revision) -> None:
+        super().__init__(f"revision {asked} has been compacted; the oldest is {oldest}")
+        self.asked, self.oldest = asked, oldest
+
+
+class FutureRevision(StoreError):
+    """A range at a revision that has not been written yet."""
+
+    def __init__(self, asked: Revision, current: Revision) -> None:
+        super().__init__(f"revision {asked} is in the future; the current one is {current}")
+        self.asked, self.current = asked, current
+
+
+class ValueCodec(Protocol):
+    """What a store may ask about a value without knowing what it is."""
+
+    def stamp(self, value: Value, revision: Revision) -> Value:
+        """The value as it is read back when it was written at `revision`; may be a new object."""
+        ...
+
+    def encode(self, value: Value) -> bytes:
+        """The value's text form."""
+        ...
+
+    def terms(self, key: Key, value: Value) -> frozenset[Term]:
+        """The terms under which `range` and `watch` find this value."""
+        ...
+
+
+@attrs.define(eq=False)
+class Entry:
+    """A key's state as of one write. Immutable but for `encoded`, which remembers its result."""
+
+    key: Key
+    value: Value
+    created: Revision
+    modified: Revision
+    terms: frozenset[Term]
+    _codec: ValueCodec
+    _encoded: bytes | None = None
+
+    @property
+    def encoded(self) -> bytes:
+        """The value's bytes, made on first use."""
+        if self._encoded is None:
+            self._encoded = self._codec.encode(self.value)
+        return self._encoded
+
+
+@attrs.frozen(eq=False)
+class Change:
+    """One write. `entry` is the state it made; for a deletion the last state stamped with the deletion's revision.
+
+    `old` is the state before, None when the key did not exist.
+    """
+
+    revision: Revision
+    entry: Entry
+    old: Entry | None
+    deleted: bool
+
+
+@attrs.frozen(eq=False)
+class Page:
+    """A part of a range. `after` is the cursor for the next page, None on the last; `remaining` counts what follows."""
+
+    entries: list[Entry]
+    revision: Revision
+    after: tuple[str, str] | None
+    remaining: int
+
+
+@attrs.frozen
+class StoreStatistics:
+    """Counters since the store was made, and its size now."""
+
+    revision: Revision
+    compacted: Revision
+    keys: int
+    watchers: int
+    writes: int
+    log_length: int
+
+
+class Store(Protocol):
+    """See the module's docstring for the promises."""
+
+    @property
+    def revision(self) -> Revision:
+        """The revision of the newest write."""
+        ...
+
+    async def get(self, key: Key) -> Entry | None: ...
+
+    async def range(
+        self,
+        prefix: Prefix,
+        *,
+        at: Revision | None = None,
+        after: tuple[str, str] | None = None,
+        limit: int | None = None,
+        term: Term | None = None,
+    ) -> Page:
+        """Entries under `(resource,)` or `(resource, namespace)` in order of (namespace, name).
+
+        `after` is an exclusive (namespace, name) cursor. `term` keeps only entries that carry it. Raises
+        Compacted or FutureRevision when `at` is out of reach.
+        """
+        ...
+
+    async def put(self, key: Key, value: Value, *, expect: Revision | None = None) -> Entry:
+        """Writes. `expect=0`: must not exist; `None`: whatever is there. Raises RevisionMismatch."""
+        ...
+
+    async def delete(self, key: Key, *, expect: Revision | None = None) -> Entry | None:
+        """Removes; returns the final entry (stamped with the deletion's revision), None if there was none."""
+        ...
+
+    def watch(self, prefix: Prefix, *, after: Revision, term: Term | None = None) -> AsyncIterator[list[Change]]:
+        """Batches of changes, each batch non-empty; raises Compacted (from the iteration) when left behind.
+
+        With `term`, only changes whose old or new entry carries it. The iterator ends when closed (`aclose`) or
+        when the store is closed.
+        """
+        ...
+
+    async def compact(self, through: Revision) -> None:
+        """Forgets history up to and including `through`; current values stay."""
+        ...
+
+    def statistics(self) -> StoreStatistics: ...
+
+    async def aclose(self) -> None:
+        """Ends all watches."""
+        ...
