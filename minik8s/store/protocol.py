@@ -16,7 +16,6 @@ Keys are `(resource, namespace, name)`, ordered by those parts; a prefix is the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any, Protocol, TypeAlias
 
 import attrs
@@ -130,6 +129,24 @@ class StoreStatistics:
     log_length: int
 
 
+class Watch(Protocol):
+    """Batches of changes in order. Raises Compacted when history has left the reader behind.
+
+    Waiting may be cancelled and taken up again without a loss. The iteration ends when the watch or the store is
+    closed. A batch is empty only after `poke`, which lets a reader look at its own clock.
+    """
+
+    def __aiter__(self) -> Watch: ...
+
+    async def __anext__(self) -> list[Change]: ...
+
+    def poke(self) -> None:
+        """Makes the pending or next wait return an empty batch."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Store(Protocol):
     """See the module's docstring for the promises."""
 
@@ -139,6 +156,14 @@ class Store(Protocol):
         ...
 
     async def get(self, key: Key) -> Entry | None: ...
+
+    def peek(self, key: Key) -> Entry | None:
+        """`get` without suspending, possibly from a cache that lags: what admission looks at."""
+        ...
+
+    def scan(self, prefix: Prefix) -> list[Entry]:
+        """`range` without suspending, possibly from a cache that lags."""
+        ...
 
     async def range(
         self,
@@ -164,12 +189,8 @@ class Store(Protocol):
         """Removes; returns the final entry (stamped with the deletion's revision), None if there was none."""
         ...
 
-    def watch(self, prefix: Prefix, *, after: Revision, term: Term | None = None) -> AsyncIterator[list[Change]]:
-        """Batches of changes, each batch non-empty; raises Compacted (from the iteration) when left behind.
-
-        With `term`, only changes whose old or new entry carries it. The iterator ends when closed (`aclose`) or
-        when the store is closed.
-        """
+    def watch(self, prefix: Prefix, *, after: Revision, term: Term | None = None) -> Watch:
+        """Every change above `after` that concerns the prefix and, if given, whose old or new entry carries `term`."""
         ...
 
     async def compact(self, through: Revision) -> None:

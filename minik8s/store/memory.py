@@ -1,0 +1,351 @@
+"""The store in memory: dictionaries for what is, logs for what happened.
+
+Shape: resource -> namespace -> name -> Entry, with a name list that is sorted when somebody lists. Every
+resource has a log; a namespace or a term has one of its own while somebody watches it, so that a writer wakes
+only those whom its change concerns. No method suspends, so each call is a transaction; callers still
+write compare-and-swap loops, because another implementation may stand behind the same protocol.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+
+import anyio
+
+from minik8s.store.log import ChangeLog
+from minik8s.store.protocol import (
+    Change,
+    Compacted,
+    Entry,
+    FutureRevision,
+    Key,
+    Page,
+    Prefix,
+    Revision,
+    RevisionMismatch,
+    StoreStatistics,
+    Term,
+    Value,
+    ValueCodec,
+)
+
+DEFAULT_HISTORY = 10_000
+"""Changes that a log keeps at least."""
+
+
+class _Space:
+    """The entries of one resource in one namespace."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self._names: list[str] | None = []
+
+    def names(self) -> list[str]:
+        if self._names is None:
+            self._names = sorted(self.entries)
+        return self._names
+
+    def put(self, name: str, entry: Entry) -> None:
+        if name not in self.entries:
+            self._names = None
+        self.entries[name] = entry
+
+    def remove(self, name: str) -> None:
+        del self.entries[name]
+        self._names = None
+
+
+class _Table:
+    """All entries of one resource, and its whole history."""
+
+    def __init__(self, log: ChangeLog) -> None:
+        self.spaces: dict[str, _Space] = {}
+        self.by_term: dict[Term, dict[Key, Entry]] = {}
+        self.log = log
+
+    def get(self, key: Key) -> Entry | None:
+        space = self.spaces.get(key[1])
+        return space.entries.get(key[2]) if space else None
+
+    def put(self, entry: Entry, old: Entry | None) -> None:
+        key = entry.key
+        space = self.spaces.get(key[1])
+        if space is None:
+            space = self.spaces[key[1]] = _Space()
+        space.put(key[2], entry)
+        self._unindex(old, keep=entry.terms)
+        for term in entry.terms:
+            self.by_term.setdefault(term, {})[key] = entry
+
+    def remove(self, entry: Entry) -> None:
+        space = self.spaces[entry.key[1]]
+        space.remove(entry.key[2])
+        if not space.entries:
+            del self.spaces[entry.key[1]]
+        self._unindex(entry, keep=frozenset())
+
+    def ordered(self, namespace: str | None, after: tuple[str, str] | None) -> Iterator[Entry]:
+        """Entries in order of (namespace, name), beginning behind `after`."""
+        for name_space in sorted(self.spaces) if namespace is None else [namespace]:
+            space = self.spaces.get(name_space)
+            if space is None or (after and name_space < after[0]):
+                continue
+            names = space.names()
+            start = bisect_right(names, after[1]) if after and name_space == after[0] else 0
+            for name in names[start:] if start else names:
+                yield space.entries[name]
+
+    def _unindex(self, old: Entry | None, keep: frozenset[Term]) -> None:
+        if old is None:
+            return
+        for term in old.terms - keep:
+            found = self.by_term[term]
+            del found[old.key]
+            if not found:
+                del self.by_term[term]
+
+
+class MemoryStore:
+    """A `Store` (see protocol.py for the promises) that lives and dies with the process."""
+
+    def __init__(self, codec: ValueCodec, *, history: int = DEFAULT_HISTORY) -> None:
+        self._codec = codec
+        self._history = history
+        self._revision: Revision = 0
+        self._floor: Revision = 0
+        self._tables: dict[str, _Table] = {}
+        self._watched: dict[tuple[Prefix, Term | None], ChangeLog] = {}
+        self._writes = 0
+        self.closed = False
+
+    @property
+    def revision(self) -> Revision:
+        return self._revision
+
+    def peek(self, key: Key) -> Entry | None:
+        table = self._tables.get(key[0])
+        return table.get(key) if table else None
+
+    def scan(self, prefix: Prefix) -> list[Entry]:
+        table = self._tables.get(prefix[0])
+        return list(table.ordered(prefix[1] if len(prefix) > 1 else None, None)) if table else []
+
+    async def get(self, key: Key) -> Entry | None:
+        return self.peek(key)
+
+    async def range(
+        self,
+        prefix: Prefix,
+        *,
+        at: Revision | None = None,
+        after: tuple[str, str] | None = None,
+        limit: int | None = None,
+        term: Term | None = None,
+    ) -> Page:
+        revision = self._revision if at is None else at
+        if revision > self._revision:
+            raise FutureRevision(revision, self._revision)
+        if revision < self._floor:
+            raise Compacted(revision, self._floor)
+        table = self._tables.get(prefix[0])
+        if table is None:
+            return Page([], revision, None, 0)
+        namespace = prefix[1] if len(prefix) > 1 else None
+        entries = self._entries(table, namespace, revision, after, term)
+        if not limit:
+            return Page(list(entries), revision, None, 0)
+        found = list(entries)
+        page, rest = found[:limit], len(found) - limit
+        cursor = (page[-1].key[1], page[-1].key[2]) if rest > 0 else None
+        return Page(page, revision, cursor, max(rest, 0))
+
+    async def put(self, key: Key, value: Value, *, expect: Revision | None = None) -> Entry:
+        table = self._table(key[0])
+        old = table.get(key)
+        self._check(key, old, expect)
+        self._revision = revision = self._revision + 1
+        stamped = self._codec.stamp(value, revision)
+        terms = self._codec.terms(key, stamped)
+        entry = Entry(key, stamped, old.created if old else revision, revision, terms, self._codec)
+        table.put(entry, old)
+        self._record(Change(revision, entry, old, deleted=False))
+        return entry
+
+    async def delete(self, key: Key, *, expect: Revision | None = None) -> Entry | None:
+        table = self._tables.get(key[0])
+        old = table.get(key) if table else None
+        self._check(key, old, expect)
+        if table is None or old is None:
+            return None
+        self._revision = revision = self._revision + 1
+        value = self._codec.stamp(old.value, revision)
+        entry = Entry(key, value, old.created, revision, old.terms, self._codec)
+        table.remove(old)
+        self._record(Change(revision, entry, old, deleted=True))
+        return entry
+
+    def watch(self, prefix: Prefix, *, after: Revision, term: Term | None = None) -> MemoryWatch:
+        log = self._watch_log(prefix, term)
+        return MemoryWatch(self, log, after, lambda: self._release(prefix, term, log))
+
+    async def compact(self, through: Revision) -> None:
+        self._floor = max(self._floor, min(through, self._revision))
+        for table in self._tables.values():
+            table.log.trim(self._floor)
+        for log in self._watched.values():
+            log.trim(self._floor)
+
+    def statistics(self) -> StoreStatistics:
+        spaces = [space for table in self._tables.values() for space in table.spaces.values()]
+        return StoreStatistics(
+            revision=self._revision,
+            compacted=self._floor,
+            keys=sum(len(space.entries) for space in spaces),
+            watchers=sum(log.readers for log in self._logs()),
+            writes=self._writes,
+            log_length=sum(len(table.log) for table in self._tables.values()),
+        )
+
+    async def aclose(self) -> None:
+        self.closed = True
+        for log in self._logs():
+            log.wake()
+
+    def _logs(self) -> Iterable[ChangeLog]:
+        yield from (table.log for table in self._tables.values())
+        yield from self._watched.values()
+
+    def _table(self, resource: str) -> _Table:
+        table = self._tables.get(resource)
+        if table is None:
+            table = self._tables[resource] = _Table(ChangeLog(self._history, self._floor))
+        return table
+
+    def _check(self, key: Key, old: Entry | None, expect: Revision | None) -> None:
+        actual = old.modified if old else 0
+        if expect is not None and expect != actual:
+            raise RevisionMismatch(key, expect, actual)
+
+    def _record(self, change: Change) -> None:
+        """Writes history: the resource's log, and the logs of those who watch less or more than that."""
+        self._writes += 1
+        resource, namespace, _ = change.entry.key
+        self._tables[resource].log.append(change)
+        watched = self._watched
+        if not watched:
+            return
+        terms = change.entry.terms | change.old.terms if change.old else change.entry.terms
+        for prefix in ((resource, namespace), (resource,), ()):
+            for term in (None, *terms):
+                if log := watched.get((prefix, term)):
+                    log.append(change)
+
+    def _entries(
+        self, table: _Table, namespace: str | None, at: Revision, after: tuple[str, str] | None, term: Term | None
+    ) -> Iterable[Entry]:
+        if at != self._revision and (undone := table.log.since(at)):
+            return self._past(table, undone, namespace, after, term)
+        if term is None:
+            return table.ordered(namespace, after)
+        found = table.by_term.get(term, {})
+        keys = sorted(k for k in found if namespace in (None, k[1]) and (not after or k[1:] > after))
+        return [found[key] for key in keys]
+
+    def _past(
+        self,
+        table: _Table,
+        undone: list[Change],
+        namespace: str | None,
+        after: tuple[str, str] | None,
+        term: Term | None,
+    ) -> list[Entry]:
+        """The entries before `undone` happened, by taking those changes back."""
+        entries = {entry.key: entry for entry in table.ordered(namespace, None)}
+        for change in reversed(undone):
+            key = change.entry.key
+            if namespace not in (None, key[1]):
+                continue
+            if change.old is None:
+                entries.pop(key, None)
+            else:
+                entries[key] = change.old
+        return [
+            entries[key]
+            for key in sorted(entries)
+            if (not after or key[1:] > after) and (term is None or term in entries[key].terms)
+        ]
+
+    def _watch_log(self, prefix: Prefix, term: Term | None) -> ChangeLog:
+        if len(prefix) == 1 and term is None:
+            log = self._table(prefix[0]).log
+        elif (prefix, term) in self._watched:
+            log = self._watched[prefix, term]
+        else:
+            log = self._watched[prefix, term] = self._derive(prefix, term)
+        log.readers += 1
+        return log
+
+    def _derive(self, prefix: Prefix, term: Term | None) -> ChangeLog:
+        """A log of what concerns a prefix and term, with the history known so far."""
+        tables = [self._table(prefix[0])] if prefix else list(self._tables.values())
+        log = ChangeLog(self._history, max((t.log.floor for t in tables), default=self._floor))
+        changes = [change for table in tables for change in table.log.since(table.log.floor)]
+        for change in sorted(changes, key=lambda c: c.revision) if len(tables) > 1 else changes:
+            if change.revision > log.floor and _concerns(change, prefix, term):
+                log.append(change)
+        return log
+
+    def _release(self, prefix: Prefix, term: Term | None, log: ChangeLog) -> None:
+        log.readers -= 1
+        if not log.readers and self._watched.get((prefix, term)) is log:
+            del self._watched[prefix, term]
+
+
+class MemoryWatch:
+    """A reader of a log; its whole state is a position, so a cancelled wait loses nothing."""
+
+    def __init__(self, store: MemoryStore, log: ChangeLog, after: Revision, release: Callable[[], None]) -> None:
+        self._store = store
+        self._log = log
+        self._after = after
+        self._position: int | None = None
+        self._release: Callable[[], None] | None = release
+        self._event: anyio.Event | None = None
+        self._poked = False
+
+    def __aiter__(self) -> MemoryWatch:
+        return self
+
+    async def __anext__(self) -> list[Change]:
+        if self._position is None:
+            self._position = self._log.position(self._after)
+        while self._release is not None:
+            if batch := self._log.read(self._position):
+                self._position += len(batch)
+                return batch
+            if self._store.closed:
+                break
+            if self._poked:
+                self._poked = False
+                return []
+            self._event = self._log.waiter()
+            await self._event.wait()
+        raise StopAsyncIteration
+
+    def poke(self) -> None:
+        self._poked = True
+        if self._event is not None:
+            self._event.set()
+
+    def close(self) -> None:
+        if self._release is not None:
+            self._release()
+            self._release = None
+            self.poke()
+
+
+def _concerns(change: Change, prefix: Prefix, term: Term | None) -> bool:
+    if change.entry.key[: len(prefix)] != prefix:
+        return False
+    return term is None or term in change.entry.terms or (change.old is not None and term in change.old.terms)
