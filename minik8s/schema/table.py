@@ -54,6 +54,28 @@ class Type:
     wrapped: bool = False
     _fields: dict[str, Field] | None = attrs.field(default=None, repr=False)
     _layout: tuple[tuple[int, str | None, Type], ...] | None = attrs.field(default=None, repr=False)
+    compiled: dict[str, Any] = attrs.field(init=False, factory=dict, repr=False)
+    """What the walkers of this package made of the type at first use, each under a key of its own."""
+
+    @property
+    def struct_name(self) -> str:
+        """`Pod` of `core/v1.Pod`; "" unless `kind == "struct"`."""
+        return self.name.rpartition(".")[2] if self.kind == "struct" else ""
+
+    @property
+    def group_version(self) -> str:
+        """`core/v1` of `core/v1.Pod`; "" unless `kind == "struct"`."""
+        return self.name.rpartition(".")[0] if self.kind == "struct" else ""
+
+    @property
+    def has_type_meta(self) -> bool:
+        """Whether objects of this struct carry `kind` and `apiVersion` of their own, wherever they stand."""
+        metadata = self.fields.get("metadata")
+        return (
+            metadata is not None
+            and metadata.type.name in ("meta/v1.ObjectMeta", "meta/v1.ListMeta")
+            and not self.name.endswith(("TemplateSpec", "ClaimTemplate"))
+        )
 
     @property
     def fields(self) -> dict[str, Field]:
