@@ -47,6 +47,7 @@ class ApiError(Exception):
     """An answer of the API server other than success.
 
     `kind` is the plural resource (for `Invalid` the Kind), `group` its API group, `name` the object's.
+    `continue_` is a token with which an expired list can go on, inconsistently.
     `retry_after` (seconds) makes clients try again by themselves: never set it on a permanent error.
     """
 
@@ -70,6 +71,7 @@ class ApiError(Exception):
         self.name, self.group, self.kind, self.uid = name, group, kind, uid
         self.causes = tuple(causes)
         self.retry_after = retry_after
+        self.continue_ = ""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -88,7 +90,7 @@ class ApiError(Exception):
         status: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": {"continue": self.continue_} if self.continue_ else {},
             "status": "Failure",
             "message": self.message,
         }

@@ -238,7 +238,7 @@ class MemoryStore:
         terms = change.entry.terms | change.old.terms if change.old else change.entry.terms
         for prefix in ((resource, namespace), (resource,), ()):
             for term in (None, *terms):
-                if log := watched.get((prefix, term)):
+                if (log := watched.get((prefix, term))) is not None:
                     log.append(change)
 
     def _entries(
@@ -325,6 +325,7 @@ class MemoryWatch:
                 self._position += len(batch)
                 return batch
             if self._store.closed:
+                self.close()
                 break
             if self._poked:
                 self._poked = False

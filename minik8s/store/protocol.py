@@ -94,17 +94,19 @@ class Entry:
         return self._encoded
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Change:
     """One write. `entry` is the state it made; for a deletion the last state stamped with the deletion's revision.
 
-    `old` is the state before, None when the key did not exist.
+    `old` is the state before, None when the key did not exist. Immutable but for `memo`, where readers keep what
+    they derive from the change, so that a thousand of them derive it once.
     """
 
     revision: Revision
     entry: Entry
     old: Entry | None
     deleted: bool
+    memo: Any = None
 
 
 @attrs.frozen(eq=False)

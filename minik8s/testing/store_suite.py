@@ -1,0 +1,307 @@
+"""The suite that every `Store` passes: one test for each promise of store/protocol.py, named in its failure.
+
+    class TestMyStore(StoreSuite):
+        def make_store(self, codec, history): return MyStore(codec, history=history)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from minik8s.store.protocol import (
+    Change,
+    Compacted,
+    FutureRevision,
+    Key,
+    Revision,
+    RevisionMismatch,
+    Store,
+    Term,
+    Watch,
+)
+
+
+class PlainCodec:
+    """Values are dicts; `terms` of a value are its items under "terms"; encodings are counted."""
+
+    def __init__(self) -> None:
+        self.encodings = 0
+
+    def stamp(self, value: dict[str, Any], revision: Revision) -> dict[str, Any]:
+        return {**value, "revision": revision}
+
+    def encode(self, value: dict[str, Any]) -> bytes:
+        self.encodings += 1
+        return repr(value).encode()
+
+    def terms(self, key: Key, value: dict[str, Any]) -> frozenset[Term]:
+        return frozenset(value.get("terms", {}).items())
+
+
+def pod(name: str, namespace: str = "default") -> Key:
+    return ("pods", namespace, name)
+
+
+async def take(watch: Watch, count: int) -> list[Change]:
+    """The next `count` changes of a watch; fails the test when they do not come."""
+    changes: list[Change] = []
+    with anyio.fail_after(5):
+        while len(changes) < count:
+            changes += await anext(watch)
+    assert len(changes) == count, "a watch delivered more than was written"
+    return changes
+
+
+class StoreSuite:
+    """Subclass it and give it a store to test."""
+
+    def make_store(self, codec: PlainCodec, history: int) -> Store:
+        """A fresh store that keeps at least `history` changes."""
+        raise NotImplementedError
+
+    def run(self, body: Callable[[Store, PlainCodec], Awaitable[None]], history: int = 1000) -> None:
+        """Runs a test's body on a store of its own."""
+
+        async def main() -> None:
+            codec = PlainCodec()
+            store = self.make_store(codec, history)
+            try:
+                await body(store, codec)
+            finally:
+                await store.aclose()
+
+        anyio.run(main)
+
+    def test_every_write_raises_the_revision_by_one(self) -> None:
+        """Creates, updates and deletions share one revision, and each takes the next."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            start = store.revision
+            first = await store.put(pod("a"), {})
+            second = await store.put(("nodes", "", "n"), {})
+            third = await store.put(pod("a"), {})
+            gone = await store.delete(pod("a"))
+            revisions = [first.modified, second.modified, third.modified, gone.modified if gone else 0]
+            assert revisions == [start + 1, start + 2, start + 3, start + 4], "promise 1: one revision for the store"
+            assert store.revision == start + 4, "promise 1: the store's revision is that of its last write"
+            assert third.created == first.modified, "an entry remembers the revision it was created at"
+
+        self.run(body)
+
+    def test_expect_zero_creates_only(self) -> None:
+        """With expect=0 a second writer is refused and changes nothing."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            first = await store.put(pod("a"), {"n": 1}, expect=0)
+            with pytest.raises(RevisionMismatch) as caught:
+                await store.put(pod("a"), {"n": 2}, expect=0)
+            assert caught.value.actual == first.modified, "promise 2: the mismatch names what was found"
+            kept = await store.get(pod("a"))
+            assert kept is not None and kept.value["n"] == 1, "promise 2: a refused write changes nothing"
+            assert store.revision == first.modified, "promise 2: a refused write takes no revision"
+
+        self.run(body)
+
+    def test_stale_expectations_are_refused(self) -> None:
+        """An update and a deletion with an old revision both raise RevisionMismatch."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            first = await store.put(pod("a"), {})
+            await store.put(pod("a"), {}, expect=first.modified)
+            with pytest.raises(RevisionMismatch):
+                await store.put(pod("a"), {}, expect=first.modified)
+            with pytest.raises(RevisionMismatch):
+                await store.delete(pod("a"), expect=first.modified)
+            with pytest.raises(RevisionMismatch):
+                await store.delete(pod("missing"), expect=7)
+            assert await store.delete(pod("missing")) is None, "deleting nothing without expectation answers None"
+
+        self.run(body)
+
+    def test_range_is_ordered_and_bounded_by_its_prefix(self) -> None:
+        """A range lists its prefix in order of namespace and name, and nothing else."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            for key in (pod("b"), pod("a", "z"), pod("a"), pod("c", "a"), ("pods2", "default", "x")):
+                await store.put(key, {})
+            everywhere = [e.key for e in (await store.range(("pods",))).entries]
+            assert everywhere == [pod("c", "a"), pod("a"), pod("b"), pod("a", "z")], "ranges are ordered by key"
+            inside = [e.key for e in (await store.range(("pods", "default"))).entries]
+            assert inside == [pod("a"), pod("b")], "a namespace prefix bounds the range"
+
+        self.run(body)
+
+    def test_pages_of_a_past_revision_are_one_snapshot(self) -> None:
+        """Reading on from a cursor at the first page's revision ignores what was written since."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            for name in "abcde":
+                await store.put(pod(name), {"v": 1})
+            first = await store.range(("pods",), limit=2)
+            await store.put(pod("bb"), {"v": 2})
+            await store.put(pod("d"), {"v": 2})
+            await store.delete(pod("e"))
+            assert first.remaining == 3, "a page counts what follows it"
+            second = await store.range(("pods",), at=first.revision, after=first.after, limit=2)
+            third = await store.range(("pods",), at=first.revision, after=second.after)
+            names = [e.key[2] for page in (first, second, third) for e in page.entries]
+            assert names == list("abcde"), "promise 3: pages at one revision are one snapshot"
+            assert all(e.value["v"] == 1 for e in second.entries), "promise 3: values are those of the past revision"
+            assert third.after is None, "the last page has no cursor"
+
+        self.run(body)
+
+    def test_unreachable_revisions_are_errors(self) -> None:
+        """The future raises FutureRevision, compacted history Compacted."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            for name in "abc":
+                await store.put(pod(name), {})
+            with pytest.raises(FutureRevision):
+                await store.range(("pods",), at=store.revision + 1)
+            await store.compact(store.revision - 1)
+            with pytest.raises(Compacted):
+                await store.range(("pods",), at=store.revision - 2)
+            assert len((await store.range(("pods",))).entries) == 3, "compaction keeps current values"
+
+        self.run(body)
+
+    def test_watch_is_ordered_complete_and_resumable(self) -> None:
+        """A watch delivers every change once and in order; a second one goes on where the first stopped."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            start = store.revision
+            await store.put(pod("a"), {})
+            watch = store.watch(("pods",), after=start)
+            await store.put(pod("b"), {})
+            await store.put(("nodes", "", "n"), {})
+            await store.delete(pod("a"))
+            seen = await take(watch, 3)
+            assert [(c.entry.key[2], c.deleted) for c in seen] == [("a", False), ("b", False), ("a", True)], (
+                "promise 4: ordered and complete"
+            )
+            assert seen[2].old is not None and seen[2].entry.value["revision"] == seen[2].revision, (
+                "a deletion carries the old entry, and the last state stamped with its own revision"
+            )
+            watch.close()
+            again = await take(store.watch(("pods",), after=seen[0].revision), 2)
+            assert [c.revision for c in again] == [c.revision for c in seen[1:]], "promise 4: resumable, no repetition"
+
+        self.run(body)
+
+    def test_watch_of_a_namespace_and_of_a_term(self) -> None:
+        """Narrow watches see exactly what concerns them, also an object that leaves their term."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            start = store.revision
+            await store.put(pod("a"), {"terms": {"node": "n1"}})
+            inside = store.watch(("pods", "other"), after=start)
+            on_node = store.watch(("pods",), after=start, term=("node", "n1"))
+            await store.put(pod("b", "other"), {"terms": {"node": "n2"}})
+            await store.put(pod("a"), {"terms": {"node": "n2"}})
+            await store.put(pod("a"), {"terms": {"node": "n2"}, "more": 1})
+            assert [c.entry.key[2] for c in await take(inside, 1)] == ["b"], "promise 4: bounded by namespace"
+            changes = await take(on_node, 2)
+            assert [c.entry.key[2] for c in changes] == ["a", "a"], "promise 4: old or new entry carries the term"
+            found = await store.range(("pods",), term=("node", "n2"))
+            assert [e.key[2] for e in found.entries] == ["a", "b"], "a range by term finds what carries it now"
+
+        self.run(body)
+
+    def test_a_slow_watch_is_told_compacted(self) -> None:
+        """A reader that history has left behind raises Compacted instead of missing changes silently."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            slow = store.watch(("pods",), after=store.revision)
+            for index in range(100):
+                await store.put(pod(f"p{index}"), {})
+            with pytest.raises(Compacted), anyio.fail_after(5):
+                await anext(slow)
+            with pytest.raises(Compacted), anyio.fail_after(5):
+                await anext(store.watch(("pods",), after=1))
+
+        self.run(body, history=10)
+
+    def test_a_cancelled_wait_loses_nothing(self) -> None:
+        """A watch whose wait was cancelled delivers the next change as if nothing had happened."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            watch = store.watch(("pods",), after=store.revision)
+            with anyio.move_on_after(0) as scope:
+                await anext(watch)
+            assert scope.cancelled_caught, "there was nothing to deliver yet"
+            await store.put(pod("a"), {})
+            assert [c.entry.key[2] for c in await take(watch, 1)] == ["a"], "a cancelled wait loses nothing"
+
+        self.run(body)
+
+    def test_poke_wakes_without_changes(self) -> None:
+        """A poked watch returns an empty batch, and goes on."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            watch = store.watch(("pods",), after=store.revision)
+            watch.poke()
+            with anyio.fail_after(5):
+                assert await anext(watch) == [], "a poke is an empty batch"
+            await store.put(pod("a"), {})
+            assert len(await take(watch, 1)) == 1, "a poked watch goes on"
+
+        self.run(body)
+
+    def test_closing_ends_watches(self) -> None:
+        """Closing a watch, or the store, ends the iteration of whoever waits."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            ended: list[str] = []
+
+            async def read(watch: Watch, name: str) -> None:
+                async for _ in watch:
+                    pass
+                ended.append(name)
+
+            one = store.watch(("pods",), after=store.revision)
+            other = store.watch(("nodes",), after=store.revision)
+            with anyio.fail_after(5):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(read, one, "watch")
+                    group.start_soon(read, other, "store")
+                    await anyio.lowlevel.checkpoint()
+                    one.close()
+                    await store.aclose()
+            assert sorted(ended) == ["store", "watch"], "closing ends the iteration"
+            assert store.statistics().watchers == 0, "a closed watch holds nothing"
+
+        self.run(body)
+
+    def test_bytes_are_made_once(self) -> None:
+        """An entry's encoding is computed at first use and shared by get, range and watch."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            watch = store.watch(("pods",), after=store.revision)
+            await store.put(pod("a"), {})
+            assert codec.encodings == 0, "promise 7: nothing is encoded before somebody asks"
+            entry = await store.get(pod("a"))
+            (listed,) = (await store.range(("pods",))).entries
+            (change,) = await take(watch, 1)
+            assert entry is not None
+            assert entry.encoded is listed.encoded is change.entry.encoded, "promise 7: the bytes are shared"
+            assert codec.encodings == 1, "promise 7: the bytes are made once"
+
+        self.run(body)
+
+    def test_statistics_count(self) -> None:
+        """Statistics tell the revision, the keys and the writes."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            await store.put(pod("a"), {})
+            await store.put(pod("b"), {})
+            await store.delete(pod("a"))
+            statistics = store.statistics()
+            assert (statistics.keys, statistics.writes) == (1, 3)
+            assert statistics.revision == store.revision
+
+        self.run(body)

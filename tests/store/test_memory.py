@@ -1,0 +1,11 @@
+"""The memory store keeps the store's promises."""
+
+from minik8s.store import MemoryStore, Store
+from minik8s.testing.store_suite import PlainCodec, StoreSuite
+
+
+class TestMemoryStore(StoreSuite):
+    """All promises of store/protocol.py."""
+
+    def make_store(self, codec: PlainCodec, history: int) -> Store:
+        return MemoryStore(codec, history=history)
