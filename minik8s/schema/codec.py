@@ -1,0 +1,152 @@
+"""Bytes to JSON documents and back: JSON, YAML and manifests of several documents.
+
+orjson does the JSON work. It keeps the last of two equal keys silently, so duplicates are found by counting: a
+document has as many keys as its source has `":`, and only when the counts differ is the source parsed again,
+slowly, to say where. Errors have the words of Go's parsers, which clients show to people.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
+
+import orjson
+
+from minik8s.machinery.meta import Doc, Obj
+from minik8s.schema import yamlform
+from minik8s.schema.scalars import DecodeError, json_word
+
+__all__ = ["DecodeError", "dumps", "dumps_yaml", "load_manifests", "loads_json", "loads_value", "loads_yaml"]
+
+
+def loads_value(data: bytes) -> Any:
+    """Any JSON value (a patch may be a list); raises DecodeError."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise DecodeError(_go_message(data, error)) from None
+
+
+def loads_json(data: bytes) -> tuple[Obj, list[str]]:
+    """A JSON object and the paths of its duplicate fields; raises DecodeError."""
+    doc = _object(loads_value(data))
+    try:
+        written = orjson.dumps(doc)
+    except TypeError:
+        raise DecodeError("exceeded max depth") from None
+    return doc, [] if _count_keys(written) == _count_keys(data) else _duplicates(data)
+
+
+def loads_yaml(data: bytes) -> tuple[Obj, list[str]]:
+    """The first document of a YAML stream and the paths of its duplicate keys; raises DecodeError."""
+    for doc, duplicates in yamlform.documents(data):
+        return _object(doc), duplicates
+    raise DecodeError("unexpected end of YAML input")
+
+
+def load_manifests(text: str) -> list[Obj]:
+    """All objects of a manifest: several YAML or JSON documents, lists expanded, empty documents skipped.
+
+    Raises DecodeError, also for a document that is not an object.
+    """
+    return [item for doc, _ in yamlform.documents(text.encode()) if doc is not None for item in _expand(_object(doc))]
+
+
+def dumps(obj: Doc, *, indent: bool = False) -> bytes:
+    """Compact JSON, or with two spaces of indentation, without a trailing newline."""
+    return orjson.dumps(obj, option=orjson.OPT_INDENT_2) if indent else orjson.dumps(obj)
+
+
+def dumps_yaml(obj: Doc) -> bytes:
+    """YAML with sorted keys, as sigs.k8s.io/yaml writes it."""
+    return yamlform.dump(obj)
+
+
+def _object(value: Any) -> Obj:
+    if isinstance(value, dict):
+        return value
+    raise DecodeError(f"json: cannot unmarshal {json_word(value)} into Go value of type map[string]interface {{}}")
+
+
+def _expand(doc: Obj) -> Iterator[Obj]:
+    items = doc.get("items")
+    kind = doc.get("kind")
+    if not (isinstance(kind, str) and kind.endswith("List") and isinstance(items, list)):
+        yield doc
+        return
+    for item in items:
+        item = _object(item)
+        if kind != "List" and "kind" not in item:
+            item = {"kind": kind.removesuffix("List"), "apiVersion": doc.get("apiVersion", ""), **item}
+        yield from _expand(item)
+
+
+def _count_keys(data: bytes) -> int:
+    """The keys of compact JSON; a quote inside a string is escaped, so `\\":` is none."""
+    return data.count(b'":') - data.count(b'\\":')
+
+
+class _Noting(dict[str, Any]):
+    """A JSON object that remembers which keys came twice."""
+
+    twice: frozenset[str] = frozenset()
+
+
+def _noting(pairs: list[tuple[str, Any]]) -> _Noting:
+    found = _Noting(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        found.twice = frozenset(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    return found
+
+
+def _duplicates(data: bytes) -> list[str]:
+    return list(_duplicate_paths(json.loads(data, object_pairs_hook=_noting), ""))
+
+
+def _duplicate_paths(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, _Noting):
+        for key, child in value.items():
+            where = f"{path}.{key}" if path else key
+            if key in value.twice:
+                yield where
+            yield from _duplicate_paths(child, where)
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _duplicate_paths(child, f"{path}[{index}]")
+
+
+_CONTEXTS: Mapping[str, str] = {
+    "Expecting value": "looking for beginning of value",
+    "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
+    "Expecting ':' delimiter": "after object key",
+    "Expecting ',' delimiter": "after object key:value pair",
+    "Extra data": "after top-level value",
+    "Invalid control character at": "in string literal",
+    "Invalid \\escape": "in string escape code",
+}
+"""What json says, and what Go says of the same place."""
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise DecodeError(f"invalid character '{name[0]}' looking for beginning of value")
+
+
+def _go_message(data: bytes, error: orjson.JSONDecodeError) -> str:
+    """Go's description of broken JSON, from a second parse that says more than orjson does."""
+    try:
+        text = data.decode()
+        json.loads(text, parse_constant=_refuse_constant)
+    except UnicodeDecodeError:
+        return "invalid UTF-8 in JSON input"
+    except RecursionError:
+        return "exceeded max depth"
+    except DecodeError as refusal:
+        return str(refusal)
+    except json.JSONDecodeError as found:
+        if found.pos >= len(text.rstrip()) or found.msg.startswith("Unterminated string"):
+            return "unexpected end of JSON input"
+        context = next((go for said, go in _CONTEXTS.items() if found.msg.startswith(said)), found.msg)
+        return f"invalid character {text[found.pos]!r} {context}"
+    return str(error)
