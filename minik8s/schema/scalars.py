@@ -15,9 +15,10 @@ from typing import Any
 
 import orjson
 
+from minik8s.machinery.quantity import FORMAT_WRONG, parse_quantity
+
 INT32 = range(-(2**31), 2**31)
 INT64 = range(-(2**63), 2**63)
-_BAD_QUANTITY = r"quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -48,18 +49,16 @@ def quantity(value: Any) -> str:
     if isinstance(value, str):
         return _canonical_quantity(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DecodeError(_BAD_QUANTITY)
+        raise DecodeError(FORMAT_WRONG)
     return _canonical_quantity(orjson.dumps(value).decode() if isinstance(value, float) else str(value))
 
 
 @lru_cache(4096)
 def _canonical_quantity(text: str) -> str:
-    from minik8s.machinery.quantity import parse_quantity
-
     try:
         return str(parse_quantity(text))
     except ValueError as error:
-        raise DecodeError(_BAD_QUANTITY) from error
+        raise DecodeError(str(error)) from None
 
 
 def time(value: Any) -> str | None:
