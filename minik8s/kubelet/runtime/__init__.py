@@ -1,0 +1,12 @@
+"""Container runtimes: what stands behind the kubelet where the CRI stands upstream.
+
+`protocol` is the seam and names the promises; `minik8s.testing.runtime_suite` checks them for every implementation.
+
+- `subprocess` runs containers as process groups of this machine: `spawner` (the fork server, a program of its own),
+  `processes` (our side of it), `rootfs` (directory, mounts, environment), `logs`, `probes`, `addresses`, `usage`.
+- `simulated` runs nothing: a table says how long things take and how they end. For scale and virtual time.
+- `images` maps image names to local commands, for both.
+
+Deliberately missing: isolation of files, users and network (a container sees the host's), cgroup limits, image
+downloads, log rotation, and telling stdout from stderr in a log (one pipe keeps the order instead).
+"""

@@ -124,10 +124,14 @@ class ExecResult:
 
 @attrs.frozen
 class ProbeResult:
-    """`message` is what the Unhealthy event says after "<Kind> probe failed: "."""
+    """`message` is what the Unhealthy event says after "<Kind> probe failed: ".
+
+    `warning`: it succeeded, but `message` is to be told in a ProbeWarning event (a redirect to another host).
+    """
 
     success: bool
     message: str = ""
+    warning: bool = False
 
 
 @attrs.frozen

@@ -1,0 +1,232 @@
+"""Image names and the local commands they stand for.
+
+Nothing is downloaded: an image is known (built in, or registered by the user) or it is not found, as in a registry
+without it. References are normalised as upstream does (`distribution/reference`), so `busybox`,
+`docker.io/library/busybox:latest` and `busybox:1.36` all find `busybox`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+from minik8s.kubelet.runtime.protocol import Image, ImageError
+
+DEFAULT_DOMAIN = "docker.io"
+_DOMAIN = re.compile(
+    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::\d+)?\Z"
+)
+_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
+_TAG = re.compile(r"[\w][\w.-]{0,127}\Z", re.ASCII)
+_DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}\Z")
+_MAX_NAME = 255
+
+
+@attrs.frozen
+class Reference:
+    """A normalised image reference; `str()` is its full name, as containerd and node status write it."""
+
+    repository: str
+    tag: str = ""
+    digest: str = ""
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        return self.repository + tag + (f"@{self.digest}" if self.digest else "")
+
+
+def parse_reference(image: str) -> Reference:
+    """Normalises `image`: default registry and `library/`, tag `latest` without tag or digest.
+
+    Raises ImageError InvalidImageName with the kubelet's text.
+    """
+    rest, at, digest = image.partition("@")
+    if at and not _DIGEST.match(digest):
+        raise _invalid(image, "invalid reference format")
+    head, colon, tag = rest.rpartition(":")
+    if not colon or "/" in tag:
+        head, colon, tag = rest, "", ""
+    if colon and not _TAG.match(tag):
+        raise _invalid(image, "invalid reference format")
+    domain, slash, path = head.partition("/")
+    if not slash or not ("." in domain or ":" in domain or domain == "localhost" or domain.lower() != domain):
+        domain, path = DEFAULT_DOMAIN, head
+    if domain in (DEFAULT_DOMAIN, "index.docker.io"):
+        domain, path = DEFAULT_DOMAIN, path if "/" in path else f"library/{path}"
+    if path.lower() != path:
+        raise _invalid(image, f"invalid reference format: repository name ({path}) must be lowercase")
+    if not _DOMAIN.match(domain) or not all(map(_COMPONENT.match, path.split("/"))):
+        raise _invalid(image, "invalid reference format")
+    if len(path) > _MAX_NAME:
+        raise _invalid(image, f"repository name must not be more than {_MAX_NAME} characters")
+    return Reference(f"{domain}/{path}", tag if tag or digest else "latest", digest)
+
+
+def _invalid(image: str, why: str) -> ImageError:
+    message = f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": {why}'
+    return ImageError("InvalidImageName", message)
+
+
+def not_found(reference: Reference) -> ImageError:
+    """What containerd says of an image that its registry does not have."""
+    message = (
+        f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}": '
+        f"{reference}: not found"
+    )
+    return ImageError("ErrImagePull", message)
+
+
+@attrs.frozen
+class Entry:
+    """What an image does; the tag that was asked for becomes `$VERSION` where `version` says so."""
+
+    argv: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = attrs.field(factory=dict)
+    working_dir: str = ""
+    version: bool = False
+
+
+def parse_entries(text: str) -> dict[str, str]:
+    """Reads `NAME=COMMAND` lines; blank lines and lines that begin with `#` are skipped. Raises ValueError."""
+    entries = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        name, equals, command = line.partition("=")
+        if not equals or not name.strip() or not command.strip():
+            raise ValueError(f"line {number}: expected NAME=COMMAND, found {line!r}")
+        entries[name.strip()] = command.strip()
+    return entries
+
+
+def _entry(command: str | Sequence[str]) -> Entry:
+    """A user's command runs where the cluster was started, as an image's runs among the files it brought along."""
+    argv = tuple(shlex.split(command) if isinstance(command, str) else command)
+    if not argv:
+        raise ValueError("an image needs a command")
+    return Entry(argv=argv, working_dir=str(Path.cwd()))
+
+
+def _python() -> Entry:
+    directory = Path(sys.executable).parent
+    return Entry(args=(sys.executable,), env={"PATH": f"{directory}:{os.environ.get('PATH', os.defpath)}"})
+
+
+def _test_server() -> Entry:
+    # run as a file and without site: 3 times faster than `-m`, and it works wherever the package lies
+    program = Path(__file__).parents[2] / "testing" / "server.py"
+    return Entry(argv=(sys.executable, "-I", "-S", str(program)), version=True)
+
+
+def _pause() -> Entry:
+    """Waits for a signal, like the pause container; SIGINT and SIGTERM end it with 0."""
+    script = 'trap "exit 0" INT TERM; while :; do sleep 2147483647 & wait $!; done'
+    return Entry(argv=("/bin/sh", "-c", script))
+
+
+class ImageRegistry:
+    """Resolves image names.
+
+    `entries` maps names to commands (shell-like text or argv), with a tag (that tag only) or without (every tag).
+    `allow_unknown_with_command` resolves unknown names to images without an entrypoint: a container that sets
+    `command` runs it, another fails to start. `directory` is where links to busybox's applets may be made.
+    """
+
+    def __init__(
+        self,
+        entries: Mapping[str, str | Sequence[str]] | None = None,
+        *,
+        directory: Path | None = None,
+        allow_unknown_with_command: bool = False,
+    ) -> None:
+        self._allow_unknown = allow_unknown_with_command
+        self._directory = directory
+        self._busybox: Entry | None = None
+        self._entries: dict[str, Entry] = {}
+        for name, command in (entries or {}).items():
+            self.register(name, command)
+
+    def register(self, name: str, command: str | Sequence[str]) -> None:
+        """Adds an image, replacing a built-in or earlier one. Raises ImageError or ValueError."""
+        reference = parse_reference(name)
+        tagged = ":" in name.rpartition("/")[2]
+        self._entries[str(reference) if tagged else reference.repository] = _entry(command)
+
+    def register_file(self, path: Path) -> None:
+        """Adds the images of a file with one `NAME=COMMAND` per line. Raises OSError, ImageError, ValueError."""
+        for name, command in parse_entries(path.read_text()).items():
+            self.register(name, command)
+
+    def knows(self, image: str) -> bool:
+        try:
+            reference = parse_reference(image)
+        except ImageError:
+            return False
+        return self._allow_unknown or self._find(reference) is not None
+
+    def resolve(self, image: str) -> Image:
+        """The image behind a name. Raises ImageError InvalidImageName or ErrImagePull."""
+        reference = parse_reference(image)
+        entry = self._find(reference)
+        if entry is None:
+            if not self._allow_unknown:
+                raise not_found(reference)
+            entry = Entry()
+        return as_image(reference, entry)
+
+    def _find(self, reference: Reference) -> Entry | None:
+        for key in (str(reference), f"{reference.repository}:{reference.tag}", reference.repository):
+            if key in self._entries:
+                return self._entries[key]
+        match reference.repository:
+            case "docker.io/library/pause" | "registry.k8s.io/pause":
+                return _pause()
+            case "docker.io/library/busybox":
+                self._busybox = self._busybox or self._make_busybox()
+                return self._busybox
+            case "docker.io/library/python":
+                return _python()
+            case "docker.io/minik8s/testserver":
+                return _test_server()
+        return None
+
+    def _make_busybox(self) -> Entry:
+        """The host's busybox under its applets' names; without it the host's own tools serve as well."""
+        binary = shutil.which("busybox")
+        if binary is None or self._directory is None:
+            return Entry(args=("sh",))
+        applets = self._directory / "busybox"
+        if not applets.exists():
+            listing = subprocess.run([binary, "--list"], capture_output=True, text=True, check=True, timeout=10)
+            applets.mkdir(parents=True)
+            for name in listing.stdout.split():
+                (applets / name).symlink_to(binary)
+        return Entry(args=("sh",), env={"PATH": f"{applets}:{os.environ.get('PATH', os.defpath)}"})
+
+
+def as_image(reference: Reference, entry: Entry) -> Image:
+    """An entry under the name it was asked for; the id is a digest of what it runs, stable and without a registry."""
+    env = dict(entry.env)
+    if entry.version:
+        env["VERSION"] = reference.tag
+    content = repr((reference.repository, reference.tag, entry.argv, entry.args))
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    return Image(
+        name=str(reference),
+        id=f"sha256:{digest}",
+        argv=entry.argv,
+        args=entry.args,
+        env=env,
+        working_dir=entry.working_dir,
+    )

@@ -1,0 +1,228 @@
+"""The host's side of the fork server: start a process group, signal it, learn how it ended.
+
+Everything is a file descriptor in the running loop: no threads, no child watcher, no fork of this process. One
+`Spawner` may serve several runtimes. What the kernel closes when this process dies is what ends the containers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import marshal
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import anyio
+import attrs
+
+from minik8s.kubelet.runtime import spawner
+from minik8s.kubelet.runtime.protocol import StartError
+
+CONCURRENT_STARTS = 16
+"""Starts under way at once; more only makes the machine switch between them."""
+
+
+@attrs.frozen
+class Command:
+    """What to run; `paths` are the files to try as the program.
+
+    `stdio` are descriptors for stdin, stdout and stderr; None is /dev/null for stdin and the log for the others.
+    """
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    cwd: Path
+    paths: Sequence[str]
+    log: Path | None = None
+    tty: bool = False
+    stdio: tuple[int | None, int | None, int | None] = (None, None, None)
+
+
+@attrs.define
+class SpawnError(Exception):
+    """The operating system refused: `errno`, and in which `stage` (`exec`, `chdir`, `setup`, `shim`)."""
+
+    errno: int
+    stage: str
+
+
+class Process:
+    """A process group started by a `Spawner`; it lives no longer than this object's control socket."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self.shim_pid = 0
+        self.pid = 0
+        self.wait_status: int | None = None
+        self.failure: SpawnError | None = None
+        self.end_callbacks: set[Callable[[], None]] = set()
+        self._control = control
+        self._loop = asyncio.get_running_loop()
+        self._received = b""
+        self._started = asyncio.Event()
+        self._ended = asyncio.Event()
+        control.setblocking(False)
+        self._loop.add_reader(control.fileno(), self._readable)
+
+    @property
+    def ended(self) -> bool:
+        return self._ended.is_set()
+
+    async def started(self) -> None:
+        """Returns when the program runs. Raises SpawnError."""
+        await self._started.wait()
+        if self.failure is not None:
+            raise self.failure
+
+    async def wait(self) -> int:
+        """The wait status, once nothing of the process group is left and its output is in the log."""
+        await self._ended.wait()
+        assert self.wait_status is not None
+        return self.wait_status
+
+    def signal(self, signum: int) -> None:
+        """SIGKILL goes to every descendant, others to the main process's group. After the end: nothing."""
+        if not self._ended.is_set():
+            try:
+                self._control.send(bytes([signum]))
+            except OSError:
+                return  # it has just ended
+
+    def close(self) -> None:
+        """Kills what still runs, without waiting for it."""
+        self._lost()
+
+    def _readable(self) -> None:
+        try:
+            data = self._control.recv(4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lost()
+            return
+        *lines, self._received = (self._received + data).split(b"\n")
+        for line in lines:
+            self._told(line)
+
+    def _told(self, line: bytes) -> None:
+        word, *values = line.split()
+        if word == b"started":
+            self.shim_pid, self.pid = map(int, values)
+            self._started.set()
+        elif word == b"failed":
+            self.failure = SpawnError(int(values[0]), values[1].decode())
+            self._end(127 << 8)
+        else:
+            self._end(int(values[0]))
+
+    def _lost(self) -> None:
+        """The shim has been killed, or we let go of it."""
+        if not self._ended.is_set():
+            self.failure = self.failure or SpawnError(0, "shim")
+            self._end(9)
+
+    def _end(self, wait_status: int) -> None:
+        if self._ended.is_set():
+            return
+        self.wait_status = wait_status
+        self._loop.remove_reader(self._control.fileno())
+        self._control.close()
+        self._started.set()
+        self._ended.set()
+        for callback in list(self.end_callbacks):
+            callback()
+
+
+def _spec_file(command: Command) -> tuple[IO[bytes], list[int]]:
+    """The request's file, and the descriptors that go with it."""
+    passed = [fd for fd in command.stdio if fd is not None]
+    positions = iter(range(len(passed)))
+    spec: spawner.Spec = {
+        "paths": [os.fsencode(path) for path in command.paths],
+        "argv": [os.fsencode(argument) for argument in command.argv],
+        "env": {os.fsencode(name): os.fsencode(value) for name, value in command.env.items()},
+        "cwd": os.fsencode(command.cwd),
+        "log": None if command.log is None else os.fsencode(command.log),
+        "tty": command.tty,
+        "stdio": [None if fd is None else next(positions) for fd in command.stdio],
+    }
+    file: IO[bytes]
+    if sys.platform == "linux":
+        file = os.fdopen(os.memfd_create("minik8s"), "w+b")
+    else:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
+    file.write(marshal.dumps(dict(spec)))
+    file.seek(0)
+    return file, passed
+
+
+class Spawner:
+    """Owns the fork server, which is started when first needed and again should it ever be killed."""
+
+    def __init__(self) -> None:
+        self._server: subprocess.Popen[bytes] | None = None
+        self._requests: socket.socket | None = None
+        self._slots = asyncio.Semaphore(CONCURRENT_STARTS)
+
+    def start(self) -> None:
+        """Starts the fork server in the background, so that the first container need not wait for it."""
+        if self._server is not None and self._server.poll() is None:
+            return
+        if self._requests is not None:
+            self._requests.close()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._server = subprocess.Popen(
+                [sys.executable, "-I", "-S", spawner.__file__, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,  # a terminal's Ctrl-C is for us alone
+                cwd="/",
+            )
+        self._requests = ours
+
+    async def spawn(self, command: Command) -> Process:
+        """Starts a process group. Raises SpawnError; cancelled, it leaves nothing behind."""
+        async with self._slots:
+            self.start()
+            ours, theirs = socket.socketpair()
+            process = Process(ours)
+            try:
+                self._request(command, theirs)
+                await process.started()
+            except BaseException:
+                process.close()
+                raise
+            return process
+
+    def _request(self, command: Command, control: socket.socket) -> None:
+        assert self._requests is not None
+        with control:
+            file, passed = _spec_file(command)
+            with file:
+                try:
+                    socket.send_fds(self._requests, [b"+"], [control.fileno(), file.fileno(), *passed])
+                except OSError as error:
+                    raise StartError("StartError", f"the fork server is gone: {error}") from error
+
+    async def aclose(self) -> None:
+        """Ends every process started here and returns when they are gone."""
+        server, requests = self._server, self._requests
+        self._server = self._requests = None
+        if server is None or requests is None:
+            return
+        requests.shutdown(socket.SHUT_WR)
+        requests.setblocking(False)
+        with anyio.CancelScope(shield=True), requests:
+            with contextlib.suppress(ConnectionError):  # it had requests left to read
+                while await asyncio.get_running_loop().sock_recv(requests, 1):
+                    pass
+            server.wait()

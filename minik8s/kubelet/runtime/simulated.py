@@ -1,0 +1,348 @@
+"""A runtime without processes: a table says how long things take and how they end.
+
+For thousands of nodes and for virtual time. Nothing here owns a task: a running container is a record and, if it will
+end by itself, one timer of the clock. The same table, seed and clock give the same run.
+
+A container's `Behaviour` comes from the pod's annotations (`simulated.minik8s.dev/run-seconds: "30"`, or for one
+container of the pod `simulated.minik8s.dev/run-seconds.NAME`) over the table's entry for its name or its image. The
+default runs until it is stopped, is ready at once and ends with 143 on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import random
+import shlex
+import signal as signals
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import attrs
+
+from minik8s.clock import Clock, TimerHandle
+from minik8s.kubelet.runtime.addresses import Addresses, AddressesExhausted
+from minik8s.kubelet.runtime.images import not_found, parse_reference
+from minik8s.kubelet.runtime.logs import Formatter, format_time
+from minik8s.kubelet.runtime.protocol import (
+    Container,
+    ContainerConfig,
+    ExecResult,
+    Exit,
+    Image,
+    ImageError,
+    LogOptions,
+    ProbeResult,
+    RuntimeFailure,
+    Sandbox,
+    SandboxConfig,
+    StartError,
+    Usage,
+)
+
+PREFIX = "simulated.minik8s.dev/"
+KEPT_LOGS = 10_000
+"""Logs of removed sandboxes that can still be read; older ones are forgotten."""
+_TRUE = ("1", "true", "yes")
+
+
+@attrs.frozen(kw_only=True)
+class Behaviour:
+    """How a container behaves; times in seconds of the cluster's clock.
+
+    pull_seconds     how long its image takes to pull the first time (table only)
+    start_seconds    from start to running
+    start_error      the start fails with this message
+    run_seconds      from running to its end by itself; None: it runs until stopped
+    exit_code        what it ends with by itself
+    stop_seconds     from SIGTERM to its end
+    stop_exit_code   what it ends with on SIGTERM; None: 143, killed by the signal
+    ignore_sigterm   only SIGKILL ends it
+    ready_seconds    from running until probes succeed
+    unready_seconds  from running until probes fail again; None: never
+    """
+
+    pull_seconds: float = 0.0
+    start_seconds: float = 0.0
+    start_error: str = ""
+    run_seconds: float | None = None
+    exit_code: int = 0
+    stop_seconds: float = 0.0
+    stop_exit_code: int | None = None
+    ignore_sigterm: bool = False
+    ready_seconds: float = 0.0
+    unready_seconds: float | None = None
+
+
+DEFAULT = Behaviour()
+
+
+def _parsed(name: str, text: str) -> Any:
+    match name:
+        case "exit_code" | "stop_exit_code":
+            return int(text)
+        case "ignore_sigterm":
+            return text.lower() in _TRUE
+        case "start_error":
+            return text
+    return float(text)
+
+
+def annotated(base: Behaviour, annotations: Mapping[str, str], container: str) -> Behaviour:
+    """`base` with what the pod's annotations say. Raises StartError for a value that cannot be read."""
+    changes: dict[str, Any] = {}
+    if any(key.startswith(PREFIX) for key in annotations):
+        for field in attrs.fields(Behaviour):
+            key = PREFIX + field.name.replace("_", "-")
+            text = annotations.get(f"{key}.{container}", annotations.get(key))
+            if text is None:
+                continue
+            try:
+                changes[field.name] = _parsed(field.name, text)
+            except ValueError:
+                raise StartError("CreateContainerError", f"annotation {key}: cannot read {text!r}") from None
+    return attrs.evolve(base, **changes) if changes else base
+
+
+class SimulatedContainer:
+    """A container that exists on paper."""
+
+    __slots__ = (
+        "_clock",
+        "_event",
+        "_exit",
+        "_timer",
+        "behaviour",
+        "config",
+        "id",
+        "sandbox",
+        "started_at",
+        "started_monotonic",
+    )
+
+    def __init__(
+        self, identity: str, sandbox: Sandbox, config: ContainerConfig, behaviour: Behaviour, clock: Clock
+    ) -> None:
+        self.id = identity
+        self.sandbox = sandbox
+        self.config = config
+        self.behaviour = behaviour
+        self.started_at: datetime = clock.now()
+        self.started_monotonic = clock.monotonic()
+        self._clock = clock
+        self._exit: Exit | None = None
+        self._event: anyio.Event | None = None
+        self._timer: TimerHandle | None = None
+        if behaviour.run_seconds is not None:
+            self._end_in(behaviour.run_seconds, behaviour.exit_code, 0)
+
+    @property
+    def exit(self) -> Exit | None:
+        """How it ended; None while it runs."""
+        return self._exit
+
+    async def wait(self) -> Exit:
+        if self._exit is None:
+            self._event = self._event or anyio.Event()
+            await self._event.wait()
+        assert self._exit is not None
+        return self._exit
+
+    def signal(self, name: str) -> None:
+        number = int(signals.Signals[name])
+        behaviour = self.behaviour
+        if self._exit is not None:
+            return
+        if number == signals.SIGKILL:
+            self._end_in(0, 128 + number, number)
+        elif number in (signals.SIGTERM, signals.SIGINT, signals.SIGQUIT, signals.SIGHUP):
+            if behaviour.ignore_sigterm:
+                return
+            if behaviour.stop_exit_code is None:
+                self._end_in(behaviour.stop_seconds, 128 + number, number)
+            else:
+                self._end_in(behaviour.stop_seconds, behaviour.stop_exit_code, 0)
+
+    def _end_in(self, seconds: float, exit_code: int, signal: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if seconds <= 0:
+            self._end(exit_code, signal)
+        else:
+            self._timer = self._clock.call_later(seconds, lambda: self._end(exit_code, signal))
+
+    def _end(self, exit_code: int, signal: int) -> None:
+        if self._exit is None:
+            reason = "Error" if exit_code else "Completed"
+            self._exit = Exit(exit_code, signal, self.started_at, self._clock.now(), reason=reason)
+            self._timer = None
+            if self._event is not None:
+                self._event.set()
+
+    def ready(self) -> bool:
+        """Whether probes succeed at this moment."""
+        age = self._clock.monotonic() - self.started_monotonic
+        until = self.behaviour.unready_seconds
+        return self._exit is None and age >= self.behaviour.ready_seconds and (until is None or age < until)
+
+    def records(self) -> bytes:
+        """Its log: the same container tells the same story."""
+        name, config = self.config.name, self.config
+        lines = [
+            (self.started_at, f"{name}: simulated start of {config.image.name}, attempt {config.attempt}"),
+            (self.started_at, f"{name}: {shlex.join(config.argv)}"),
+        ]
+        if self._exit is not None:
+            lines.append((self._exit.finished_at, f"{name}: simulated exit with code {self._exit.exit_code}"))
+        return b"".join(format_time(time) + b" stdout F " + line.encode() + b"\n" for time, line in lines)
+
+
+class SimulatedRuntime:
+    """Pretends to run containers.
+
+    `behaviours` maps container names or normalised images (`docker.io/library/nginx:1.27`) to behaviours; `missing` are
+    images that no registry has; every other valid reference can be pulled, and is present afterwards.
+    """
+
+    name = "minik8s-simulated"
+    version = "1"
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        addresses: Addresses,
+        behaviours: Mapping[str, Behaviour] | None = None,
+        missing: Collection[str] = (),
+        node_address: str = "127.0.0.1",
+    ) -> None:
+        self._clock = clock
+        self._rng = rng
+        self._addresses = addresses
+        self._behaviours = behaviours or {}
+        self._missing = {str(parse_reference(image)) for image in missing}
+        self._node_address = node_address
+        self._images: dict[str, Image] = {}
+        self._sandboxes: dict[str, tuple[Sandbox, dict[str, SimulatedContainer]]] = {}
+        self._logs: dict[Path, SimulatedContainer] = {}
+
+    def is_present(self, image: str) -> bool:
+        try:
+            return str(parse_reference(image)) in self._images
+        except ImageError:
+            return False
+
+    async def pull(self, image: str) -> Image:
+        reference = parse_reference(image)
+        name = str(reference)
+        if name not in self._images:
+            await self._take(self._behaviour_of(image, name).pull_seconds)
+            if name in self._missing:
+                raise not_found(reference)
+            self._images[name] = Image(name=name, id=f"sha256:{random.Random(name).getrandbits(256):064x}")
+        return self._images[name]
+
+    def images(self) -> Sequence[Image]:
+        return list(self._images.values())
+
+    def _behaviour_of(self, *keys: str) -> Behaviour:
+        for key in keys:
+            if key in self._behaviours:
+                return self._behaviours[key]
+        return DEFAULT
+
+    async def _take(self, seconds: float) -> None:
+        if seconds > 0:
+            await self._clock.sleep(seconds)
+
+    def _identity(self) -> str:
+        return f"{self._rng.getrandbits(256):064x}"
+
+    async def create_sandbox(self, config: SandboxConfig) -> Sandbox:
+        try:
+            address = self._node_address if config.host_network else self._addresses.acquire()
+        except AddressesExhausted as error:
+            raise RuntimeFailure("FailedCreatePodSandBox", str(error)) from error
+        sandbox = Sandbox(self._identity(), address, config)
+        self._sandboxes[sandbox.id] = (sandbox, {})
+        return sandbox
+
+    async def remove_sandbox(self, sandbox: Sandbox) -> None:
+        _, containers = self._sandboxes.pop(sandbox.id, (sandbox, None))
+        if containers is None:
+            return
+        for container in containers.values():
+            container.signal("SIGKILL")
+        if not sandbox.config.host_network:
+            self._addresses.release(sandbox.address)
+
+    async def start(self, sandbox: Sandbox, config: ContainerConfig) -> Container:
+        if sandbox.id not in self._sandboxes:
+            raise StartError("CreateContainerError", f'sandbox "{sandbox.id}" not found')
+        base = self._behaviour_of(config.name, config.image.name)
+        behaviour = annotated(base, sandbox.config.annotations, config.name)
+        await self._take(behaviour.start_seconds)
+        if behaviour.start_error:
+            raise StartError("StartError", behaviour.start_error)
+        if sandbox.id not in self._sandboxes:
+            raise StartError("CreateContainerError", f'sandbox "{sandbox.id}" has been removed')
+        container = SimulatedContainer(self._identity(), sandbox, config, behaviour, self._clock)
+        self._sandboxes[sandbox.id][1][container.id] = container
+        self._keep_log(config.log_path, container)
+        return container
+
+    def _keep_log(self, path: Path, container: SimulatedContainer) -> None:
+        """The oldest ended containers' logs go first, so that a long simulation does not grow."""
+        self._logs[path] = container
+        while len(self._logs) > KEPT_LOGS:
+            oldest = next(iter(self._logs))
+            if self._logs[oldest].exit is None:
+                return
+            del self._logs[oldest]
+
+    async def remove(self, container: Container) -> None:
+        container.signal("SIGKILL")
+        if isinstance(container, SimulatedContainer) and container.sandbox.id in self._sandboxes:
+            self._sandboxes[container.sandbox.id][1].pop(container.id, None)
+
+    async def exec(self, container: Container, argv: Sequence[str], *, timeout: float) -> ExecResult:
+        """Every command succeeds and says what it was."""
+        if not isinstance(container, SimulatedContainer) or container.exit is not None:
+            raise StartError("StartError", f"cannot exec in a stopped container: container {container.id} not running")
+        return ExecResult(0, shlex.join(argv).encode() + b"\n")
+
+    async def probe(
+        self, sandbox: Sandbox, container: Container, handler: Mapping[str, Any], *, timeout: float
+    ) -> ProbeResult:
+        if isinstance(container, SimulatedContainer) and container.ready():
+            return ProbeResult(True)
+        return ProbeResult(False, "simulated probe failure")
+
+    async def logs(self, log_path: Path, options: LogOptions, *, container: Container | None) -> AsyncIterator[bytes]:
+        source = self._logs.get(log_path)
+        if source is None:
+            return
+        formatter = Formatter(options)
+        records = source.records()
+        shown = records.splitlines(keepends=True)
+        if options.tail_lines is not None:
+            shown = shown[max(0, len(shown) - options.tail_lines) :]
+        if output := formatter.format(b"".join(shown)):
+            yield output
+        if options.follow and container is not None and source.exit is None:
+            await source.wait()
+            if output := formatter.format(source.records()[len(records) :]):
+                yield output
+
+    def usage(self, container: Container) -> Usage | None:
+        """A tenth of a core and 16 MiB while it runs."""
+        if not isinstance(container, SimulatedContainer) or container.exit is not None:
+            return None
+        age = (self._clock.now() - container.started_at) / timedelta(seconds=1)
+        return Usage(cpu_seconds=age / 10, memory_bytes=16 << 20)
+
+    async def aclose(self) -> None:
+        for sandbox, _ in list(self._sandboxes.values()):
+            await self.remove_sandbox(sandbox)

@@ -1,0 +1,299 @@
+"""The default runtime: a container is a process group of this machine.
+
+It runs with the user's own rights, files and network; what a container has of its own is a session, a root directory
+(`rootfs`), an environment and, through its pod, a loopback address. Its output goes straight from a pipe to the
+log file without passing through the event loop, and it dies with this process whatever ends it (`spawner`).
+
+Elsewhere than on Linux (macOS) these are lost: an address per pod (all share 127.0.0.1), usage, waking followers
+of a log at once (they look every 0.2 s), and finding processes that leave their container's process group.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import shutil
+import signal
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+import attrs
+
+from minik8s.clock import Clock
+from minik8s.kubelet.runtime.addresses import Addresses, AddressesExhausted
+from minik8s.kubelet.runtime.images import ImageRegistry
+from minik8s.kubelet.runtime.inotify import Watcher
+from minik8s.kubelet.runtime.logs import read_log
+from minik8s.kubelet.runtime.output import Output
+from minik8s.kubelet.runtime.probes import run_probe
+from minik8s.kubelet.runtime.processes import Command, Process, Spawner, SpawnError
+from minik8s.kubelet.runtime.protocol import (
+    Container,
+    ContainerConfig,
+    ExecResult,
+    Exit,
+    Image,
+    LogOptions,
+    ProbeResult,
+    RuntimeFailure,
+    Sandbox,
+    SandboxConfig,
+    StartError,
+    Usage,
+)
+from minik8s.kubelet.runtime.rootfs import (
+    environment,
+    prepare_root,
+    program_paths,
+    root_directory,
+    working_directory,
+)
+from minik8s.kubelet.runtime.usage import usage_below
+
+MAX_EXEC_OUTPUT = 1 << 20
+"""Bytes of a command's output that are kept."""
+
+
+class ProcessContainer:
+    """A container of the subprocess runtime."""
+
+    def __init__(
+        self, identity: str, config: ContainerConfig, command: Command, process: Process, clock: Clock
+    ) -> None:
+        self.id = identity
+        self.config = config
+        self.command = command
+        self.process = process
+        self.execs: set[Process] = set()
+        self.stdin: int | None = None
+        self.started_at = clock.now()
+        self._finished_at = self.started_at
+        self._clock = clock
+        process.end_callbacks.add(self._end)
+
+    def _end(self) -> None:
+        self._finished_at = self._clock.now()
+        for process in list(self.execs):
+            process.close()
+        if self.stdin is not None:
+            os.close(self.stdin)
+            self.stdin = None
+
+    async def wait(self) -> Exit:
+        return as_exit(await self.process.wait(), self.started_at, self._finished_at)
+
+    def signal(self, name: str) -> None:
+        self.process.signal(signal.Signals[name])
+
+
+def as_exit(wait_status: int, started_at: datetime, finished_at: datetime) -> Exit:
+    """A wait status as containerd reports it."""
+    code = os.waitstatus_to_exitcode(wait_status)
+    killed_by = max(0, -code)
+    exit_code = 128 + killed_by if killed_by else code
+    return Exit(exit_code, killed_by, started_at, finished_at, reason="Error" if exit_code else "Completed")
+
+
+def start_failure(error: SpawnError, command: Command) -> StartError:
+    """The system's error in the words of runc and Go's os/exec."""
+    program = command.argv[0]
+    reason = os.strerror(error.errno).lower() if error.errno else "the process was lost"
+    if error.stage == "chdir":
+        detail = f'chdir to cwd ("{command.cwd}") failed: {reason}'
+    elif error.stage != "exec":
+        detail = reason
+    elif error.errno != errno.ENOENT:
+        detail = f'exec: "{program}": {reason}'
+    elif "/" in program:
+        detail = f'exec: "{program}": stat {program}: {reason}'
+    else:
+        detail = f'exec: "{program}": executable file not found in $PATH'
+    return StartError("StartError", f"unable to start container process: {detail}")
+
+
+class SubprocessRuntime:
+    """Runs containers as processes.
+
+    `addresses` and `spawner` may be shared by the nodes of a cluster; without `spawner` the runtime has one of its own
+    and closes it. `node_address` is what pods with the host's network have.
+    """
+
+    name = "minik8s-subprocess"
+    version = "1"
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        images: ImageRegistry,
+        addresses: Addresses,
+        spawner: Spawner | None = None,
+        node_address: str = "127.0.0.1",
+    ) -> None:
+        self._clock = clock
+        self._rng = rng
+        self._images = images
+        self._addresses = addresses
+        self._spawner = spawner or Spawner()
+        self._owns_spawner = spawner is None
+        self._node_address = node_address
+        self._watcher = Watcher(clock)
+        self._used: dict[str, Image] = {}
+        self._sandboxes: dict[str, tuple[Sandbox, dict[str, ProcessContainer]]] = {}
+
+    def is_present(self, image: str) -> bool:
+        return self._images.knows(image)
+
+    async def pull(self, image: str) -> Image:
+        found = self._images.resolve(image)
+        self._used[found.name] = found
+        return found
+
+    def images(self) -> Sequence[Image]:
+        return list(self._used.values())
+
+    def _identity(self) -> str:
+        return f"{self._rng.getrandbits(256):064x}"
+
+    async def create_sandbox(self, config: SandboxConfig) -> Sandbox:
+        self._spawner.start()
+        try:
+            address = self._node_address if config.host_network else self._addresses.acquire()
+        except AddressesExhausted as error:
+            raise RuntimeFailure("FailedCreatePodSandBox", str(error)) from error
+        sandbox = Sandbox(self._identity(), address, config)
+        self._sandboxes[sandbox.id] = (sandbox, {})
+        return sandbox
+
+    async def remove_sandbox(self, sandbox: Sandbox) -> None:
+        _, containers = self._sandboxes.pop(sandbox.id, (sandbox, None))
+        if containers is None:
+            return
+        try:
+            await _end_all(containers.values())
+        finally:
+            if not sandbox.config.host_network:
+                self._addresses.release(sandbox.address)
+            shutil.rmtree(sandbox.config.directory / "rootfs", ignore_errors=True)
+
+    async def start(self, sandbox: Sandbox, config: ContainerConfig) -> Container:
+        if sandbox.id not in self._sandboxes:
+            raise StartError("CreateContainerError", f'sandbox "{sandbox.id}" not found')
+        root = root_directory(sandbox, config.name)
+        prepare_root(root, config)
+        command = _command(sandbox, config, root)
+        stdin = os.pipe() if config.stdin and not config.tty else None
+        if stdin is not None:
+            command = attrs.evolve(command, stdio=(stdin[0], None, None))
+        try:
+            process = await self._spawn(command)
+        except BaseException:
+            if stdin is not None:
+                os.close(stdin[1])
+            raise
+        finally:
+            if stdin is not None:
+                os.close(stdin[0])
+        container = ProcessContainer(self._identity(), config, command, process, self._clock)
+        container.stdin = None if stdin is None else stdin[1]
+        if sandbox.id not in self._sandboxes:
+            process.close()
+            raise StartError("CreateContainerError", f'sandbox "{sandbox.id}" has been removed')
+        self._sandboxes[sandbox.id][1][container.id] = container
+        return container
+
+    async def _spawn(self, command: Command) -> Process:
+        try:
+            return await self._spawner.spawn(command)
+        except SpawnError as error:
+            raise start_failure(error, command) from error
+
+    async def remove(self, container: Container) -> None:
+        for _, containers in self._sandboxes.values():
+            found = containers.pop(container.id, None)
+            if found is not None:
+                await _end_all([found])
+
+    def _running(self, container: Container | None) -> ProcessContainer | None:
+        if isinstance(container, ProcessContainer) and not container.process.ended:
+            return container
+        return None
+
+    async def exec(self, container: Container, argv: Sequence[str], *, timeout: float) -> ExecResult:
+        running = self._running(container)
+        if running is None:
+            raise StartError("StartError", f"cannot exec in a stopped container: container {container.id} not running")
+        base = running.command
+        with Output(MAX_EXEC_OUTPUT) as output, anyio.fail_after(timeout):
+            command = Command(
+                argv=tuple(argv),
+                env=base.env,
+                cwd=base.cwd,
+                paths=program_paths(argv[0], base.env, Path(base.env["MINIK8S_ROOT"]), base.cwd),
+                stdio=(None, output.write_fd, output.write_fd),
+            )
+            process = await self._spawn(command)
+            output.close_write()
+            running.execs.add(process)
+            try:
+                status = await process.wait()
+            finally:
+                running.execs.discard(process)
+                process.close()
+            now = self._clock.now()
+            return ExecResult(as_exit(status, now, now).exit_code, output.collect())
+
+    async def probe(
+        self, sandbox: Sandbox, container: Container, handler: Mapping[str, Any], *, timeout: float
+    ) -> ProbeResult:
+        async def execute(argv: Sequence[str]) -> ExecResult:
+            return await self.exec(container, argv, timeout=timeout)
+
+        return await run_probe(handler, sandbox.address, timeout=timeout, execute=execute)
+
+    def logs(self, log_path: Path, options: LogOptions, *, container: Container | None) -> AsyncIterator[bytes]:
+        running = self._running(container)
+        return read_log(log_path, options, watcher=self._watcher, running=None if running is None else running.process)
+
+    def usage(self, container: Container) -> Usage | None:
+        running = self._running(container)
+        return None if running is None else usage_below(running.process.shim_pid)
+
+    async def aclose(self) -> None:
+        with anyio.CancelScope(shield=True):
+            for sandbox, _ in list(self._sandboxes.values()):
+                await self.remove_sandbox(sandbox)
+            if self._owns_spawner:
+                await self._spawner.aclose()
+
+
+def _command(sandbox: Sandbox, config: ContainerConfig, root: Path) -> Command:
+    if not config.argv:
+        raise StartError("CreateContainerError", "failed to generate container spec: no command specified")
+    env = environment(sandbox, config, root)
+    cwd = working_directory(root, config.working_dir or config.image.working_dir)
+    if any("\0" in text for text in (*config.argv, *env, *env.values())):
+        raise StartError("StartError", "unable to start container process: a NUL byte in the command or environment")
+    return Command(
+        argv=config.argv,
+        env=env,
+        cwd=cwd,
+        paths=program_paths(config.argv[0], env, root, cwd),
+        log=config.log_path,
+        tty=config.tty,
+    )
+
+
+async def _end_all(containers: Iterable[ProcessContainer]) -> None:
+    """Kills what runs, side by side, and waits until it is gone."""
+    ending = list(containers)
+    for container in ending:
+        container.signal("SIGKILL")
+    with anyio.CancelScope(shield=True):
+        for container in ending:
+            await container.wait()
