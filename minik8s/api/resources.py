@@ -6,12 +6,15 @@ one, and the first group that serves a kind stores it (`STORED_AS` names the exc
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minik8s.api.resource import Resource, Subresource
 
-BINDINGS: Resource[Any] = Resource("", "v1", "bindings", "Binding", True, "binding", verbs=("create",))
-COMPONENT_STATUSES: Resource[Any] = Resource(
+if TYPE_CHECKING:
+    from minik8s.api import types
+
+BINDINGS: Resource[types.Binding] = Resource("", "v1", "bindings", "Binding", True, "binding", verbs=("create",))
+COMPONENT_STATUSES: Resource[types.ComponentStatus] = Resource(
     "",
     "v1",
     "componentstatuses",
@@ -24,13 +27,17 @@ COMPONENT_STATUSES: Resource[Any] = Resource(
         "list",
     ),
 )
-CONFIG_MAPS: Resource[Any] = Resource("", "v1", "configmaps", "ConfigMap", True, "configmap", short_names=("cm",))
-ENDPOINTS: Resource[Any] = Resource("", "v1", "endpoints", "Endpoints", True, "endpoints", short_names=("ep",))
-EVENTS: Resource[Any] = Resource("", "v1", "events", "Event", True, "event", short_names=("ev",))
-LIMIT_RANGES: Resource[Any] = Resource(
+CONFIG_MAPS: Resource[types.ConfigMap] = Resource(
+    "", "v1", "configmaps", "ConfigMap", True, "configmap", short_names=("cm",)
+)
+ENDPOINTS: Resource[types.Endpoints] = Resource(
+    "", "v1", "endpoints", "Endpoints", True, "endpoints", short_names=("ep",)
+)
+EVENTS: Resource[types.Event] = Resource("", "v1", "events", "Event", True, "event", short_names=("ev",))
+LIMIT_RANGES: Resource[types.LimitRange] = Resource(
     "", "v1", "limitranges", "LimitRange", True, "limitrange", short_names=("limits",)
 )
-NAMESPACES: Resource[Any] = Resource(
+NAMESPACES: Resource[types.Namespace] = Resource(
     "",
     "v1",
     "namespaces",
@@ -59,7 +66,7 @@ NAMESPACES: Resource[Any] = Resource(
         ),
     ),
 )
-NODES: Resource[Any] = Resource(
+NODES: Resource[types.Node] = Resource(
     "",
     "v1",
     "nodes",
@@ -89,7 +96,7 @@ NODES: Resource[Any] = Resource(
         ),
     ),
 )
-PERSISTENT_VOLUME_CLAIMS: Resource[Any] = Resource(
+PERSISTENT_VOLUME_CLAIMS: Resource[types.PersistentVolumeClaim] = Resource(
     "",
     "v1",
     "persistentvolumeclaims",
@@ -108,7 +115,7 @@ PERSISTENT_VOLUME_CLAIMS: Resource[Any] = Resource(
         ),
     ),
 )
-PERSISTENT_VOLUMES: Resource[Any] = Resource(
+PERSISTENT_VOLUMES: Resource[types.PersistentVolume] = Resource(
     "",
     "v1",
     "persistentvolumes",
@@ -127,7 +134,7 @@ PERSISTENT_VOLUMES: Resource[Any] = Resource(
         ),
     ),
 )
-PODS: Resource[Any] = Resource(
+PODS: Resource[types.Pod] = Resource(
     "",
     "v1",
     "pods",
@@ -201,8 +208,8 @@ PODS: Resource[Any] = Resource(
         ),
     ),
 )
-POD_TEMPLATES: Resource[Any] = Resource("", "v1", "podtemplates", "PodTemplate", True, "podtemplate")
-REPLICATION_CONTROLLERS: Resource[Any] = Resource(
+POD_TEMPLATES: Resource[types.PodTemplate] = Resource("", "v1", "podtemplates", "PodTemplate", True, "podtemplate")
+REPLICATION_CONTROLLERS: Resource[types.ReplicationController] = Resource(
     "",
     "v1",
     "replicationcontrollers",
@@ -233,7 +240,7 @@ REPLICATION_CONTROLLERS: Resource[Any] = Resource(
         ),
     ),
 )
-RESOURCE_QUOTAS: Resource[Any] = Resource(
+RESOURCE_QUOTAS: Resource[types.ResourceQuota] = Resource(
     "",
     "v1",
     "resourcequotas",
@@ -252,8 +259,8 @@ RESOURCE_QUOTAS: Resource[Any] = Resource(
         ),
     ),
 )
-SECRETS: Resource[Any] = Resource("", "v1", "secrets", "Secret", True, "secret")
-SERVICE_ACCOUNTS: Resource[Any] = Resource(
+SECRETS: Resource[types.Secret] = Resource("", "v1", "secrets", "Secret", True, "secret")
+SERVICE_ACCOUNTS: Resource[types.ServiceAccount] = Resource(
     "",
     "v1",
     "serviceaccounts",
@@ -263,7 +270,7 @@ SERVICE_ACCOUNTS: Resource[Any] = Resource(
     short_names=("sa",),
     subresources=(Subresource("token", ("create",), "TokenRequest", "authentication.k8s.io", "v1"),),
 )
-SERVICES: Resource[Any] = Resource(
+SERVICES: Resource[types.Service] = Resource(
     "",
     "v1",
     "services",
@@ -294,7 +301,7 @@ SERVICES: Resource[Any] = Resource(
         ),
     ),
 )
-API_SERVICES: Resource[Any] = Resource(
+API_SERVICES: Resource[types.APIService] = Resource(
     "apiregistration.k8s.io",
     "v1",
     "apiservices",
@@ -313,10 +320,10 @@ API_SERVICES: Resource[Any] = Resource(
         ),
     ),
 )
-CONTROLLER_REVISIONS: Resource[Any] = Resource(
+CONTROLLER_REVISIONS: Resource[types.ControllerRevision] = Resource(
     "apps", "v1", "controllerrevisions", "ControllerRevision", True, "controllerrevision"
 )
-DAEMON_SETS: Resource[Any] = Resource(
+DAEMON_SETS: Resource[types.DaemonSet] = Resource(
     "apps",
     "v1",
     "daemonsets",
@@ -336,7 +343,7 @@ DAEMON_SETS: Resource[Any] = Resource(
         ),
     ),
 )
-DEPLOYMENTS: Resource[Any] = Resource(
+DEPLOYMENTS: Resource[types.Deployment] = Resource(
     "apps",
     "v1",
     "deployments",
@@ -367,7 +374,7 @@ DEPLOYMENTS: Resource[Any] = Resource(
         ),
     ),
 )
-REPLICA_SETS: Resource[Any] = Resource(
+REPLICA_SETS: Resource[types.ReplicaSet] = Resource(
     "apps",
     "v1",
     "replicasets",
@@ -398,7 +405,7 @@ REPLICA_SETS: Resource[Any] = Resource(
         ),
     ),
 )
-STATEFUL_SETS: Resource[Any] = Resource(
+STATEFUL_SETS: Resource[types.StatefulSet] = Resource(
     "apps",
     "v1",
     "statefulsets",
@@ -429,8 +436,10 @@ STATEFUL_SETS: Resource[Any] = Resource(
         ),
     ),
 )
-EVENTS_V1: Resource[Any] = Resource("events.k8s.io", "v1", "events", "Event", True, "event", short_names=("ev",))
-SELF_SUBJECT_REVIEWS: Resource[Any] = Resource(
+EVENTS_V1: Resource[types.EventsEvent] = Resource(
+    "events.k8s.io", "v1", "events", "Event", True, "event", short_names=("ev",)
+)
+SELF_SUBJECT_REVIEWS: Resource[types.SelfSubjectReview] = Resource(
     "authentication.k8s.io",
     "v1",
     "selfsubjectreviews",
@@ -439,10 +448,10 @@ SELF_SUBJECT_REVIEWS: Resource[Any] = Resource(
     "selfsubjectreview",
     verbs=("create",),
 )
-TOKEN_REVIEWS: Resource[Any] = Resource(
+TOKEN_REVIEWS: Resource[types.TokenReview] = Resource(
     "authentication.k8s.io", "v1", "tokenreviews", "TokenReview", False, "tokenreview", verbs=("create",)
 )
-LOCAL_SUBJECT_ACCESS_REVIEWS: Resource[Any] = Resource(
+LOCAL_SUBJECT_ACCESS_REVIEWS: Resource[types.LocalSubjectAccessReview] = Resource(
     "authorization.k8s.io",
     "v1",
     "localsubjectaccessreviews",
@@ -451,7 +460,7 @@ LOCAL_SUBJECT_ACCESS_REVIEWS: Resource[Any] = Resource(
     "localsubjectaccessreview",
     verbs=("create",),
 )
-SELF_SUBJECT_ACCESS_REVIEWS: Resource[Any] = Resource(
+SELF_SUBJECT_ACCESS_REVIEWS: Resource[types.SelfSubjectAccessReview] = Resource(
     "authorization.k8s.io",
     "v1",
     "selfsubjectaccessreviews",
@@ -460,7 +469,7 @@ SELF_SUBJECT_ACCESS_REVIEWS: Resource[Any] = Resource(
     "selfsubjectaccessreview",
     verbs=("create",),
 )
-SELF_SUBJECT_RULES_REVIEWS: Resource[Any] = Resource(
+SELF_SUBJECT_RULES_REVIEWS: Resource[types.SelfSubjectRulesReview] = Resource(
     "authorization.k8s.io",
     "v1",
     "selfsubjectrulesreviews",
@@ -469,7 +478,7 @@ SELF_SUBJECT_RULES_REVIEWS: Resource[Any] = Resource(
     "selfsubjectrulesreview",
     verbs=("create",),
 )
-SUBJECT_ACCESS_REVIEWS: Resource[Any] = Resource(
+SUBJECT_ACCESS_REVIEWS: Resource[types.SubjectAccessReview] = Resource(
     "authorization.k8s.io",
     "v1",
     "subjectaccessreviews",
@@ -478,7 +487,7 @@ SUBJECT_ACCESS_REVIEWS: Resource[Any] = Resource(
     "subjectaccessreview",
     verbs=("create",),
 )
-HORIZONTAL_POD_AUTOSCALERS: Resource[Any] = Resource(
+HORIZONTAL_POD_AUTOSCALERS: Resource[types.HorizontalPodAutoscaler] = Resource(
     "autoscaling",
     "v2",
     "horizontalpodautoscalers",
@@ -498,7 +507,7 @@ HORIZONTAL_POD_AUTOSCALERS: Resource[Any] = Resource(
         ),
     ),
 )
-HORIZONTAL_POD_AUTOSCALERS_V1: Resource[Any] = Resource(
+HORIZONTAL_POD_AUTOSCALERS_V1: Resource[types.HorizontalPodAutoscalerV1] = Resource(
     "autoscaling",
     "v1",
     "horizontalpodautoscalers",
@@ -518,7 +527,7 @@ HORIZONTAL_POD_AUTOSCALERS_V1: Resource[Any] = Resource(
         ),
     ),
 )
-CRON_JOBS: Resource[Any] = Resource(
+CRON_JOBS: Resource[types.CronJob] = Resource(
     "batch",
     "v1",
     "cronjobs",
@@ -538,7 +547,7 @@ CRON_JOBS: Resource[Any] = Resource(
         ),
     ),
 )
-JOBS: Resource[Any] = Resource(
+JOBS: Resource[types.Job] = Resource(
     "batch",
     "v1",
     "jobs",
@@ -557,7 +566,7 @@ JOBS: Resource[Any] = Resource(
         ),
     ),
 )
-CERTIFICATE_SIGNING_REQUESTS: Resource[Any] = Resource(
+CERTIFICATE_SIGNING_REQUESTS: Resource[types.CertificateSigningRequest] = Resource(
     "certificates.k8s.io",
     "v1",
     "certificatesigningrequests",
@@ -584,10 +593,10 @@ CERTIFICATE_SIGNING_REQUESTS: Resource[Any] = Resource(
         ),
     ),
 )
-INGRESS_CLASSES: Resource[Any] = Resource(
+INGRESS_CLASSES: Resource[types.IngressClass] = Resource(
     "networking.k8s.io", "v1", "ingressclasses", "IngressClass", False, "ingressclass"
 )
-INGRESSES: Resource[Any] = Resource(
+INGRESSES: Resource[types.Ingress] = Resource(
     "networking.k8s.io",
     "v1",
     "ingresses",
@@ -606,13 +615,13 @@ INGRESSES: Resource[Any] = Resource(
         ),
     ),
 )
-IP_ADDRESSES: Resource[Any] = Resource(
+IP_ADDRESSES: Resource[types.IPAddress] = Resource(
     "networking.k8s.io", "v1", "ipaddresses", "IPAddress", False, "ipaddress", short_names=("ip",)
 )
-NETWORK_POLICIES: Resource[Any] = Resource(
+NETWORK_POLICIES: Resource[types.NetworkPolicy] = Resource(
     "networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", True, "networkpolicy", short_names=("netpol",)
 )
-SERVICE_CIDRS: Resource[Any] = Resource(
+SERVICE_CIDRS: Resource[types.ServiceCIDR] = Resource(
     "networking.k8s.io",
     "v1",
     "servicecidrs",
@@ -630,7 +639,7 @@ SERVICE_CIDRS: Resource[Any] = Resource(
         ),
     ),
 )
-POD_DISRUPTION_BUDGETS: Resource[Any] = Resource(
+POD_DISRUPTION_BUDGETS: Resource[types.PodDisruptionBudget] = Resource(
     "policy",
     "v1",
     "poddisruptionbudgets",
@@ -649,25 +658,25 @@ POD_DISRUPTION_BUDGETS: Resource[Any] = Resource(
         ),
     ),
 )
-CLUSTER_ROLE_BINDINGS: Resource[Any] = Resource(
+CLUSTER_ROLE_BINDINGS: Resource[types.ClusterRoleBinding] = Resource(
     "rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", False, "clusterrolebinding"
 )
-CLUSTER_ROLES: Resource[Any] = Resource(
+CLUSTER_ROLES: Resource[types.ClusterRole] = Resource(
     "rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", False, "clusterrole"
 )
-ROLE_BINDINGS: Resource[Any] = Resource(
+ROLE_BINDINGS: Resource[types.RoleBinding] = Resource(
     "rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", True, "rolebinding"
 )
-ROLES: Resource[Any] = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role", True, "role")
-CSI_DRIVERS: Resource[Any] = Resource("storage.k8s.io", "v1", "csidrivers", "CSIDriver", False, "csidriver")
-CSI_NODES: Resource[Any] = Resource("storage.k8s.io", "v1", "csinodes", "CSINode", False, "csinode")
-CSI_STORAGE_CAPACITIES: Resource[Any] = Resource(
+ROLES: Resource[types.Role] = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role", True, "role")
+CSI_DRIVERS: Resource[types.CSIDriver] = Resource("storage.k8s.io", "v1", "csidrivers", "CSIDriver", False, "csidriver")
+CSI_NODES: Resource[types.CSINode] = Resource("storage.k8s.io", "v1", "csinodes", "CSINode", False, "csinode")
+CSI_STORAGE_CAPACITIES: Resource[types.CSIStorageCapacity] = Resource(
     "storage.k8s.io", "v1", "csistoragecapacities", "CSIStorageCapacity", True, "csistoragecapacity"
 )
-STORAGE_CLASSES: Resource[Any] = Resource(
+STORAGE_CLASSES: Resource[types.StorageClass] = Resource(
     "storage.k8s.io", "v1", "storageclasses", "StorageClass", False, "storageclass", short_names=("sc",)
 )
-VOLUME_ATTACHMENTS: Resource[Any] = Resource(
+VOLUME_ATTACHMENTS: Resource[types.VolumeAttachment] = Resource(
     "storage.k8s.io",
     "v1",
     "volumeattachments",
@@ -685,7 +694,7 @@ VOLUME_ATTACHMENTS: Resource[Any] = Resource(
         ),
     ),
 )
-VOLUME_ATTRIBUTES_CLASSES: Resource[Any] = Resource(
+VOLUME_ATTRIBUTES_CLASSES: Resource[types.VolumeAttributesClass] = Resource(
     "storage.k8s.io",
     "v1",
     "volumeattributesclasses",
@@ -694,7 +703,7 @@ VOLUME_ATTRIBUTES_CLASSES: Resource[Any] = Resource(
     "volumeattributesclass",
     short_names=("vac",),
 )
-MUTATING_ADMISSION_POLICIES: Resource[Any] = Resource(
+MUTATING_ADMISSION_POLICIES: Resource[types.MutatingAdmissionPolicy] = Resource(
     "admissionregistration.k8s.io",
     "v1",
     "mutatingadmissionpolicies",
@@ -703,7 +712,7 @@ MUTATING_ADMISSION_POLICIES: Resource[Any] = Resource(
     "mutatingadmissionpolicy",
     categories=("api-extensions",),
 )
-MUTATING_ADMISSION_POLICY_BINDINGS: Resource[Any] = Resource(
+MUTATING_ADMISSION_POLICY_BINDINGS: Resource[types.MutatingAdmissionPolicyBinding] = Resource(
     "admissionregistration.k8s.io",
     "v1",
     "mutatingadmissionpolicybindings",
@@ -712,7 +721,7 @@ MUTATING_ADMISSION_POLICY_BINDINGS: Resource[Any] = Resource(
     "mutatingadmissionpolicybinding",
     categories=("api-extensions",),
 )
-MUTATING_WEBHOOK_CONFIGURATIONS: Resource[Any] = Resource(
+MUTATING_WEBHOOK_CONFIGURATIONS: Resource[types.MutatingWebhookConfiguration] = Resource(
     "admissionregistration.k8s.io",
     "v1",
     "mutatingwebhookconfigurations",
@@ -721,7 +730,7 @@ MUTATING_WEBHOOK_CONFIGURATIONS: Resource[Any] = Resource(
     "mutatingwebhookconfiguration",
     categories=("api-extensions",),
 )
-VALIDATING_ADMISSION_POLICIES: Resource[Any] = Resource(
+VALIDATING_ADMISSION_POLICIES: Resource[types.ValidatingAdmissionPolicy] = Resource(
     "admissionregistration.k8s.io",
     "v1",
     "validatingadmissionpolicies",
@@ -740,7 +749,7 @@ VALIDATING_ADMISSION_POLICIES: Resource[Any] = Resource(
         ),
     ),
 )
-VALIDATING_ADMISSION_POLICY_BINDINGS: Resource[Any] = Resource(
+VALIDATING_ADMISSION_POLICY_BINDINGS: Resource[types.ValidatingAdmissionPolicyBinding] = Resource(
     "admissionregistration.k8s.io",
     "v1",
     "validatingadmissionpolicybindings",
@@ -749,7 +758,7 @@ VALIDATING_ADMISSION_POLICY_BINDINGS: Resource[Any] = Resource(
     "validatingadmissionpolicybinding",
     categories=("api-extensions",),
 )
-VALIDATING_WEBHOOK_CONFIGURATIONS: Resource[Any] = Resource(
+VALIDATING_WEBHOOK_CONFIGURATIONS: Resource[types.ValidatingWebhookConfiguration] = Resource(
     "admissionregistration.k8s.io",
     "v1",
     "validatingwebhookconfigurations",
@@ -758,7 +767,7 @@ VALIDATING_WEBHOOK_CONFIGURATIONS: Resource[Any] = Resource(
     "validatingwebhookconfiguration",
     categories=("api-extensions",),
 )
-CUSTOM_RESOURCE_DEFINITIONS: Resource[Any] = Resource(
+CUSTOM_RESOURCE_DEFINITIONS: Resource[types.CustomResourceDefinition] = Resource(
     "apiextensions.k8s.io",
     "v1",
     "customresourcedefinitions",
@@ -781,15 +790,17 @@ CUSTOM_RESOURCE_DEFINITIONS: Resource[Any] = Resource(
         ),
     ),
 )
-PRIORITY_CLASSES: Resource[Any] = Resource(
+PRIORITY_CLASSES: Resource[types.PriorityClass] = Resource(
     "scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", False, "priorityclass", short_names=("pc",)
 )
-LEASES: Resource[Any] = Resource("coordination.k8s.io", "v1", "leases", "Lease", True, "lease")
-RUNTIME_CLASSES: Resource[Any] = Resource("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", False, "runtimeclass")
-ENDPOINT_SLICES: Resource[Any] = Resource(
+LEASES: Resource[types.Lease] = Resource("coordination.k8s.io", "v1", "leases", "Lease", True, "lease")
+RUNTIME_CLASSES: Resource[types.RuntimeClass] = Resource(
+    "node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", False, "runtimeclass"
+)
+ENDPOINT_SLICES: Resource[types.EndpointSlice] = Resource(
     "discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", True, "endpointslice"
 )
-FLOW_SCHEMAS: Resource[Any] = Resource(
+FLOW_SCHEMAS: Resource[types.FlowSchema] = Resource(
     "flowcontrol.apiserver.k8s.io",
     "v1",
     "flowschemas",
@@ -807,7 +818,7 @@ FLOW_SCHEMAS: Resource[Any] = Resource(
         ),
     ),
 )
-PRIORITY_LEVEL_CONFIGURATIONS: Resource[Any] = Resource(
+PRIORITY_LEVEL_CONFIGURATIONS: Resource[types.PriorityLevelConfiguration] = Resource(
     "flowcontrol.apiserver.k8s.io",
     "v1",
     "prioritylevelconfigurations",

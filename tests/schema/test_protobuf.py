@@ -1,0 +1,219 @@
+"""Protobuf: golden bytes, round trips over the whole table, and nothing but DecodeError for garbage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minik8s.schema import table
+from minik8s.schema.decode import decode
+from minik8s.schema.protobuf import DecodeError, decode_envelope, decode_message, encode_envelope, encode_message
+
+POD = table.struct("core/v1", "Pod")
+CRD = table.struct("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+
+SAMPLES: list[tuple[str, str, dict[str, Any]]] = [
+    ("core/v1", "ConfigMap", {"metadata": {"name": "c"}, "data": {"a": "1", "e": ""}, "binaryData": {"b": "AAE="}}),
+    ("core/v1", "Secret", {"metadata": {"name": "s"}, "data": {"k": "aGk="}, "type": "Opaque"}),
+    (
+        "core/v1",
+        "Pod",
+        {
+            "metadata": {
+                "name": "p",
+                "creationTimestamp": "2024-05-01T10:00:00Z",
+                "deletionGracePeriodSeconds": 0,
+                "managedFields": [{"manager": "m", "time": "2024-05-01T10:00:00Z", "fieldsV1": {"f:spec": {".": {}}}}],
+            },
+            "spec": {
+                "containers": [
+                    {
+                        "name": "c",
+                        "ports": [{"containerPort": 80}],
+                        "env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "cm", "key": "k"}}}],
+                        "resources": {"limits": {"cpu": "100m"}},
+                        "livenessProbe": {"httpGet": {"port": "http"}, "periodSeconds": 5},
+                        "readinessProbe": {"tcpSocket": {"port": 8080}},
+                        "securityContext": {"runAsUser": -1, "privileged": False},
+                    }
+                ],
+                "volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Gi"}}],
+                "nodeSelector": {"a": "b"},
+            },
+        },
+    ),
+    (
+        "apps/v1",
+        "Deployment",
+        {"spec": {"replicas": 0, "strategy": {"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}}}},
+    ),
+    ("apps/v1", "ControllerRevision", {"data": {"spec": {"x": [1, None]}}, "revision": 3}),
+    ("coordination.k8s.io/v1", "Lease", {"spec": {"renewTime": "2024-05-01T10:00:00.000123Z", "holderIdentity": ""}}),
+    ("authentication.k8s.io/v1", "TokenReview", {"status": {"user": {"extra": {"k": ["a", "b"], "e": []}}}}),
+    (
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        {
+            "spec": {
+                "versions": [
+                    {
+                        "name": "v1",
+                        "subresources": {"status": {}},
+                        "schema": {
+                            "openAPIV3Schema": {
+                                "default": {"a": 1},
+                                "enum": ["a", 1, True],
+                                "maximum": 1.5,
+                                "items": {"type": "string"},
+                                "additionalProperties": True,
+                                "additionalItems": {"type": "object"},
+                                "dependencies": {"a": ["b"], "c": {"type": "string"}},
+                                "properties": {"x": {"items": [{"type": "string"}], "additionalProperties": False}},
+                            }
+                        },
+                    }
+                ]
+            }
+        },
+    ),
+    ("autoscaling/v2", "HorizontalPodAutoscaler", {"spec": {"minReplicas": 1, "metrics": [{"type": "Resource"}]}}),
+    ("meta/v1", "DeleteOptions", {"gracePeriodSeconds": 0, "preconditions": {"uid": "u"}, "dryRun": ["All"]}),
+]
+
+
+@pytest.mark.parametrize(("group_version", "name", "doc"), SAMPLES)
+def test_round_trip(group_version: str, name: str, doc: dict[str, Any]) -> None:
+    """JSON to protobuf and back is the same object once it is canonical."""
+    type_ = table.struct(group_version, name)
+    obj = decode(doc, type_, name).obj
+    assert decode(decode_message(encode_message(obj, type_), type_), type_, name).obj == obj
+
+
+def test_golden_bytes() -> None:
+    """The bytes of `v1 Namespace metadata.name=a` as client-go writes them are understood."""
+    raw = b"\x0a\x11\x0a\x01a\x12\x00\x1a\x00\x22\x00\x2a\x00\x32\x00\x38\x00\x42\x00\x12\x00\x1a\x02\x0a\x00"
+    body = b"k8s\x00\x0a\x0f\x0a\x02v1\x12\x09Namespace\x12" + bytes([len(raw)]) + raw + b"\x1a\x00\x22\x00"
+    assert decode_envelope(body) == ("v1", "Namespace", raw)
+    found = decode_message(raw, table.struct("core/v1", "Namespace"))
+    assert decode(found, table.struct("core/v1", "Namespace"), "Namespace").obj == {
+        "metadata": {"name": "a"},
+        "spec": {},
+        "status": {},
+    }
+
+
+def test_envelopes_round_trip() -> None:
+    """apiVersion, kind and message come back."""
+    assert decode_envelope(encode_envelope("apps/v1", "Deployment", b"\x0a\x00")) == (
+        "apps/v1",
+        "Deployment",
+        b"\x0a\x00",
+    )
+
+
+def test_negative_numbers_take_ten_bytes() -> None:
+    """int32 -1 is sign-extended, as Go writes it, and read back."""
+    type_ = table.struct("core/v1", "SecurityContext")
+    raw = encode_message({"runAsUser": -1}, type_)
+    assert len(raw) == 11
+    assert decode_message(raw, type_) == {"runAsUser": -1}
+
+
+def test_unknown_field_numbers_are_skipped() -> None:
+    """A newer client may send more than the table knows, in any wire type."""
+    raw = b"\xf8\x3f\x01" + b"\xfa\x3f\x01x" + b"\xf9\x3f" + b"\0" * 8 + b"\xfd\x3f" + b"\0" * 4
+    assert decode_message(raw, POD) == {}
+
+
+def test_embedded_objects_carry_their_own_envelope() -> None:
+    """A RawExtension may hold protobuf instead of JSON."""
+    inner = encode_envelope(
+        "v1", "ConfigMap", encode_message({"data": {"a": "b"}}, table.struct("core/v1", "ConfigMap"))
+    )
+    revision = table.struct("apps/v1", "ControllerRevision")
+    raw = b"\x12" + bytes([len(inner) + 2]) + b"\x0a" + bytes([len(inner)]) + inner
+    assert decode_message(raw, revision)["data"] == {"kind": "ConfigMap", "apiVersion": "v1", "data": {"a": "b"}}
+
+
+def test_every_struct_has_a_readable_layout() -> None:
+    """No field of the table has a type that the reader does not know."""
+    for group_version in table.group_versions():
+        for name in table.struct_names(group_version):
+            type_ = table.struct(group_version, name)
+            obj = decode({}, type_, name).obj
+            assert decode(decode_message(encode_message(obj, type_), type_), type_, name).obj == obj
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"\x0a\x05a", "unexpected EOF"),
+        (b"\x0a", "unexpected EOF"),
+        (b"\xff" * 11, "integer overflow"),
+        (b"\x0b", "illegal wireType 3"),
+        (b"\x02\x00", "illegal tag 0"),
+        (b"\x08\x01", "wrong wireType"),
+        (b"\x0a\x03\x0a\x01\xff", "invalid UTF-8"),
+    ],
+)
+def test_malformed_messages_are_refused(raw: bytes, message: str) -> None:
+    """The error says what is wrong with the bytes."""
+    with pytest.raises(DecodeError, match=message):
+        decode_message(raw, POD)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"k8s", b"k8s\x00\x0a\x05a"])
+def test_malformed_envelopes_are_refused(body: bytes) -> None:
+    """JSON sent as protobuf is told so."""
+    with pytest.raises(DecodeError):
+        decode_envelope(body)
+
+
+ENCODED = [
+    (table.struct(group_version, name), encode_message(doc, table.struct(group_version, name)))
+    for group_version, name, doc in SAMPLES
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(ENCODED), st.data())
+def test_damaged_messages_never_raise_anything_else(sample: tuple[table.Type, bytes], data: st.DataObject) -> None:
+    """Truncated and overwritten messages are objects or DecodeErrors."""
+    type_, raw = sample
+    damaged = bytearray(raw[: data.draw(st.integers(0, len(raw)))])
+    for position in data.draw(st.lists(st.integers(0, max(0, len(damaged) - 1)), max_size=3)):
+        if damaged:
+            damaged[position] = data.draw(st.integers(0, 255))
+    try:
+        decode(decode_message(bytes(damaged), type_), type_, type_.struct_name)
+    except DecodeError:
+        return
+
+
+@given(st.binary(max_size=40), st.sampled_from([POD, CRD]))
+def test_random_bytes_never_raise_anything_else(raw: bytes, type_: table.Type) -> None:
+    """Random bytes are objects or DecodeErrors, as envelopes too."""
+    for read in (lambda: decode_message(raw, type_), lambda: decode_envelope(b"k8s\x00" + raw)):
+        try:
+            read()
+        except DecodeError:
+            continue
+
+
+def test_too_deep_messages_are_refused() -> None:
+    """Recursive types cannot exhaust the stack."""
+    raw = b""
+    for _ in range(2000):
+        raw = b"\xe2\x01" + _varint(len(raw)) + raw  # field 28, `not`
+    with pytest.raises(DecodeError, match="exceeded max depth"):
+        decode_message(raw, table.struct("apiextensions.k8s.io/v1", "JSONSchemaProps"))
+
+
+def _varint(number: int) -> bytes:
+    out = b""
+    while number >= 0x80:
+        out, number = out + bytes([number & 0x7F | 0x80]), number >> 7
+    return out + bytes([number])
