@@ -1,0 +1,31 @@
+"""`$(VAR)` references in commands, arguments, environment values and sub-paths.
+
+A port of the semantics of upstream's third_party/forked/golang/expansion: an unknown reference stays as it is written
+and `$$` is one dollar that starts no reference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
+
+
+def expand(text: str, variables: Mapping[str, str]) -> str:
+    """`text` with every known `$(NAME)` replaced; `$$(NAME)` becomes `$(NAME)`."""
+    if "$" not in text:
+        return text
+    return _REFERENCE.sub(lambda match: _value(match, variables), text)
+
+
+def unknown_references(text: str, variables: Mapping[str, str]) -> list[str]:
+    """The names that `text` refers to and `variables` lacks, in order."""
+    names = [match[1] for match in _REFERENCE.finditer(text) if match[1] is not None]
+    return [name for name in names if name not in variables]
+
+
+def _value(match: re.Match[str], variables: Mapping[str, str]) -> str:
+    if match[1] is None:
+        return "$"
+    return variables.get(match[1], match[0])
