@@ -10,5 +10,6 @@ Promises: phases, conditions, reasons, messages and events are upstream's; a con
 object that is being deleted goes only after its containers are gone and its last status is written.
 
 Left out on purpose: cgroups, node-pressure eviction, CSI and the container log's rotation, which need a kernel or a
-disk of one's own; static pods; the random offset of a probe's first run, which only spreads load after an agent restart.
+disk of one's own; static pods; the random offset of a probe's first run, which only spreads load after an
+agent restart.
 """

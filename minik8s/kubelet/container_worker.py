@@ -1,0 +1,387 @@
+"""One container's life: image, configuration, start, hooks and probes, exit, and again or not.
+
+The worker is either leading the container's life (`run`) or ending it (`stop`), never both: `stop` first makes `run`
+leave and then takes over whatever is running. What the container needs of its pod is the `ContainerHost` protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import anyio
+
+from minik8s.kubelet.backoff import INITIAL, restart_delay
+from minik8s.kubelet.command import argv, working_dir
+from minik8s.kubelet.container_run import ContainerRun, Turn
+from minik8s.kubelet.container_status import ContainerRecord, terminated_state
+from minik8s.kubelet.context import NodeContext
+from minik8s.kubelet.deadline import Deadline
+from minik8s.kubelet.env import ConfigError
+from minik8s.kubelet.images import ImagePuller
+from minik8s.kubelet.pod_spec import full_name
+from minik8s.kubelet.prober import Prober
+from minik8s.kubelet.probes import Probe, declared
+from minik8s.kubelet.restart import Role, Verdict, after_exit
+from minik8s.kubelet.runtime.protocol import (
+    ContainerConfig,
+    Exit,
+    Image,
+    ImageError,
+    Mount,
+    ProbeResult,
+    Sandbox,
+    StartError,
+)
+from minik8s.kubelet.termination_message import message_limit
+from minik8s.machinery.meta import Doc
+
+TERMINATION_LOG = "/dev/termination-log"
+SYNC_SECONDS = 1.0
+"""How long ErrImagePull shows before it becomes ImagePullBackOff: until the agent's next look at the pod."""
+
+_FIELDS: dict[Role, str] = {
+    "init": "spec.initContainers",
+    "sidecar": "spec.initContainers",
+    "app": "spec.containers",
+    "ephemeral": "spec.ephemeralContainers",
+}
+
+
+class ContainerHost(Protocol):
+    """A container's pod, as far as the container needs it."""
+
+    node: NodeContext
+    pod: Doc
+    images: ImagePuller
+    directory: Path
+
+    @property
+    def sandbox(self) -> Sandbox: ...
+    @property
+    def grace_period(self) -> float: ...
+    def changed(self) -> None: ...
+    def restart_all(self) -> None: ...
+    async def environment(self, container: Doc) -> dict[str, str]: ...
+    def mounts(self, container: Doc, env: Mapping[str, str]) -> tuple[Mount, ...]: ...
+
+
+class ContainerWorker:
+    """Leads one container of a pod."""
+
+    def __init__(self, host: ContainerHost, spec: Doc, record: ContainerRecord) -> None:
+        self.host = host
+        self.spec = spec
+        self.record = record
+        self.role = record.role
+        self.runs: list[ContainerRun] = []
+        self.attempted = anyio.Event()
+        self.started = anyio.Event()
+        self.stopped = anyio.Event()
+        self._scope = anyio.CancelScope()
+        self._left: anyio.Event | None = None
+        self._pause = anyio.Event()
+        self._waits_for_objects = False
+        self._delay: float | None = None
+        self._ran = 0.0
+        self._tried = bool(record.exits)
+        self._replaced = False
+        self._prober: Prober | None = None
+
+    @property
+    def running(self) -> ContainerRun | None:
+        """The run whose container has not been seen to end."""
+        run = self.runs[-1] if self.runs else None
+        return run if run is not None and run.container is not None else None
+
+    def event(self, type_: str, reason: str, message: str) -> None:
+        kind = "Normal" if type_ == "Normal" else "Warning"
+        path = f"{_FIELDS[self.role]}{{{self.record.name}}}"
+        self.host.node.recorder.event(self.host.pod, kind, reason, message, field_path=path)  # type: ignore[arg-type]
+
+    # -- leading
+
+    async def run(self) -> None:
+        """Leads the container's life until it has ended for good or `stop` takes over."""
+        self._left = anyio.Event()
+        try:
+            with self._scope:
+                await self._lead()
+        finally:
+            self.attempted.set()
+            self._left.set()
+
+    async def _lead(self) -> None:
+        if self.record.state == "terminated" and self._verdict() is not Verdict.RESTART:
+            return
+        while True:
+            await self._run_once()
+            self.attempted.set()
+            verdict = self._verdict()
+            if verdict is Verdict.RESTART_ALL:
+                self.host.restart_all()
+            if verdict is not Verdict.RESTART:
+                return
+            await self._back_off()
+
+    def _verdict(self) -> Verdict:
+        if self._replaced:
+            return Verdict.RESTART
+        policy = self.host.pod["spec"].get("restartPolicy") or "Always"
+        return after_exit(policy, self.spec, self.role, self.record.exit_code or 0)
+
+    async def _run_once(self) -> None:
+        """One run, from the image to the exit."""
+        self._replaced = False
+        run = await self._start()
+        if run is None or run.container is None:
+            return
+        began = self.host.node.clock.monotonic()
+        if await self._post_start(run):
+            await self._live(run)
+        await self._ended(run)
+        self._ran = self.host.node.clock.monotonic() - began
+
+    async def _back_off(self) -> None:
+        """Waits as crash-loop back-off wants it."""
+        if self._replaced:
+            self._delay = None
+            return
+        self._delay = restart_delay(self._delay, self._ran)
+        if not self._delay:
+            return
+        pod = full_name(self.host.pod)
+        name = self.record.name
+        self.event("Warning", "BackOff", f"Back-off restarting failed container {name} in pod {pod}")
+        delay = f"{self._delay:g}s" if self._delay < 60 else _minutes(self._delay)
+        self._wait("CrashLoopBackOff", f"back-off {delay} restarting failed container={name} pod={pod}")
+        await self._sleep(self._delay)
+
+    def _wait(self, reason: str, message: str) -> None:
+        self.record.wait(reason, message)
+        self.host.changed()
+
+    async def _sleep(self, seconds: float, *, objects: bool = False) -> None:
+        """Waits, but not on when the container's definition changes, or with `objects` what it refers to."""
+        self.attempted.set()
+        self._waits_for_objects = objects
+        self._pause = anyio.Event()
+        with anyio.move_on_after(seconds):
+            await self._pause.wait()
+
+    def objects_changed(self) -> None:
+        """A ConfigMap or Secret of the pod has changed: a configuration error may be cured."""
+        if self._waits_for_objects:
+            self._pause.set()
+
+    # -- starting
+
+    async def _start(self) -> ContainerRun | None:
+        """Starts the container, trying again for as long as it takes; None when it failed to run at all."""
+        while True:
+            image = await self._image()
+            try:
+                env = await self.host.environment(self.spec)
+                config = self._config(image, env)
+            except ConfigError as error:
+                self.event("Warning", "Failed", f"Error: {error}")
+                self._wait("CreateContainerConfigError", str(error))
+                await self._sleep(INITIAL, objects=True)
+                continue
+            try:
+                return await self._launch(config, image)
+            except StartError as error:
+                self.event("Warning", "Failed", f"Error: {error.message}")
+                if error.reason != "CreateContainerError":
+                    self._failed_to_run(error, image)
+                    return None
+                self._wait(error.reason, error.message)
+                await self._sleep(INITIAL)
+
+    async def _image(self) -> Image:
+        while True:
+            name = self.spec["image"]
+            try:
+                return await self.host.images.ensure(self.spec, self.event)
+            except ImageError as error:
+                self._wait(error.reason, error.message)
+                if error.reason != "ErrImagePull":
+                    await self._sleep(INITIAL)
+                    continue
+                delay = self.host.images.back_off(name)
+                await self._sleep(SYNC_SECONDS)
+                text = f'Back-off pulling image "{name}"'
+                self.event("Normal", "BackOff", text)
+                self.event("Warning", "Failed", "Error: ImagePullBackOff")
+                self._wait("ImagePullBackOff", f"{text}: {error.reason}: {error.message}")
+                await self._sleep(delay - SYNC_SECONDS)
+
+    def _config(self, image: Image, env: Mapping[str, str]) -> ContainerConfig:
+        _check_user(self.host.pod, self.spec)
+        directory, attempt = self.host.directory, self._attempt()
+        termination_log = directory / "containers" / self.record.name / f"{attempt}.termination-log"
+        mounts = self.host.mounts(self.spec, env)
+        path = self.spec.get("terminationMessagePath") or TERMINATION_LOG
+        if path != TERMINATION_LOG:
+            mounts += (Mount(termination_log, path),)
+        return ContainerConfig(
+            name=self.record.name,
+            image=image,
+            argv=argv(self.spec, image, env),
+            env=env,
+            working_dir=working_dir(self.spec, image),
+            mounts=mounts,
+            log_path=directory / "logs" / self.record.name / f"{attempt}.log",
+            termination_log=termination_log,
+            attempt=attempt,
+            stdin=bool(self.spec.get("stdin")),
+            tty=bool(self.spec.get("tty")),
+            resources=self.spec.get("resources") or {},
+        )
+
+    def _attempt(self) -> int:
+        return self.record.restart_count + 1 if self._tried else self.record.restart_count
+
+    async def _launch(self, config: ContainerConfig, image: Image) -> ContainerRun:
+        """Starts a process; whoever cancels this finds it in `running`. Raises StartError."""
+        runtime = self.host.node.runtime
+        with anyio.CancelScope(shield=True):
+            container = await runtime.start(self.host.sandbox, config)
+            run = ContainerRun(self.host.node, self.host.sandbox, self.spec, container, self.event)
+            self._count(config.attempt, image)
+            self._remember(run)
+            self.record.container_id = run.container_id
+        self.event("Normal", "Created", "Container created")
+        self.event("Normal", "Started", "Container started")
+        return run
+
+    def _count(self, attempt: int, image: Image) -> None:
+        self.record.restart_count, self._tried = attempt, True
+        self.record.image, self.record.image_id = image.name, image.id
+
+    def _remember(self, run: ContainerRun) -> None:
+        """Keeps the logs of this run and of the one before."""
+        for old in self.runs[:-1]:
+            old.config.log_path.unlink(missing_ok=True)
+        self.runs = [*self.runs[-1:], run]
+
+    def _failed_to_run(self, error: StartError, image: Image) -> None:
+        """A process that could not be executed counts as an exit with 128."""
+        now = self.host.node.clock.now()
+        self._count(self._attempt(), image)
+        self.record.end(terminated_state(Exit(128, 0, now, now, "StartError"), "", error.message))
+        if self._verdict() is Verdict.RESTART:
+            self.record.wait("RunContainerError", error.message)
+        self._ran = 0.0
+        self.host.changed()
+
+    # -- running
+
+    async def _post_start(self, run: ContainerRun) -> bool:
+        """Runs the postStart hook; a failure kills the container."""
+        result = await run.post_start()
+        if result.success:
+            return True
+        self.event("Warning", "FailedPostStartHook", "PostStartHook failed")
+        self._wait("PostStartHookError", result.message)
+        await run.kill(Deadline(self.host.grace_period), "FailedPostStartHook")
+        return False
+
+    async def _live(self, run: ContainerRun) -> None:
+        """From started to exited, with the probes in between."""
+        container = run.container
+        assert container is not None
+        self.record.run(run.container_id, container.started_at)
+        probes = declared(self.spec)
+        if not probes:
+            self.record.started = self.record.ready = True
+            self.started.set()
+            self.host.changed()
+            await container.wait()
+            return
+        prober = self._prober = self._make_prober(run, probes)
+        self._take_verdicts()
+        async with anyio.create_task_group() as group:
+            prober.start(group)
+            await container.wait()
+            group.cancel_scope.cancel()
+
+    def _make_prober(self, run: ContainerRun, probes: Mapping[Any, Probe]) -> Prober:
+        async def check(probe: Probe) -> ProbeResult:
+            return await run.probe(probe.handler, probe.timeout)
+
+        async def kill(probe: Probe) -> None:
+            grace = self.host.grace_period if probe.grace is None else probe.grace
+            message = f"Container {self.record.name} failed {probe.kind} probe, will be restarted"
+            await run.kill(Deadline(grace), message)
+
+        clock = self.host.node.clock
+        return Prober(probes, clock=clock, check=check, event=self.event, changed=self._take_verdicts, kill=kill)
+
+    def _take_verdicts(self) -> None:
+        if self._prober is None or self.record.state != "running":
+            return
+        self.record.started, self.record.ready = self._prober.started, self._prober.ready
+        if self._prober.started:
+            self.started.set()
+        self.host.changed()
+
+    # -- ending
+
+    async def replace(self) -> None:
+        """The container's definition has changed: restarts it whatever the policies say."""
+        self._replaced = True
+        run = self.running
+        if run is None:
+            self._pause.set()
+            return
+        message = f"Container {self.record.name} definition changed, will be restarted"
+        await run.kill(Deadline(self.host.grace_period), message)
+
+    async def stop(self, deadline: Deadline, turn: Turn | None = None) -> None:
+        """Ends the container for good by `deadline`; its signal waits for its `turn`."""
+        self._scope.cancel()
+        if self._left is not None:
+            await self._left.wait()
+        run = self.running
+        if run is not None:
+            async with anyio.create_task_group() as group:
+                if self._prober is not None and self.spec.get("readinessProbe"):
+                    group.start_soon(self._prober.run, "readiness")
+                await run.kill(deadline, f"Stopping container {self.record.name}", turn)
+                group.cancel_scope.cancel()
+            await self._ended(run)
+        self.record.settle()
+        self.stopped.set()
+
+    async def _ended(self, run: ContainerRun) -> None:
+        """Records the exit. May be begun again when it was cancelled."""
+        container = run.container
+        if container is None:
+            return
+        exit_ = await container.wait()
+        spec = self.host.pod["spec"]
+        limit = message_limit(len(spec["containers"]) + len(spec.get("initContainers") or ()))
+        message = await run.last_words(exit_, limit)
+        hook_error = self.record.waiting_reason == "PostStartHookError" and self.record.state == "waiting"
+        waiting = (self.record.waiting_reason, self.record.waiting_message)
+        self.record.end(terminated_state(exit_, run.container_id, message))
+        if hook_error and self._verdict() is Verdict.RESTART:
+            self.record.wait(*waiting)
+        run.container, self._prober = None, None
+        self.host.changed()
+        await self.host.node.runtime.remove(container)
+
+
+def _minutes(seconds: float) -> str:
+    """Go's time.Duration from a minute on: `1m20s`, `5m0s`."""
+    return f"{int(seconds // 60)}m{seconds % 60:g}s"
+
+
+def _check_user(pod: Doc, container: Doc) -> None:
+    """Raises ConfigError for a container that would run as root although it must not (verifyRunAsNonRoot)."""
+    context = {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
+    if context.get("runAsNonRoot") and context.get("runAsUser") == 0:
+        where = f'pod: "{full_name(pod)}", container: {container["name"]}'
+        raise ConfigError(f"container's runAsUser breaks non-root policy ({where})")

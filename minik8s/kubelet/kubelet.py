@@ -1,0 +1,213 @@
+"""One node's agent: registers the node, takes its pods, and keeps a worker for each.
+
+    async with create_task_group() as group:
+        group.start_soon(kubelet.run)
+
+It knows only the client, the informers and a runtime. Many kubelets may share one `PodDispatch`, so that a pod event
+reaches the one kubelet it concerns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.abc
+
+from minik8s.client.client import Client
+from minik8s.client.informer import Informers
+from minik8s.clock import Clock
+from minik8s.kubelet.admission import admit, claim_of
+from minik8s.kubelet.context import NodeContext
+from minik8s.kubelet.dispatch import PodDispatch
+from minik8s.kubelet.logs import chosen_container_id
+from minik8s.kubelet.node import DEFAULT_CAPACITY
+from minik8s.kubelet.node_agent import NodeAgent
+from minik8s.kubelet.phase import TERMINAL
+from minik8s.kubelet.pod_status import rejected_status
+from minik8s.kubelet.pod_worker import PodWorker
+from minik8s.kubelet.runtime.protocol import Container, LogOptions, Runtime, Sandbox
+from minik8s.kubelet.status import SettledPod, StatusManager
+from minik8s.machinery.errors import BadRequest
+from minik8s.machinery.meta import Doc, is_terminating, name_of, rfc3339, uid_of
+
+if TYPE_CHECKING:
+    from minik8s.client.events import Recorders
+
+COMPONENT = "kubelet"
+
+
+class Kubelet:
+    """The agent of the node `node_name`.
+
+    `labels` and `taints` are the node's own at registration, `capacity` its resources (allocatable is the same),
+    `address` its InternalIP. `dispatch` is shared by the kubelets of a cluster; without it the kubelet has its own.
+    `files` False spares a runtime without processes the volumes' files and tokens. The runtime is closed when `run` ends.
+    """
+
+    def __init__(
+        self,
+        *,
+        node_name: str,
+        client: Client,
+        informers: Informers,
+        clock: Clock,
+        rng: Random,
+        recorders: Recorders,
+        runtime: Runtime,
+        directory: Path,
+        labels: Mapping[str, str] | None = None,
+        taints: Sequence[Doc] = (),
+        capacity: Mapping[str, str] | None = None,
+        address: str = "127.0.0.1",
+        dispatch: PodDispatch | None = None,
+        files: bool = True,
+    ) -> None:
+        signed = client.as_agent(COMPONENT)
+        capacity = {**DEFAULT_CAPACITY, **(capacity or {})}
+        self.name = node_name
+        self.node = NodeContext(
+            name=node_name,
+            address=address,
+            client=signed,
+            clock=clock,
+            rng=rng,
+            recorder=recorders.recorder(COMPONENT, node_name),
+            runtime=runtime,
+            directory=directory,
+            dispatch=dispatch or PodDispatch(informers),
+            statuses=StatusManager(signed, clock),
+            allocatable=capacity,
+            files=files,
+        )
+        self.agent = NodeAgent(self.node, labels=labels or {}, taints=taints, capacity=capacity)
+        self.workers: dict[str, PodWorker] = {}
+        self._settled: dict[str, SettledPod] = {}
+        self._group: anyio.abc.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Registers the node and runs its pods until cancelled; then nothing of them is left."""
+        try:
+            await self.node.dispatch.synced()
+            await self.agent.register()
+            async with anyio.create_task_group() as self._group:
+                self._group.start_soon(self.agent.run, name=f"{self.name} heartbeat")
+                self._group.start_soon(self.node.statuses.run, name=f"{self.name} statuses")
+                self._subscribe()
+                await anyio.sleep_forever()
+        finally:
+            self._group = None
+            with anyio.CancelScope(shield=True):
+                await self.node.runtime.aclose()
+
+    # -- what the API server's node connector asks for
+
+    def logs(
+        self,
+        pod: Doc,
+        container: str,
+        *,
+        previous: bool = False,
+        follow: bool = False,
+        tail_lines: int | None = None,
+        since: datetime | None = None,
+        timestamps: bool = False,
+        limit_bytes: int | None = None,
+    ) -> AsyncIterator[bytes]:
+        """A container's output. Raises BadRequest, at once, when there is none."""
+        worker = self.worker(pod)
+        now = rfc3339(self.node.clock.now())
+        container_id = chosen_container_id({**worker.pod, "status": worker.status(now)}, container, previous=previous)
+        known = worker.containers.get(container)
+        for run in known.runs if known else ():
+            if run.container_id == container_id:
+                options = LogOptions(follow, tail_lines, since, timestamps, limit_bytes)
+                return self.node.runtime.logs(run.config.log_path, options, container=run.container)
+        raise BadRequest(f"unable to retrieve container logs for {container_id}")
+
+    def running_container(self, pod: Doc, container: str) -> tuple[Sandbox, Container]:
+        """The running container of that name, for exec and attach. Raises BadRequest when it does not run."""
+        worker = self.worker(pod)
+        known = worker.containers.get(container)
+        run = known.running if known else None
+        if run is None or run.container is None:
+            raise BadRequest(f'container not found ("{container}")')
+        return worker.sandbox, run.container
+
+    def worker(self, pod: Doc) -> PodWorker:
+        """The pod's worker. Raises BadRequest for a pod that this kubelet never ran."""
+        worker = self.workers.get(uid_of(pod))
+        if worker is None:
+            raise BadRequest(f'pod "{name_of(pod)}" cannot be found - no logs available')
+        return worker
+
+    # -- pods
+
+    def _subscribe(self) -> None:
+        dispatch = self.node.dispatch
+        dispatch.nodes.subscribe(self.name, self.agent.observe)
+        dispatch.pods.subscribe(self.name, self._pod_changed)
+        for pod in dispatch.pod_informer.lister.by_index("node", self.name):
+            self._pod_changed(None, pod)
+
+    def _pod_changed(self, old: Doc | None, new: Doc | None) -> None:
+        if self._group is None:
+            return
+        if old is not None and (new is None or uid_of(new) != uid_of(old)):
+            self._pod_removed(uid_of(old))
+        if new is not None:
+            known = self.workers.get(uid_of(new)) or self._settled.get(uid_of(new))
+            if known is None:
+                self._pod_added(new)
+            else:
+                known.update(new)
+                self._mark_settled(known)
+
+    def _pod_added(self, pod: Doc) -> None:
+        assert self._group is not None
+        if (pod.get("status") or {}).get("phase") in TERMINAL:
+            self._settle(SettledPod(pod))
+            return
+        claim = claim_of(pod)
+        others = [worker.claim for worker in self.workers.values() if not worker.ended]
+        resumed = bool((pod.get("status") or {}).get("startTime"))
+        rejection = None if resumed else admit(pod, claim, others, self.agent.object or {})
+        if rejection is not None:
+            self.node.recorder.event(pod, "Warning", rejection.reason, rejection.message)
+            now = rfc3339(self.node.clock.now())
+            self._settle(SettledPod(pod, rejected_status(pod, rejection.reason, rejection.message, now)))
+            return
+        worker = self.workers[uid_of(pod)] = PodWorker(self.node, pod, claim)
+        if is_terminating(pod):
+            worker.terminate(float(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
+        self._group.start_soon(self._lead, worker)
+
+    async def _lead(self, worker: PodWorker) -> None:
+        await worker.run()
+        if worker.gone:
+            self._forget(worker)
+
+    def _pod_removed(self, uid: str) -> None:
+        """The object is gone: after a graceful end, or by force."""
+        if (settled := self._settled.pop(uid, None)) is not None:
+            settled.gone = True
+        if (worker := self.workers.get(uid)) is not None:
+            worker.vanish()
+            if worker.ended:
+                self._forget(worker)
+
+    def _forget(self, worker: PodWorker) -> None:
+        self.workers.pop(uid_of(worker.pod), None)
+        worker.forget()
+
+    def _settle(self, pod: SettledPod) -> None:
+        self._settled[uid_of(pod.pod)] = pod
+        self.node.statuses.mark(pod)
+
+    def _mark_settled(self, known: PodWorker | SettledPod) -> None:
+        if isinstance(known, SettledPod):
+            self.node.statuses.mark(known)

@@ -1,0 +1,131 @@
+"""The Node object: what a kubelet says of its node, as data.
+
+Upstream: pkg/kubelet/nodestatus and kubelet_node_status.go.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import NAMESPACE_DNS, uuid5
+
+from minik8s.config import VERSION
+from minik8s.kubelet.runtime.protocol import Image, Runtime
+from minik8s.machinery.meta import Doc, Obj, find_condition
+
+KUBELET_PORT = 10250
+MAX_IMAGES = 50
+DEFAULT_CAPACITY: Mapping[str, str] = {
+    "cpu": "8",
+    "memory": "32Gi",
+    "ephemeral-storage": "100Gi",
+    "pods": "110",
+}
+_ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
+
+HEALTHY = (
+    ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+)
+
+EVENTS = {
+    "MemoryPressure": "NodeHasSufficientMemory",
+    "DiskPressure": "NodeHasNoDiskPressure",
+    "PIDPressure": "NodeHasSufficientPID",
+    "Ready": "NodeReady",
+}
+"""The event that tells of a condition's turn for the better."""
+
+
+def architecture() -> str:
+    """This machine's architecture by its Go name."""
+    machine = platform.machine()
+    return _ARCHITECTURES.get(machine, machine.lower())
+
+
+def node_labels(name: str, given: Mapping[str, str]) -> dict[str, str]:
+    """The labels that a kubelet registers its node with."""
+    system, arch = platform.system().lower(), architecture()
+    return {
+        "beta.kubernetes.io/arch": arch,
+        "beta.kubernetes.io/os": system,
+        "kubernetes.io/arch": arch,
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": system,
+        **given,
+    }
+
+
+def new_node(name: str, labels: Mapping[str, str], taints: Sequence[Doc]) -> Obj:
+    """The Node to register, without its status."""
+    spec: Obj = {"taints": list(taints)} if taints else {}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": dict(labels)}, "spec": spec}
+
+
+def node_status(
+    *,
+    name: str,
+    address: str,
+    capacity: Mapping[str, str],
+    runtime: Runtime,
+    conditions: Iterable[Doc] | None,
+    now: str,
+) -> Obj:
+    """The whole status; `conditions` are the current ones, whose transition times are kept."""
+    known = list(conditions or ())
+    return {
+        "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}],
+        "capacity": dict(capacity),
+        "allocatable": dict(capacity),
+        "conditions": [_condition(*row, find_condition(known, row[0]), now) for row in HEALTHY],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": KUBELET_PORT}},
+        "nodeInfo": _node_info(name, runtime),
+        "images": [_image(image) for image in runtime.images()[:MAX_IMAGES]],
+    }
+
+
+def lease(name: str, node: Doc, seconds: int, now: str) -> Obj:
+    """The Lease that is a node's heartbeat; `now` is a MicroTime."""
+    meta = node["metadata"]
+    owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": meta["uid"]}
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": name, "namespace": "kube-node-lease", "ownerReferences": [owner]},
+        "spec": {"holderIdentity": name, "leaseDurationSeconds": seconds, "renewTime": now},
+    }
+
+
+def _condition(type_: str, status: str, reason: str, message: str, before: Doc | None, now: str) -> Obj:
+    same = before is not None and before.get("status") == status
+    since = before.get("lastTransitionTime") if before is not None and same else None
+    return {
+        "type": type_,
+        "status": status,
+        "lastHeartbeatTime": now,
+        "lastTransitionTime": since or now,
+        "reason": reason,
+        "message": message,
+    }
+
+
+def _node_info(name: str, runtime: Runtime) -> Obj:
+    """The identifiers are made from the node's name, since all nodes share one machine."""
+    return {
+        "machineID": uuid5(NAMESPACE_DNS, f"machine.{name}").hex,
+        "systemUUID": str(uuid5(NAMESPACE_DNS, f"system.{name}")),
+        "bootID": str(uuid5(NAMESPACE_DNS, f"boot.{name}")),
+        "kernelVersion": platform.release(),
+        "osImage": f"minik8s on {platform.system()}",
+        "containerRuntimeVersion": f"{runtime.name}://{runtime.version}",
+        "kubeletVersion": VERSION,
+        "kubeProxyVersion": "",
+        "operatingSystem": platform.system().lower(),
+        "architecture": architecture(),
+    }
+
+
+def _image(image: Image) -> Obj:
+    return {"names": [image.name], "sizeBytes": image.size_bytes}

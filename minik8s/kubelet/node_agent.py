@@ -1,0 +1,132 @@
+"""Keeps the Node object: registers it, reports its status, renews its Lease.
+
+One task per node: it sleeps ten seconds, renews the Lease, and every five minutes writes the status (upstream:
+nodeStatusReportFrequency). A node that somebody deleted stays deleted until the kubelet starts again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from minik8s.api.resources import LEASES, NODES
+from minik8s.kubelet.context import NodeContext
+from minik8s.kubelet.node import EVENTS, lease, new_node, node_labels, node_status
+from minik8s.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound
+from minik8s.machinery.meta import Doc, find_condition, rfc3339, rfc3339_micro
+
+LEASE_NAMESPACE = "kube-node-lease"
+LEASE_SECONDS = 40
+RENEW_SECONDS = 10.0
+STATUS_SECONDS = 300.0
+RETRY_SECONDS = 0.2
+"""The first delay of registration's retries, doubling to ten seconds: the API server may still be starting."""
+
+
+class NodeAgent:
+    """Speaks for one node."""
+
+    def __init__(
+        self,
+        node: NodeContext,
+        *,
+        labels: Mapping[str, str],
+        taints: Sequence[Doc],
+        capacity: Mapping[str, str],
+    ) -> None:
+        self.object: Doc | None = None
+        self._node = node
+        self._labels = node_labels(node.name, labels)
+        self._taints = taints
+        self._capacity = capacity
+        self._lease: Doc | None = None
+
+    async def register(self) -> None:
+        """Creates the Node, or adopts the one of that name, and reports it ready; tries until it succeeds."""
+        delay = RETRY_SECONDS
+        while True:
+            try:
+                await self._register()
+                await self._renew()
+                return
+            except (ApiError, OSError):
+                await self._node.clock.sleep(delay)
+                delay = min(delay * 2, RENEW_SECONDS)
+
+    async def run(self) -> None:
+        """The heartbeat, until cancelled."""
+        reported = self._node.clock.monotonic()
+        while True:
+            await self._node.clock.sleep(RENEW_SECONDS)
+            due = self._node.clock.monotonic() - reported >= STATUS_SECONDS
+            try:
+                await self._renew()
+                if due or not self._is_ready():
+                    await self._report()
+                    reported = self._node.clock.monotonic()
+            except (ApiError, OSError):
+                continue  # the next beat tries again
+
+    def observe(self, old: Doc | None, new: Doc | None) -> None:
+        """The Node has changed: tells of cordons, and remembers what others wrote."""
+        before, self.object = self.object, new or self.object
+        if before is None or new is None:
+            return
+        was, is_ = (bool(node.get("spec", {}).get("unschedulable")) for node in (before, new))
+        if was != is_:
+            self._event("NodeNotSchedulable" if is_ else "NodeSchedulable")
+
+    async def _register(self) -> None:
+        client, name = self._node.client, self._node.name
+        try:
+            self.object = await client.create(NODES, new_node(name, self._labels, self._taints))
+        except AlreadyExists:
+            self.object = await client.patch(NODES, name, {"metadata": {"labels": self._labels}})
+        self._node.recorder.event(self.object, "Normal", "Starting", "Starting kubelet.")
+        await self._report()
+
+    async def _report(self) -> None:
+        node = self._node
+        before = (self.object or {}).get("status") or {}
+        status = node_status(
+            name=node.name,
+            address=node.address,
+            capacity=self._capacity,
+            runtime=node.runtime,
+            conditions=before.get("conditions"),
+            now=rfc3339(node.clock.now()),
+        )
+        self.object = await node.client.patch(
+            NODES, node.name, {"status": status}, type="strategic", subresource="status"
+        )
+        for condition in status["conditions"]:
+            known = find_condition(before.get("conditions"), condition["type"])
+            if known is None or known["status"] != condition["status"]:
+                self._event(EVENTS[condition["type"]])
+
+    async def _renew(self) -> None:
+        """Renews the Lease by what was written last; anything unexpected is read or created anew."""
+        client, name = self._node.client, self._node.name
+        now = rfc3339_micro(self._node.clock.now())
+        try:
+            if self._lease is None:
+                self._lease = await client.get(LEASES, name, namespace=LEASE_NAMESPACE)
+            renewed = {**self._lease, "spec": {**self._lease["spec"], "renewTime": now, "holderIdentity": name}}
+            self._lease = await client.update(LEASES, renewed)
+        except NotFound:
+            if self.object is not None:
+                fresh = lease(name, self.object, LEASE_SECONDS, now)
+                self._lease = await client.create(LEASES, fresh, namespace=LEASE_NAMESPACE)
+        except Conflict:
+            self._lease = None
+            raise
+
+    def _is_ready(self) -> bool:
+        """Whether the API says of the node what its kubelet would say; the node controller may think otherwise."""
+        conditions = ((self.object or {}).get("status") or {}).get("conditions")
+        ready = find_condition(conditions, "Ready")
+        return ready is not None and ready["status"] == "True"
+
+    def _event(self, reason: str) -> None:
+        if self.object is not None:
+            message = f"Node {self._node.name} status is now: {reason}"
+            self._node.recorder.event(self.object, "Normal", reason, message)

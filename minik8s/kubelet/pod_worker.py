@@ -1,0 +1,411 @@
+"""One pod's life on its node, as a task tree.
+
+    volumes, sandbox -> init containers in order (sidecars stay beside) -> app containers side by side -> the end
+
+`run` is the whole of it. The living part is a cancel scope that ends when the pod has to; what follows is bounded by a
+`Deadline`. A pod costs one task and one per container; everything else (deadlines, token renewal) is a timer.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+
+import anyio
+import anyio.abc
+
+from minik8s.api.resources import CONFIG_MAPS, SECRETS
+from minik8s.clock import TimerHandle
+from minik8s.kubelet.admission import Claim
+from minik8s.kubelet.backoff import mount_delay
+from minik8s.kubelet.container_status import ContainerRecord
+from minik8s.kubelet.container_worker import ContainerWorker
+from minik8s.kubelet.context import NodeContext
+from minik8s.kubelet.deadline import Deadline
+from minik8s.kubelet.downward import Surroundings
+from minik8s.kubelet.env import environment
+from minik8s.kubelet.images import ImagePuller
+from minik8s.kubelet.pod_spec import FIELDS, hostname, records_of, referenced
+from minik8s.kubelet.pod_status import PodView, pod_status
+from minik8s.kubelet.restart import role_of
+from minik8s.kubelet.runtime.protocol import Mount, RuntimeFailure, Sandbox, SandboxConfig
+from minik8s.kubelet.volumes.manager import MountFailure, PodVolumes
+from minik8s.machinery.meta import (
+    Doc,
+    Obj,
+    annotations_of,
+    is_terminating,
+    labels_of,
+    name_of,
+    namespace_of,
+    parse_time,
+    revision_of,
+    rfc3339,
+    uid_of,
+)
+
+DEADLINE_EXCEEDED = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+FORCED_GRACE = 1.0
+"""Seconds of grace for a pod whose object is already gone (the kubelet's minimum)."""
+
+
+class PodWorker:
+    """Runs one pod. It is also the `StatusSource` of the pod's status and the host of its containers."""
+
+    def __init__(self, node: NodeContext, pod: Doc, claim: Claim) -> None:
+        self.node = node
+        self.pod = pod
+        self.claim = claim
+        self.directory = node.directory / "pods" / uid_of(pod)
+        self.images = ImagePuller(node.runtime, node.clock)
+        self.volumes = PodVolumes(node, self.directory / "volumes")
+        self.ended = False
+        self.gone = False
+        status = pod.get("status") or {}
+        self._previous: Doc = status
+        self._start_time = status.get("startTime") or rfc3339(node.clock.now())
+        self.records = records_of(pod)
+        self._resumed = any(record.exits for record in self.records.values())
+        self.containers: dict[str, ContainerWorker] = {}
+        self._sandbox: Sandbox | None = None
+        self._pod_ips: tuple[str, ...] = ()
+        self._sandbox_ready = False
+        self._initialized = False
+        self._failure: tuple[str, str] | None = None
+        self._deadline: Deadline | None = None
+        self._terminating = False
+        self._again = False
+        self._group: anyio.abc.TaskGroup | None = None
+        self._life: anyio.CancelScope | None = None
+        self._objects_changed = anyio.Event()
+        self._refreshing = False
+        self._timers: dict[str, TimerHandle] = {}
+
+    # -- what others see
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The sandbox that containers start in; there is one whenever a container starts."""
+        assert self._sandbox is not None
+        return self._sandbox
+
+    @property
+    def grace_period(self) -> float:
+        """Seconds between stop signal and SIGKILL when nobody says otherwise."""
+        seconds = self.pod["spec"].get("terminationGracePeriodSeconds")
+        return 30.0 if seconds is None else float(seconds)
+
+    def changed(self) -> None:
+        """Something that the status shows may have changed."""
+        if not self.gone:
+            self.node.statuses.mark(self)
+
+    def status(self, now: str) -> Obj:
+        host_network = bool(self.pod["spec"].get("hostNetwork"))
+        view = PodView(
+            pod=self.pod,
+            records=self.records,
+            start_time=self._start_time,
+            host_ip=self.node.address,
+            pod_ips=self._pod_ips or ((self.node.address,) if host_network else ()),
+            sandbox_ready=self._sandbox_ready,
+            initialized=self._initialized,
+            ended=self.ended,
+            failure=self._failure,
+        )
+        status = pod_status(view, self._previous, now)
+        self._previous = status
+        return status
+
+    def update(self, pod: Doc) -> None:
+        """Takes note of a newer document of the pod, from a watch or as the answer to a write."""
+        old, known = self.pod, revision_of(self.pod)
+        if revision_of(pod) <= known:
+            return
+        self.pod = pod
+        if is_terminating(pod):
+            grace = pod["metadata"].get("deletionGracePeriodSeconds")
+            self.terminate(self.grace_period if grace is None else float(grace))
+        if pod["spec"] is not old["spec"] and pod["spec"] != old["spec"]:
+            self._spec_changed(old)
+        if labels_of(pod) != labels_of(old) or annotations_of(pod) != annotations_of(old):
+            self._refresh_soon()
+        self.changed()
+
+    def terminate(self, grace: float, failure: tuple[str, str] | None = None) -> None:
+        """Ends the pod within `grace` seconds; a second call can only hasten it."""
+        self._terminating = True
+        self._failure = self._failure or failure
+        if self._deadline is None:
+            self._deadline = Deadline(grace)
+        else:
+            self._deadline.tighten(grace)
+        if self._life is not None:
+            self._life.cancel()
+
+    def vanish(self) -> None:
+        """The API has forgotten the pod: what still runs is ended quickly, and nothing more is reported."""
+        self.gone = True
+        self.terminate(FORCED_GRACE)
+
+    def forget(self) -> None:
+        """Removes the pod's files, its logs too."""
+        if self.node.files:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def restart_all(self) -> None:
+        """A restart rule wants every container to start over."""
+        self._again = True
+        if self._life is not None:
+            self._life.cancel()
+
+    # -- what containers need
+
+    async def environment(self, container: Doc) -> dict[str, str]:
+        sources = await self.volumes.env_sources(self.pod, container, self._surroundings())
+        return environment(self.pod, container, sources)
+
+    def mounts(self, container: Doc, env: Mapping[str, str]) -> tuple[Mount, ...]:
+        return self.volumes.mounts(container, env)
+
+    def event(self, reason: str, message: str, type_: str = "Warning") -> None:
+        self.node.recorder.event(self.pod, type_, reason, message)  # type: ignore[arg-type]
+
+    # -- life
+
+    async def run(self) -> None:
+        """The pod's whole life; returns when nothing of it is left but logs and status."""
+        forget_objects = self._listen()
+        try:
+            async with anyio.create_task_group() as self._group:
+                self._watch_deadline()
+                while True:
+                    await self._live()
+                    await self._stop()
+                    if not self._again or self._terminating:
+                        break
+                    self._start_over()
+                self._group.cancel_scope.cancel()
+        finally:
+            self._group = None
+            forget_objects()
+            for timer in self._timers.values():
+                timer.cancel()
+        await self._clean_up()
+
+    async def _live(self) -> None:
+        """Until every app container has ended for good, or the pod has to end."""
+        with anyio.CancelScope() as self._life:
+            if self._terminating:
+                return
+            self.changed()
+            await self._mount()
+            await self._make_sandbox()
+            if await self._initialize():
+                self._initialized = True
+                await self._run_apps()
+        self._life = None
+
+    async def _mount(self) -> None:
+        delay = 0.0
+        while True:
+            self._objects_changed = anyio.Event()
+            failures = await self.volumes.set_up(self.pod, self._surroundings())
+            if not failures:
+                break
+            self._report(failures)
+            delay = mount_delay(delay)
+            with anyio.move_on_after(delay):
+                await self._objects_changed.wait()
+        self._plan_renewal()
+
+    async def _make_sandbox(self) -> None:
+        if self._resumed:
+            self.event("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.", "Normal")
+        config = SandboxConfig(
+            namespace=namespace_of(self.pod),
+            name=name_of(self.pod),
+            uid=uid_of(self.pod),
+            directory=self.directory,
+            hostname=hostname(self.pod),
+            annotations=annotations_of(self.pod),
+            host_network=bool(self.pod["spec"].get("hostNetwork")),
+        )
+        delay = 0.0
+        while self._sandbox is None:
+            try:
+                with anyio.CancelScope(shield=True):
+                    self._sandbox = await self.node.runtime.create_sandbox(config)
+            except (RuntimeFailure, OSError) as error:
+                self.event("FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
+                delay = mount_delay(delay)
+                await self.node.clock.sleep(delay)
+        self._pod_ips, self._sandbox_ready = (self._sandbox.address,), True
+        self.changed()
+
+    async def _initialize(self) -> bool:
+        """Runs the init containers; False when one has failed for good."""
+        assert self._group is not None
+        for spec in self.pod["spec"].get("ephemeralContainers") or ():
+            self._start_beside(spec)
+        for spec in self.pod["spec"].get("initContainers") or ():
+            worker = self._worker(spec)
+            if worker.role == "sidecar":
+                self._group.start_soon(worker.run)
+                await worker.started.wait()
+                continue
+            if worker.record.exits:
+                worker.record.wait("")  # a success in an earlier sandbox does not count
+            await worker.run()
+            if worker.record.exit_code != 0:
+                return False
+        return True
+
+    async def _run_apps(self) -> None:
+        """Starts the app containers in order and waits until all have ended for good."""
+        async with anyio.create_task_group() as group:
+            for spec in self.pod["spec"]["containers"]:
+                worker = self._worker(spec)
+                group.start_soon(worker.run)
+                await worker.attempted.wait()
+
+    def _worker(self, spec: Doc) -> ContainerWorker:
+        worker = self.containers[spec["name"]] = ContainerWorker(self, spec, self.records[spec["name"]])
+        return worker
+
+    def _start_beside(self, spec: Doc) -> None:
+        if self._group is not None and self._sandbox is not None and not self._terminating:
+            self._group.start_soon(self._worker(spec).run)
+
+    # -- the end
+
+    async def _stop(self) -> None:
+        """Ends every container: sidecars after the others, in reverse order."""
+        deadline = self._deadline = self._deadline or Deadline(self.grace_period)
+        workers = list(self.containers.values())
+        if len(workers) == 1:
+            await workers[0].stop(deadline)
+            return
+        async with anyio.create_task_group() as group:
+            for index, worker in enumerate(workers):
+                turn = None
+                if worker.role == "sidecar":
+                    before = [w for w in workers if w.role != "sidecar"]
+                    before += [w for w in workers[index + 1 :] if w.role == "sidecar"]
+                    turn = _after(before)
+                group.start_soon(worker.stop, deadline, turn)
+
+    def _start_over(self) -> None:
+        self._again, self._deadline = False, None
+        self._initialized = False
+        for worker in self.containers.values():
+            worker.record.wait("")
+        self.containers.clear()
+
+    async def _clean_up(self) -> None:
+        if self._sandbox is not None:
+            await self.node.runtime.remove_sandbox(self._sandbox)
+        self._sandbox_ready = False
+        self.volumes.tear_down()
+        for record in self.records.values():
+            record.settle()
+        self.ended = True
+        self.changed()
+
+    # -- changes from outside
+
+    def _listen(self) -> Callable[[], None]:
+        """Hears of changes to the ConfigMaps and Secrets that the pod refers to."""
+        config_maps, secrets = referenced(self.pod)
+        namespace = namespace_of(self.pod)
+        removals = [
+            self.node.dispatch.subscriptions(resource).subscribe((namespace, name), self._object_changed)
+            for resource, names in ((CONFIG_MAPS, config_maps), (SECRETS, secrets))
+            for name in names
+        ]
+
+        def remove() -> None:
+            for removal in removals:
+                removal()
+
+        return remove
+
+    def _object_changed(self, old: Doc | None, new: Doc | None) -> None:
+        self._objects_changed.set()
+        for worker in self.containers.values():
+            worker.objects_changed()
+        self._refresh_soon()
+
+    def _refresh_soon(self) -> None:
+        """Brings mounted volumes up to date, once for any number of changes."""
+        if self._group is not None and self._sandbox is not None and not self._refreshing:
+            self._refreshing = True
+            self._group.start_soon(self._refresh)
+
+    async def _refresh(self) -> None:
+        self._refreshing = False
+        self._report(await self.volumes.set_up(self.pod, self._surroundings()))
+        self._plan_renewal()
+
+    def _report(self, failures: list[MountFailure]) -> None:
+        for failure in failures:
+            text = f'MountVolume.SetUp failed for volume "{failure.volume}" : {failure.text}'
+            self.event("FailedMount", text)
+
+    def _plan_renewal(self) -> None:
+        if (when := self.volumes.renew_at) is not None:
+            self._set_timer("renewal", (when - self.node.clock.now()).total_seconds(), self._refresh_soon)
+
+    def _watch_deadline(self) -> None:
+        """activeDeadlineSeconds counts from when the node accepted the pod."""
+        seconds = self.pod["spec"].get("activeDeadlineSeconds")
+        if seconds is not None:
+            end = parse_time(self._start_time) + timedelta(seconds=seconds)
+            left = (end - self.node.clock.now()).total_seconds()
+            self._set_timer("deadline", left, self._exceed_soon)
+
+    def _exceed_soon(self) -> None:
+        if self._group is not None:
+            self._group.start_soon(self._exceed)
+
+    async def _exceed(self) -> None:
+        self.terminate(self.grace_period, DEADLINE_EXCEEDED)
+
+    def _set_timer(self, name: str, seconds: float, callback: Callable[[], object]) -> None:
+        if timer := self._timers.pop(name, None):
+            timer.cancel()
+        self._timers[name] = self.node.clock.call_later(max(0.0, seconds), callback)
+
+    def _spec_changed(self, old: Doc) -> None:
+        spec = self.pod["spec"]
+        if spec.get("activeDeadlineSeconds") != old["spec"].get("activeDeadlineSeconds") and self._group is not None:
+            self._watch_deadline()
+        for field in FIELDS:
+            for container in spec.get(field) or ():
+                self._container_changed(container, field)
+
+    def _container_changed(self, container: Doc, field: str) -> None:
+        name = container["name"]
+        worker = self.containers.get(name)
+        if worker is not None:
+            replaced = worker.spec["image"] != container["image"]
+            worker.spec = container
+            if replaced and worker.role in ("app", "sidecar") and self._group is not None and not self._terminating:
+                self._group.start_soon(worker.replace)
+        elif name not in self.records:
+            self.records[name] = ContainerRecord(name, role_of(container, field))
+            self._start_beside(container)
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(self.node.address, self._pod_ips, self.node.allocatable)
+
+
+def _after(workers: list[ContainerWorker]) -> Callable[[], Awaitable[None]]:
+    """Waits until all these have been stopped."""
+
+    async def wait() -> None:
+        for worker in workers:
+            await worker.stopped.wait()
+
+    return wait

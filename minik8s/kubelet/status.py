@@ -1,0 +1,128 @@
+"""Writes pod statuses to the API: the newest one only, and only what differs.
+
+Workers mark themselves as changed, which costs nothing; one task per node asks each for its status when it is its turn,
+so a burst of changes becomes one write (upstream: pkg/kubelet/status). A pod that is being deleted goes when its
+last status is written and nothing of it is left.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import anyio
+
+from minik8s.api.resources import PODS
+from minik8s.client.client import Client
+from minik8s.clock import Clock
+from minik8s.kubelet.pod_status import status_patch
+from minik8s.machinery.errors import ApiError, Conflict, NotFound
+from minik8s.machinery.meta import Doc, Obj, is_terminating, name_of, namespace_of, rfc3339, uid_of
+
+RETRY_SECONDS = 1.0
+
+
+class StatusSource(Protocol):
+    """A pod whose status is to be written."""
+
+    @property
+    def pod(self) -> Doc:
+        """The newest document known."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of the pod is left on the node."""
+        ...
+
+    @property
+    def gone(self) -> bool:
+        """Whether the API has forgotten the pod."""
+        ...
+
+    def status(self, now: str) -> Obj: ...
+
+    def update(self, pod: Doc) -> None:
+        """Takes note of a newer document."""
+        ...
+
+
+class StatusManager:
+    """The statuses of one node's pods."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._changed: dict[StatusSource, None] = {}
+        self._wake = anyio.Event()
+        self.writes = 0
+
+    def mark(self, source: StatusSource) -> None:
+        """Has the source's status written soon."""
+        self._changed[source] = None
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Writes until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake = anyio.Event()
+            while self._changed:
+                source = next(iter(self._changed))
+                del self._changed[source]
+                await self._sync(source)
+
+    async def _sync(self, source: StatusSource) -> None:
+        if source.gone:
+            return
+        try:
+            await self._write(source)
+            if source.ended and is_terminating(source.pod):
+                await self._finish(source.pod)
+        except NotFound:
+            return  # the watch will say so too
+        except Conflict:
+            await self._refresh(source)
+        except (ApiError, OSError):
+            self._clock.call_later(RETRY_SECONDS, lambda: self.mark(source))
+
+    async def _write(self, source: StatusSource) -> None:
+        pod = source.pod
+        patch = status_patch(pod, source.status(rfc3339(self._clock.now())))
+        if patch is None:
+            return
+        self.writes += 1
+        written = await self._client.patch(
+            PODS, name_of(pod), patch, namespace=namespace_of(pod), type="strategic", subresource="status"
+        )
+        source.update(written)
+
+    async def _finish(self, pod: Doc) -> None:
+        """The last step of a graceful deletion."""
+        await self._client.delete(PODS, name_of(pod), namespace=namespace_of(pod), grace_period=0, uid=uid_of(pod))
+
+    async def _refresh(self, source: StatusSource) -> None:
+        """After a conflict: the pod has changed, or a namesake has taken its place."""
+        try:
+            pod = await self._client.find(PODS, name_of(source.pod), namespace=namespace_of(source.pod))
+        except (ApiError, OSError):
+            pod = source.pod
+        if pod is not None and uid_of(pod) == uid_of(source.pod):
+            source.update(pod)
+            self._clock.call_later(RETRY_SECONDS, lambda: self.mark(source))
+
+
+class SettledPod:
+    """A pod that does not run here: rejected by the node, or over before this kubelet began."""
+
+    ended = True
+
+    def __init__(self, pod: Doc, status: Obj | None = None) -> None:
+        self.pod = pod
+        self.gone = False
+        self._status = status
+
+    def status(self, now: str) -> Obj:
+        return self._status if self._status is not None else dict(self.pod.get("status") or {})
+
+    def update(self, pod: Doc) -> None:
+        self.pod = pod
