@@ -214,14 +214,25 @@ class Runtime(Protocol):
         ...
 
     async def exec(self, container: Container, argv: Sequence[str], *, timeout: float) -> ExecResult:
-        """Runs a command beside the container's own, with its environment, and waits. Raises TimeoutError."""
+        """Runs a command beside the container's own, with its environment, and waits.
+
+        Raises TimeoutError when it takes longer than `timeout` seconds (it is killed then), and StartError when it
+        cannot be started or the container has ended. Output beyond a megabyte is dropped.
+        """
         ...
 
     async def probe(
-        self, sandbox: Sandbox, container: Container, handler: Mapping[str, Any], *, timeout: float
+        self,
+        sandbox: Sandbox,
+        container: Container,
+        handler: Mapping[str, Any],
+        *,
+        timeout: float,
+        lifecycle: bool = False,
     ) -> ProbeResult:
         """Carries out one probe: `handler` is the API's probe with its exec, httpGet, tcpSocket or grpc; numeric or
-        named ports are already numbers. Also serves lifecycle hooks. Raises nothing for a failing target."""
+        named ports are already numbers. Also serves lifecycle hooks, and is told so: a simulated container that is
+        not ready yet fails its probes, not its postStart hook. Raises nothing for a failing target."""
         ...
 
     def logs(self, log_path: Path, options: LogOptions, *, container: Container | None) -> AsyncIterator[bytes]:

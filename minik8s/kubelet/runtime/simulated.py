@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 import shlex
 import signal as signals
+from collections import deque
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -43,7 +44,7 @@ from minik8s.kubelet.runtime.protocol import (
 
 PREFIX = "simulated.minik8s.dev/"
 KEPT_LOGS = 10_000
-"""Logs of removed sandboxes that can still be read; older ones are forgotten."""
+"""Logs of removed containers that can still be read; older ones are forgotten."""
 _TRUE = ("1", "true", "yes")
 
 
@@ -227,6 +228,7 @@ class SimulatedRuntime:
         self._images: dict[str, Image] = {}
         self._sandboxes: dict[str, tuple[Sandbox, dict[str, SimulatedContainer]]] = {}
         self._logs: dict[Path, SimulatedContainer] = {}
+        self._removed: deque[SimulatedContainer] = deque()
 
     def is_present(self, image: str) -> bool:
         try:
@@ -275,6 +277,7 @@ class SimulatedRuntime:
             return
         for container in containers.values():
             container.signal("SIGKILL")
+            self._forget_later(container)
         if not sandbox.config.host_network:
             self._addresses.release(sandbox.address)
 
@@ -290,22 +293,23 @@ class SimulatedRuntime:
             raise StartError("CreateContainerError", f'sandbox "{sandbox.id}" has been removed')
         container = SimulatedContainer(self._identity(), sandbox, config, behaviour, self._clock)
         self._sandboxes[sandbox.id][1][container.id] = container
-        self._keep_log(config.log_path, container)
+        self._logs[config.log_path] = container
         return container
-
-    def _keep_log(self, path: Path, container: SimulatedContainer) -> None:
-        """The oldest ended containers' logs go first, so that a long simulation does not grow."""
-        self._logs[path] = container
-        while len(self._logs) > KEPT_LOGS:
-            oldest = next(iter(self._logs))
-            if self._logs[oldest].exit is None:
-                return
-            del self._logs[oldest]
 
     async def remove(self, container: Container) -> None:
         container.signal("SIGKILL")
         if isinstance(container, SimulatedContainer) and container.sandbox.id in self._sandboxes:
-            self._sandboxes[container.sandbox.id][1].pop(container.id, None)
+            _, containers = self._sandboxes[container.sandbox.id]
+            if containers.pop(container.id, None) is not None:
+                self._forget_later(container)
+
+    def _forget_later(self, container: SimulatedContainer) -> None:
+        """Keeps the log of a removed container until many others have been removed."""
+        self._removed.append(container)
+        if len(self._removed) > KEPT_LOGS:
+            oldest = self._removed.popleft()
+            if self._logs.get(oldest.config.log_path) is oldest:
+                del self._logs[oldest.config.log_path]
 
     async def exec(self, container: Container, argv: Sequence[str], *, timeout: float) -> ExecResult:
         """Every command succeeds and says what it was."""
@@ -314,9 +318,15 @@ class SimulatedRuntime:
         return ExecResult(0, shlex.join(argv).encode() + b"\n")
 
     async def probe(
-        self, sandbox: Sandbox, container: Container, handler: Mapping[str, Any], *, timeout: float
+        self,
+        sandbox: Sandbox,
+        container: Container,
+        handler: Mapping[str, Any],
+        *,
+        timeout: float,
+        lifecycle: bool = False,
     ) -> ProbeResult:
-        if isinstance(container, SimulatedContainer) and container.ready():
+        if isinstance(container, SimulatedContainer) and (lifecycle or container.ready()):
             return ProbeResult(True)
         return ProbeResult(False, "simulated probe failure")
 
@@ -331,7 +341,7 @@ class SimulatedRuntime:
             shown = shown[max(0, len(shown) - options.tail_lines) :]
         if output := formatter.format(b"".join(shown)):
             yield output
-        if options.follow and container is not None and source.exit is None:
+        if options.follow and container is not None and source.exit is None and not formatter.full:
             await source.wait()
             if output := formatter.format(source.records()[len(records) :]):
                 yield output

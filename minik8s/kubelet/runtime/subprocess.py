@@ -249,7 +249,13 @@ class SubprocessRuntime:
             return ExecResult(as_exit(status, now, now).exit_code, output.collect())
 
     async def probe(
-        self, sandbox: Sandbox, container: Container, handler: Mapping[str, Any], *, timeout: float
+        self,
+        sandbox: Sandbox,
+        container: Container,
+        handler: Mapping[str, Any],
+        *,
+        timeout: float,
+        lifecycle: bool = False,
     ) -> ProbeResult:
         async def execute(argv: Sequence[str]) -> ExecResult:
             return await self.exec(container, argv, timeout=timeout)

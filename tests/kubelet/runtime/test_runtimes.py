@@ -1,0 +1,76 @@
+"""Every runtime keeps the promises of the protocol: the shipped suite, run against both implementations."""
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from minik8s.clock import RealClock
+from minik8s.kubelet.runtime.addresses import AddressPool, machine_addresses, no_claim
+from minik8s.kubelet.runtime.images import ImageRegistry
+from minik8s.kubelet.runtime.simulated import PREFIX, SimulatedRuntime
+from minik8s.kubelet.runtime.subprocess import SubprocessRuntime
+from minik8s.testing.runtime_suite import CHECKS, Behaviour, Check, Harness, Program
+
+MISSING = "registry.example/no/such:v1"
+
+
+def as_process(program: Program) -> Behaviour:
+    """The suite's programs as shell scripts."""
+    if program.broken:
+        return Behaviour(("no-such-program",))
+    trap = "trap '' TERM;" if program.ignore_sigterm else ""
+    if program.exit_code is None:
+        return Behaviour(("sh", "-c", f"{trap} echo started; exec sleep 1000"))
+    return Behaviour(("sh", "-c", f"echo one; echo two >&2; echo three; exit {program.exit_code}"))
+
+
+def as_simulation(program: Program) -> Behaviour:
+    """The suite's programs as annotations."""
+    annotations = {PREFIX + "ignore-sigterm": str(program.ignore_sigterm).lower()}
+    if program.broken:
+        annotations[PREFIX + "start-error"] = "no such program"
+    if program.exit_code is not None:
+        annotations |= {PREFIX + "run-seconds": "0", PREFIX + "exit-code": str(program.exit_code)}
+    return Behaviour(("simulated",), annotations)
+
+
+@asynccontextmanager
+async def subprocesses(directory: Path) -> AsyncIterator[Harness]:
+    """A subprocess runtime of its own."""
+    clock, rng = RealClock(), random.Random(1)
+    addresses = machine_addresses("127.64.0.0/10", rng)
+    images = ImageRegistry(directory=directory)
+    runtime = SubprocessRuntime(clock=clock, rng=rng, images=images, addresses=addresses)
+    try:
+        yield Harness(runtime, clock, directory, "busybox:1.36", MISSING, as_process)
+    finally:
+        await runtime.aclose()
+        addresses.close()
+
+
+@asynccontextmanager
+async def simulation(directory: Path) -> AsyncIterator[Harness]:
+    """A simulated runtime of its own."""
+    clock, rng = RealClock(), random.Random(1)
+    addresses = AddressPool("10.244.0.0/16", rng, no_claim)
+    runtime = SimulatedRuntime(clock=clock, rng=rng, addresses=addresses, missing=[MISSING])
+    try:
+        yield Harness(runtime, clock, directory, "nginx:1.27", MISSING, as_simulation)
+    finally:
+        await runtime.aclose()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("make", [subprocesses, simulation], ids=lambda make: make.__name__)
+async def test_promise(
+    make: Callable[[Path], AbstractAsyncContextManager[Harness]], check: Check, tmp_path: Path
+) -> None:
+    """A runtime keeps this promise of the protocol."""
+    with anyio.fail_after(30):
+        async with make(tmp_path) as harness:
+            await check(harness)
