@@ -44,7 +44,8 @@ class Type:
     `name` is `<group/version>.<Struct>` for a struct, the Go type's name for the custom encodings
     (`RawExtension`, `JSON`, …), the enum's name for a closed string, else the kind itself.
     `item` is the element of a list or the value of a map. `enum` is empty for open strings.
-    `wrapped` marks `[]string` that protobuf puts into a message of its own.
+    `wrapped` marks `[]string` that protobuf puts into a message of its own, `atomic` a struct that server-side
+    apply takes as one value wherever it stands.
     """
 
     kind: Kind
@@ -52,6 +53,7 @@ class Type:
     item: Type | None = None
     enum: tuple[str, ...] = ()
     wrapped: bool = False
+    atomic: bool = False
     _fields: dict[str, Field] | None = attrs.field(default=None, repr=False)
     _layout: tuple[tuple[int, str | None, Type], ...] | None = attrs.field(default=None, repr=False)
     compiled: dict[str, Any] = attrs.field(init=False, factory=dict, repr=False)
@@ -125,7 +127,7 @@ class Field:
     strategies  strategic-merge strategies, a subset of {"merge", "replace", "retainKeys"}
     merge_key   strategic-merge key of a merge list of objects, "" for primitives
     list_type   "atomic", "set" or "map" (server-side apply); list_keys are the map's keys
-    atomic_map  a map or struct that server-side apply takes as one value
+    atomic_map  a map or struct that server-side apply takes as one value (a field may overrule its struct)
     default     OpenAPI default, None when there is none
     """
 
@@ -151,7 +153,7 @@ def _field(number: str, name: str, notation: str, type_: Type, flags: list[str])
     strategies: frozenset[str] = frozenset()
     merge_key, list_type, default = "", "", None
     list_keys: tuple[str, ...] = ()
-    atomic_map = False
+    atomic_map = type_.atomic
     for flag in flags:
         if flag.startswith("default="):
             default = json.loads(flag[8:])
@@ -182,7 +184,7 @@ def _field(number: str, name: str, notation: str, type_: Type, flags: list[str])
 
 @cache
 def _index() -> dict[tuple[str, str], tuple[str, ...]]:
-    """(group/version, struct) -> its raw field lines; (group/version, "%Enum") -> the value line."""
+    """(group/version, struct) -> its raw field lines; (group/version, "%Enum") -> the value line, "@Struct" -> atomic."""
     text = Path(__file__).with_name("types.txt").read_text("utf-8")
     index: dict[tuple[str, str], tuple[str, ...]] = {}
     group_version, struct_name, lines = "", "", []
@@ -199,7 +201,9 @@ def _index() -> dict[tuple[str, str], tuple[str, ...]]:
             enum, _, values = line.partition(" ")
             index[group_version, enum] = (values,)
         elif not line.startswith("#"):
-            struct_name = line.rstrip(":")
+            struct_name, _, mark = line.partition(":")
+            if mark.strip() == "S:atomic":
+                index[group_version, "@" + struct_name] = (mark,)
     if struct_name:
         index[group_version, struct_name] = tuple(lines)
     return index
@@ -250,7 +254,7 @@ def struct(group_version: str, name: str) -> Type:
     """
     if (group_version, name) not in _index():
         raise KeyError(f"{group_version} has no type {name}")
-    return Type("struct", f"{group_version}.{name}")
+    return Type("struct", f"{group_version}.{name}", atomic=(group_version, "@" + name) in _index())
 
 
 def has_struct(group_version: str, name: str) -> bool:
@@ -260,7 +264,7 @@ def has_struct(group_version: str, name: str) -> bool:
 
 def struct_names(group_version: str) -> list[str]:
     """All structs that a group-version defines, in the table's order."""
-    return [name for home, name in _index() if home == group_version and not name.startswith("%")]
+    return [name for home, name in _index() if home == group_version and name[0] not in "%@"]
 
 
 def group_versions() -> list[str]:
