@@ -10,7 +10,7 @@ terminating); a change of endpoints never touches an established TCP connection;
 connections; an address that cannot be bound is told in an Event on the Service, with a stand-in address; when
 `Proxier.run` ends no socket is left.
 
-Deliberately missing: SCTP (told in an Event), health-check node ports, topology hints and `trafficDistribution` (there is
-one machine), and the client's own address at the endpoint (a relay connects from this machine).
-One proxy serves all nodes of the machine, so a `Local` traffic policy means "on any node of this cluster's machine".
+Deliberately missing: SCTP (told in an Event), health-check node ports, topology hints and `trafficDistribution`
+(there is one machine), and the client's own address at the endpoint (a relay connects from this machine). One proxy
+serves all nodes of the machine, so a `Local` traffic policy means "on any node of this cluster's machine".
 """

@@ -1,7 +1,8 @@
 """Which endpoint takes the next connection: a ring that keeps its place while endpoints come and go.
 
-Restarting the rotation at every change would send a burst to the first endpoint whenever a rollout changes the list, so the
-ring goes on where it was: leavers drop out, newcomers queue up behind. Pure: whoever asks says what time it is.
+Restarting the rotation at every change would send a burst to the first endpoint whenever a rollout changes the list,
+so the ring goes on where it was: leavers drop out, newcomers queue up behind. Pure: whoever asks says what time it
+is.
 """
 
 from __future__ import annotations

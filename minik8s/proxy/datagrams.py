@@ -1,8 +1,8 @@
 """The UDP relay: a flow per client address, because datagrams have no connection to tie them together.
 
-A flow is what the kernel's connection tracking would remember: a socket connected to one endpoint, through which the answers
-come back. It ends when it has been idle for `IDLE_SECONDS`, when its endpoint is gone, and, so that a flood of client ports
-cannot exhaust descriptors, when `MAX_FLOWS` others are fresher.
+A flow is what the kernel's connection tracking would remember: a socket connected to one endpoint, through which the
+answers come back. It ends when it has been idle for `IDLE_SECONDS`, when its endpoint is gone, and, so that a flood
+of client ports cannot exhaust descriptors, when `MAX_FLOWS` others are fresher.
 """
 
 from __future__ import annotations

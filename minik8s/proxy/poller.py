@@ -1,9 +1,9 @@
 """Readiness of sockets, told with as little as possible between the kernel and the relay.
 
-asyncio's own way costs a `Handle`, a context switch of variables and a selector key per event, and its transports a task and two
-futures per connection: measured, 5,000 new connections a second against 11,000 with an epoll of our own whose
-descriptor is all that the event loop watches (8,000 with `add_reader`, 12,400 for the same relay in C). Where there is
-no epoll, `LoopPoller` does the same through the loop.
+asyncio's own way costs a `Handle`, a context switch of variables and a selector key per event, and its transports a
+task and two futures per connection: measured, 5,000 new connections a second against 11,000 with an epoll of our own
+whose descriptor is all that the event loop watches (8,000 with `add_reader`, 12,400 for the same relay in C). Where
+there is no epoll, `LoopPoller` does the same through the loop.
 """
 
 from __future__ import annotations

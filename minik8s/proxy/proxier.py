@@ -1,8 +1,8 @@
 """Keeps the machine's listeners equal to what Services and EndpointSlices ask for.
 
-Informers mark the Services that a change concerns; one task takes them in batches, closes what is no longer wanted before
-it opens what is (a port may pass from one Service to another), and retries what could not be bound. Upstream's counterpart
-is kube-proxy's `Proxier.syncProxyRules`.
+Informers mark the Services that a change concerns; one task takes them in batches, closes what is no longer wanted
+before it opens what is (a port may pass from one Service to another), and retries what could not be bound. Upstream's
+counterpart is kube-proxy's `Proxier.syncProxyRules`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The TCP relay: connections between clients and endpoints, byte for byte, without looking at them.
 
-Plain non-blocking sockets over a `Poller` instead of asyncio's transports, because a connection's cost is what a Service
-adds to every request (poller.py has the figures), and because a half-close is then one `shutdown` call and no
-transport's opinion. An endpoint is connected before the client's first byte is read, so trying another one loses nothing.
+Plain non-blocking sockets over a `Poller` instead of asyncio's transports, because a connection's cost is what a
+Service adds to every request (poller.py has the figures), and because a half-close is then one `shutdown` call and no
+transport's opinion. An endpoint is connected before the client's first byte is read, so trying another one loses
+nothing.
 """
 
 from __future__ import annotations

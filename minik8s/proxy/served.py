@@ -1,7 +1,7 @@
 """One frontend that is kept open: its listener, its ring of endpoints, and what is wrong when it cannot be had.
 
-Binding an address is where user space shows: a port may be privileged, taken, or the address not this machine's. Then the
-frontend gets a stand-in on 127.0.0.1 and says so; it never pretends.
+Binding an address is where user space shows: a port may be privileged, taken, or the address not this machine's. Then
+the frontend gets a stand-in on 127.0.0.1 and says so; it never pretends.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Served:
 
     @property
     def status(self) -> Status:
-        return Status(self.frontend, self.port, self._listener and self._listener.address, self.problem)
+        address = None if self._listener is None else self._listener.address
+        return Status(self.frontend, self.port, address, self.problem)
 
     @property
     def is_foreign(self) -> bool:

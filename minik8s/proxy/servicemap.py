@@ -1,7 +1,7 @@
 """What to listen on, and who answers there: Services and EndpointSlices turned into a map of frontends.
 
-Pure, and per Service: the change of one EndpointSlice recomputes one Service's frontends and nothing else. The rules are
-those of upstream's `pkg/proxy/serviceport.go` and `topology.go`.
+Pure, and per Service: the change of one EndpointSlice recomputes one Service's frontends and nothing else. The rules
+are those of upstream's `pkg/proxy/serviceport.go` and `topology.go`.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Endpoint(NamedTuple):
 class ServicePort:
     """What stands behind a frontend.
 
-    `endpoints` are those that take new connections now, in a stable order. `affinity` is the time in seconds for which a
-    client sticks to its endpoint, None without affinity. `sources`: who may connect, everybody when empty.
+    `endpoints` are those that take new connections now, in a stable order. `affinity` is the time in seconds for
+    which a client sticks to its endpoint, None without affinity. `sources`: who may connect, everybody when empty.
     """
 
     namespace: str
@@ -120,9 +120,7 @@ def is_local(spec: Doc, kind: Kind) -> bool:
     return spec.get(policy) == "Local"
 
 
-def _addresses(
-    service: Doc, port: Doc, node_port_addresses: Collection[str]
-) -> Iterable[tuple[Frontend, Kind]]:
+def _addresses(service: Doc, port: Doc, node_port_addresses: Collection[str]) -> Iterable[tuple[Frontend, Kind]]:
     spec, protocol, number = service["spec"], port.get("protocol", "TCP"), port["port"]
     for address in spec.get("clusterIPs") or (spec["clusterIP"],):
         yield Frontend(protocol, address, number), "ClusterIP"
