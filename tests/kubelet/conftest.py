@@ -197,6 +197,14 @@ class DictTransport:
     async def aclose(self) -> None: ...
 
 
+def holds(condition: Callable[[], Any]) -> bool:
+    """What looks at a field that is not there yet does not hold yet."""
+    try:
+        return bool(condition())
+    except (KeyError, StopIteration):
+        return False
+
+
 class World:
     """One node and everything around it."""
 
@@ -259,10 +267,22 @@ class World:
         every += status.get("ephemeralContainerStatuses", [])
         return next(s for s in every if s["name"] == container)
 
+    def runs(self, container: str) -> Any:
+        """The runs of the one pod's container that the kubelet remembers."""
+        [worker] = self.kubelet.workers.values()
+        return worker.containers[container].runs
+
+    def runtime_env(self, container: str) -> Any:
+        return self.runs(container)[-1].config.env
+
+    def last(self, name: str) -> Any:
+        """The last state of a pod, also of a deleted one."""
+        return [e.object for _, kind, e in self.api.log if kind == "pods" and e.object["metadata"]["name"] == name][-1]
+
     async def until(self, condition: Callable[[], Any], seconds: float = 3600) -> None:
         """Waits until the API's state fulfils the condition; virtual seconds."""
         with anyio.fail_after(seconds):
-            while not condition():
+            while not holds(condition):
                 await self.api.grown.wait()
 
     async def until_phase(self, phase: str, name: str = "p") -> None:
