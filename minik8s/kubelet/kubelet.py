@@ -46,7 +46,7 @@ class Kubelet:
 
     `labels` and `taints` are the node's own at registration, `capacity` its resources (allocatable is the same),
     `address` its InternalIP. `dispatch` is shared by the kubelets of a cluster; without it the kubelet has its own.
-    `files` False spares a runtime without processes the volumes' files and tokens. The runtime is closed when `run` ends.
+    `files` False spares a runtime without processes the volumes' files and tokens. `run` closes the runtime at its end.
     """
 
     def __init__(

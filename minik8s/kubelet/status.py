@@ -102,6 +102,7 @@ class StatusManager:
 
     async def _refresh(self, source: StatusSource) -> None:
         """After a conflict: the pod has changed, or a namesake has taken its place."""
+        pod: Doc | None
         try:
             pod = await self._client.find(PODS, name_of(source.pod), namespace=namespace_of(source.pod))
         except (ApiError, OSError):
