@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -40,7 +41,7 @@ async def gone(pid: int) -> None:
             await anyio.sleep(0.01)
 
 
-async def test_environment_is_exact(bench):
+async def test_environment_is_exact(bench: Any) -> None:
     """A container has its own environment, the documented additions, and nothing of the host's."""
     os.environ["SECRET_OF_THE_HOST"] = "x"
     try:
@@ -61,7 +62,7 @@ async def test_environment_is_exact(bench):
     }
 
 
-async def test_mounts_lie_in_the_root(bench):
+async def test_mounts_lie_in_the_root(bench: Any) -> None:
     """A mount is found below $MINIK8S_ROOT, through its variable, and one mount may lie in another."""
     for name in ("config", "inner"):
         (bench.directory / name).mkdir()
@@ -77,7 +78,7 @@ async def test_mounts_lie_in_the_root(bench):
     assert (end.exit_code, log) == (0, b"value\ndeeper\nvalue\nvalue\n")
 
 
-async def test_removing_leaves_the_volumes_alone(bench):
+async def test_removing_leaves_the_volumes_alone(bench: Any) -> None:
     """The root goes with the sandbox, what is mounted in it stays."""
     volume = bench.directory / "data"
     volume.mkdir()
@@ -87,7 +88,7 @@ async def test_removing_leaves_the_volumes_alone(bench):
     assert (volume / "file").read_text() == "kept\n"
 
 
-async def test_mounted_scripts_can_be_the_program(bench):
+async def test_mounted_scripts_can_be_the_program(bench: Any) -> None:
     """An absolute program path is looked up in the container's root first."""
     script = bench.directory / "script"
     script.write_text("#!/bin/sh\necho from the volume\n")
@@ -100,19 +101,19 @@ async def test_mounted_scripts_can_be_the_program(bench):
 @pytest.mark.parametrize(
     ("working_dir", "expected"), [("", ""), ("/data", "data"), ("/no/such/place", "no/such/place")]
 )
-async def test_working_directory_in_the_root(bench, working_dir, expected):
+async def test_working_directory_in_the_root(bench: Any, working_dir: str, expected: str) -> None:
     """The working directory is the root's, where it is made if need be."""
     _, log = await bench.run("pwd", working_dir=working_dir, mounts=())
     assert log.decode().strip() == str(bench.directory / "pod" / "rootfs" / "c" / expected)
 
 
-async def test_working_directory_of_the_host(bench):
+async def test_working_directory_of_the_host(bench: Any) -> None:
     """A directory that only the host has is used as it is."""
     _, log = await bench.run("pwd", working_dir=str(bench.directory))
     assert log.decode().strip() == str(bench.directory)
 
 
-async def test_termination_log(bench):
+async def test_termination_log(bench: Any) -> None:
     """What is written to the termination log can be read at the host's path."""
     await bench.run("echo one > $MINIK8S_TERMINATION_LOG; echo two >> dev/termination-log")
     assert (bench.directory / "c.termination").read_text() == "one\ntwo\n"
@@ -127,7 +128,7 @@ async def test_termination_log(bench):
         (("a\0b",), "a NUL byte in the command or environment"),
     ],
 )
-async def test_start_errors_read_like_upstream(bench, argv, message):
+async def test_start_errors_read_like_upstream(bench: Any, argv: tuple[str, ...], message: str) -> None:
     """What cannot be started is told in the words of runc."""
     with pytest.raises(StartError) as caught:
         await bench.start(*argv)
@@ -135,20 +136,20 @@ async def test_start_errors_read_like_upstream(bench, argv, message):
     assert caught.value.message == f"unable to start container process: {message}"
 
 
-async def test_no_command(bench):
+async def test_no_command(bench: Any) -> None:
     """An image without an entrypoint needs a command."""
     with pytest.raises(StartError, match="no command specified") as caught:
         await bench.start(argv=())
     assert caught.value.reason == "CreateContainerError"
 
 
-async def test_output_keeps_its_order(bench):
+async def test_output_keeps_its_order(bench: Any) -> None:
     """stdout and stderr are in the order of writing, a last line without end has no line break, all bytes pass."""
     _, log = await bench.run("for i in 1 2 3 4; do echo $i; echo e$i >&2; done; printf '\\303\\050 rest'")
     assert log == b"1\ne1\n2\ne2\n3\ne3\n4\ne4\n\xc3\x28 rest"
 
 
-async def test_long_lines_stay_one_line(bench):
+async def test_long_lines_stay_one_line(bench: Any) -> None:
     """A line longer than a record is put together again, with one timestamp."""
     _, log = await bench.run("head -c 200000 /dev/zero | tr '\\0' x; echo; echo end")
     assert log == b"x" * 200000 + b"\nend\n"
@@ -157,7 +158,7 @@ async def test_long_lines_stay_one_line(bench):
     assert len(await bench.log(container, timestamps=True)) == 50001 + len("2016-10-06T00:17:09.669794202Z ")
 
 
-async def test_log_file_is_cri(bench):
+async def test_log_file_is_cri(bench: Any) -> None:
     """The log file has the format that log shippers read."""
     await bench.run("echo hello; printf rest")
     lines = (bench.directory / "c.log").read_text().splitlines()
@@ -166,7 +167,7 @@ async def test_log_file_is_cri(bench):
     assert re.fullmatch(rf"{time} stdout P rest", lines[1])
 
 
-async def test_a_flood_blocks_nobody(bench):
+async def test_a_flood_blocks_nobody(bench: Any) -> None:
     """While one container floods its log, another is started, answers and ends."""
     flood = await bench.sh("yes", name="flood")
     await bench.output(flood, 1000)
@@ -176,7 +177,7 @@ async def test_a_flood_blocks_nobody(bench):
     assert (await flood.wait()).exit_code == 137
 
 
-async def test_exec_shares_environment(bench):
+async def test_exec_shares_environment(bench: Any) -> None:
     """A command beside a container has its environment and directory; its output and exit code come back."""
     container = await bench.sh("sleep 1000", env={"A": "b"})
     result = await bench.runtime.exec(container, ["sh", "-c", "echo $A $POD_IP; pwd; echo e >&2; exit 3"], timeout=20)
@@ -184,7 +185,7 @@ async def test_exec_shares_environment(bench):
     assert (result.exit_code, result.output.decode()) == (3, f"b {bench.pod.address}\n{root}\ne\n")
 
 
-async def test_exec_timeout_kills(bench):
+async def test_exec_timeout_kills(bench: Any) -> None:
     """A command that takes too long is killed with all it started."""
     container = await bench.sh("sleep 1000")
     pids = bench.directory / "pids"
@@ -195,7 +196,7 @@ async def test_exec_timeout_kills(bench):
         await gone(int(pid))
 
 
-async def test_exec_ends_with_its_container(bench):
+async def test_exec_ends_with_its_container(bench: Any) -> None:
     """A container's end ends the commands beside it."""
     container = await bench.sh("sleep 1000")
 
@@ -212,14 +213,14 @@ async def test_exec_ends_with_its_container(bench):
         container.signal("SIGKILL")
 
 
-async def test_exec_output_is_bounded(bench):
+async def test_exec_output_is_bounded(bench: Any) -> None:
     """A flood of output neither blocks the command nor is kept whole."""
     container = await bench.sh("sleep 1000")
     result = await bench.runtime.exec(container, ["sh", "-c", "head -c 5000000 /dev/zero; exit 4"], timeout=20)
     assert (result.exit_code, len(result.output)) == (4, 1 << 20)
 
 
-async def test_signals_reach_the_program(bench):
+async def test_signals_reach_the_program(bench: Any) -> None:
     """Signals that the host or Python ignore have their default effect in a container."""
     for name, code in (("SIGINT", 130), ("SIGPIPE", 141), ("SIGTERM", 143)):
         container = await bench.start("sleep", "1000")
@@ -228,7 +229,7 @@ async def test_signals_reach_the_program(bench):
 
 
 @LINUX
-async def test_daemons_die_with_their_container(bench):
+async def test_daemons_die_with_their_container(bench: Any) -> None:
     """A process that left its group and lost its parents is still killed with the container."""
     container = await bench.sh(DAEMON)
     daemon = int(await bench.first_line(container))
@@ -239,7 +240,7 @@ async def test_daemons_die_with_their_container(bench):
 
 
 @LINUX
-async def test_daemons_die_when_the_main_process_ends(bench):
+async def test_daemons_die_when_the_main_process_ends(bench: Any) -> None:
     """The end of the main process is the end of the container, as it is in a pid namespace."""
     end, log = await bench.run("sleep 1000 & echo $!; exit 5")
     assert end.exit_code == 5
@@ -248,7 +249,7 @@ async def test_daemons_die_when_the_main_process_ends(bench):
 
 @LINUX
 @pytest.mark.parametrize("victim", ["shim", "server"])
-async def test_losing_the_supervisor_ends_the_container(bench, victim):
+async def test_losing_the_supervisor_ends_the_container(bench: Any, victim: str) -> None:
     """Whoever kills a shim or the fork server ends the containers, never sets them free; the runtime goes on."""
     container = await bench.sh(DAEMON)
     daemon = int(await bench.first_line(container))
@@ -291,7 +292,7 @@ anyio.run(main)
 
 @LINUX
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-async def test_nothing_survives_the_host(tmp_path, how):
+async def test_nothing_survives_the_host(tmp_path: Path, how: signal.Signals) -> None:
     """However the hosting process ends, by SIGKILL or Ctrl-C, every process it started ends, daemons too."""
     package = Path(__file__).parents[3]
     host = await anyio.open_process(
@@ -316,7 +317,7 @@ async def test_nothing_survives_the_host(tmp_path, how):
 
 
 @LINUX
-async def test_containers_are_out_of_reach_of_the_terminal(bench):
+async def test_containers_are_out_of_reach_of_the_terminal(bench: Any) -> None:
     """Containers, shims and server are in other sessions than the host, so its Ctrl-C is not theirs."""
     container = await bench.start("sleep", "1000")
     sessions = {os.getsid(pid) for pid in (bench.spawner.pid, container.process.shim_pid, container.process.pid)}
@@ -324,7 +325,7 @@ async def test_containers_are_out_of_reach_of_the_terminal(bench):
     assert os.getsid(container.process.pid) == container.process.pid
 
 
-async def test_cancelled_start_leaves_nothing(bench):
+async def test_cancelled_start_leaves_nothing(bench: Any) -> None:
     """A start that is cancelled leaves no container behind."""
     with anyio.CancelScope() as scope:
         scope.cancel()
@@ -336,7 +337,7 @@ async def test_cancelled_start_leaves_nothing(bench):
 
 
 @LINUX
-async def test_many_at_once(bench):
+async def test_many_at_once(bench: Any) -> None:
     """Fifty containers started side by side all run, and their descriptors are given back."""
     before = open_files()
     containers = []
@@ -353,7 +354,7 @@ async def test_many_at_once(bench):
 
 
 @LINUX
-async def test_usage(bench):
+async def test_usage(bench: Any) -> None:
     """Memory and CPU are summed over a container's processes."""
     container = await bench.sh("sleep 1000 & i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done; wait")
     await bench.output(container, 4)
@@ -363,7 +364,7 @@ async def test_usage(bench):
     assert usage.memory_bytes > 100_000
 
 
-async def test_stdin(bench):
+async def test_stdin(bench: Any) -> None:
     """Without stdin a container reads end of file, with it it waits."""
     end, log = await bench.run("cat; echo end")
     assert (end.exit_code, log) == (0, b"end\n")
@@ -373,13 +374,13 @@ async def test_stdin(bench):
     assert await bench.output(container, 11) == b"begin\nline\n"
 
 
-async def test_tty(bench):
+async def test_tty(bench: Any) -> None:
     """With tty all three descriptors are a terminal of the container's own."""
     end, log = await bench.run("test -t 0 && test -t 1 && test -t 2 && echo $TERM && ps >/dev/null", tty=True)
     assert (end.exit_code, log) == (0, b"xterm\r\n")
 
 
-async def test_test_server_image(bench):
+async def test_test_server_image(bench: Any) -> None:
     """The test server listens on the pod's address, passes a probe and drains on SIGTERM."""
     container = await bench.start(image="minik8s/testserver:v2", env={"MESSAGE": "hi"})
     await bench.output(container, 10)
@@ -393,14 +394,14 @@ async def test_test_server_image(bench):
     assert (await container.wait()).exit_code == 0
 
 
-async def test_pause_image(bench):
+async def test_pause_image(bench: Any) -> None:
     """The pause image waits, and ends with 0 when told to."""
     container = await bench.start(image="pause")
     container.signal("SIGTERM")
     assert (await container.wait()).exit_code in (0, 143)  # 143: before its trap was set
 
 
-async def test_python_image(bench):
+async def test_python_image(bench: Any) -> None:
     """The python image runs this interpreter, with its packages."""
     container = await bench.start("python", "-c", "import anyio, sys; print(sys.prefix)", image="python:3.12-slim")
     assert (await container.wait()).exit_code == 0
