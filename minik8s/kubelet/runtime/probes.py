@@ -213,18 +213,23 @@ async def _read_response(reader: asyncio.StreamReader) -> _Response:
 async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
     """Up to MAX_BODY bytes of the body; more is not an error and not waited for."""
     if "chunked" in headers.get("transfer-encoding", "").lower():
-        body = b""
-        while len(body) < MAX_BODY:
-            size = int((await reader.readline()).split(b";")[0] or b"0", 16)
-            if not size:
-                break
-            body += await reader.readexactly(min(size, MAX_BODY))
-            if size <= MAX_BODY:
-                await reader.readexactly(2)
-        return body[:MAX_BODY]
+        return await _read_chunks(reader)
     length = headers.get("content-length", "")
     wanted = min(int(length), MAX_BODY) if length.isdigit() else MAX_BODY
     body = b""
     while len(body) < wanted and (data := await reader.read(wanted - len(body))):
         body += data
     return body
+
+
+async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
+    body = b""
+    try:
+        while size := int((await reader.readline()).partition(b";")[0], 16):
+            body += await reader.readexactly(min(size, MAX_BODY))
+            if len(body) >= MAX_BODY:
+                break
+            await reader.readexactly(2)
+    except ValueError:
+        raise Failed("invalid byte in chunk length") from None
+    return body[:MAX_BODY]

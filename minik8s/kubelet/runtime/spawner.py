@@ -279,8 +279,9 @@ class Shim:
         if self.status is None or not LINUX:
             _kill_group(self.main)
         while True:
-            for pid in children():
-                _kill(pid)
+            killed = [_kill(pid) for pid in children()]
+            if killed and not any(killed):
+                return  # what runs with another user's rights is beyond ours
             try:
                 pid, status = os.waitpid(-1, 0)
             except ChildProcessError:
@@ -300,11 +301,13 @@ class Shim:
         self.log.flush()
 
 
-def _kill(pid: int) -> None:
+def _kill(pid: int) -> bool:
+    """Whether it is going to die."""
     try:
         os.kill(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
-        return
+        return False
+    return True
 
 
 def _kill_group(pgid: int) -> None:
@@ -324,8 +327,7 @@ def _become(spec: Spec, stdio: list[int], shim: int, failing: int) -> None:
             os.dup2(fd, target)
         if spec["tty"]:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        for signum in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and an exec would keep that
-            signal.signal(signum, signal.SIG_DFL)
+        _reset_signals()
         os.umask(0o022)
         stage = b"chdir"
         os.chdir(spec["cwd"])
@@ -337,6 +339,14 @@ def _become(spec: Spec, stdio: list[int], shim: int, failing: int) -> None:
         os.write(failing, b"%d %s" % (errno.EINVAL, stage))
     finally:
         os._exit(127)
+
+
+def _reset_signals() -> None:
+    """An exec keeps what is ignored (by Python, or by whoever started the host, as nohup does) and what is blocked."""
+    for signum in signal.valid_signals():
+        if signal.getsignal(signum) == signal.SIG_IGN:
+            signal.signal(signum, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _execute(spec: Spec) -> None:
@@ -394,6 +404,7 @@ class Server:
         code = 1
         try:
             self.requests.close()
+            prctl(PR_SET_CHILD_SUBREAPER, 1)  # a fork does not inherit it
             die_with_parent(server, signal.SIGTERM)
             for fd in fds:
                 os.set_inheritable(fd, False)
