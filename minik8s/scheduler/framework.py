@@ -1,0 +1,237 @@
+"""What a scheduler plugin is: the extension points, and the values that pass through them.
+
+A plugin implements any of the protocols below; the profile finds out which. Plugins are pure: they see a pod, a
+snapshot and the cycle's state, and answer with a verdict. Upstream: `k8s.io/kube-scheduler/framework`; a missing
+`Status` (None) means success there as here.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+import attrs
+
+from minik8s.machinery.meta import Doc
+
+if TYPE_CHECKING:
+    from minik8s.scheduler.info import NodeInfo, PodInfo
+
+MAX_SCORE = 100
+"""The best score a plugin may give a node after normalising (framework.MaxNodeScore)."""
+
+
+class Code(enum.Enum):
+    """How a plugin answers. UNRESOLVABLE: removing pods would not help, so preemption need not try."""
+
+    SUCCESS = "Success"
+    ERROR = "Error"
+    UNSCHEDULABLE = "Unschedulable"
+    UNRESOLVABLE = "UnschedulableAndUnresolvable"
+    SKIP = "Skip"
+
+
+@attrs.frozen
+class Status:
+    """A verdict other than plain success. `reasons` are shown to users; `plugin` is who said so."""
+
+    code: Code
+    reasons: tuple[str, ...] = ()
+    plugin: str = ""
+
+    @property
+    def message(self) -> str:
+        return ", ".join(self.reasons)
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the pod does not fit, as opposed to something having gone wrong."""
+        return self.code in (Code.UNSCHEDULABLE, Code.UNRESOLVABLE)
+
+
+SKIP = Status(Code.SKIP)
+"""Answer of pre_filter and pre_score: this plugin has no opinion on this pod."""
+
+
+class Event(enum.IntFlag):
+    """What happened in the cluster that may make a pod schedulable (upstream: ClusterEvent)."""
+
+    NODE_ADD = enum.auto()
+    NODE_ALLOCATABLE = enum.auto()
+    NODE_LABEL = enum.auto()
+    NODE_TAINT = enum.auto()
+    POD_ADD = enum.auto()
+    POD_LABEL = enum.auto()
+    POD_DELETE = enum.auto()
+    NODE = NODE_ADD | NODE_ALLOCATABLE | NODE_LABEL | NODE_TAINT
+
+
+@attrs.define
+class CycleState:
+    """What the plugins keep for the length of one decision, and which of them have no opinion on this pod."""
+
+    data: dict[str, Any] = attrs.field(factory=dict)
+    skip_filter: set[str] = attrs.field(factory=set)
+    skip_score: set[str] = attrs.field(factory=set)
+
+
+class Snapshot(Protocol):
+    """The cluster as a plugin sees it; nothing in it may be changed.
+
+    `epoch` moves when something changes that verdicts on *other* nodes may depend on: the set of nodes, the pods
+    with affinity terms, whether soft taints exist.
+    """
+
+    @property
+    def nodes(self) -> Sequence[NodeInfo]: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def nodes_with_affinity(self) -> Mapping[str, NodeInfo]:
+        """Nodes with a pod that has any (anti-)affinity term towards other pods."""
+        ...
+
+    @property
+    def has_soft_taints(self) -> bool:
+        """Whether any node has a PreferNoSchedule taint."""
+        ...
+
+    @property
+    def lowest_priority(self) -> int:
+        """The lowest priority of any pod on any node."""
+        ...
+
+    def node(self, name: str) -> NodeInfo | None: ...
+    def image_nodes(self, image: str) -> int:
+        """On how many nodes an image lies."""
+        ...
+
+    def namespace_labels(self, namespace: str) -> Mapping[str, str]: ...
+
+
+PreFilterResult: TypeAlias = "frozenset[str] | Status | None"
+"""The only nodes worth looking at, or a Status (SKIP or a rejection of the pod as a whole), or None."""
+
+
+class Plugin(Protocol):
+    """`name` is upstream's; `local` says that its verdict on a node depends on that node and the pod alone, which is
+    what allows verdicts to be reused."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def local(self) -> bool: ...
+
+
+@runtime_checkable
+class PreEnqueuePlugin(Protocol):
+    def pre_enqueue(self, pod: PodInfo) -> Status | None:
+        """A rejection keeps the pod out of the queue, without an attempt and without an event."""
+        ...
+
+
+@runtime_checkable
+class QueueSortPlugin(Protocol):
+    def sort_key(self, pod: PodInfo, enqueued: float) -> Any:
+        """Smaller comes first; `enqueued` is when the pod entered the queue (seconds, monotonic)."""
+        ...
+
+
+@runtime_checkable
+class PreFilterPlugin(Protocol):
+    def pre_filter(self, state: CycleState, pod: PodInfo, snapshot: Snapshot) -> PreFilterResult: ...
+
+
+@runtime_checkable
+class FilterPlugin(Protocol):
+    def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status | None: ...
+
+
+@runtime_checkable
+class EnqueueExtensions(Protocol):
+    """For plugins that reject: what may change their mind (upstream: EventsToRegister with QueueingHintFn)."""
+
+    @property
+    def events(self) -> Event: ...
+    def hint(self, pod: PodInfo, event: Event, subject: NodeInfo | PodInfo) -> bool:
+        """Whether the event, which happened to `subject`, is worth another attempt."""
+        ...
+
+
+@runtime_checkable
+class PostFilterPlugin(Protocol):
+    def post_filter(
+        self, pod: PodInfo, snapshot: Snapshot, profile: Any, diagnosis: Any, statuses: Mapping[str, Status]
+    ) -> tuple[Nomination | None, str]:
+        """Asked when no node fits: how to make room, and what to tell the user. None keeps an earlier nomination."""
+        ...
+
+
+@runtime_checkable
+class PreScorePlugin(Protocol):
+    def pre_score(
+        self, state: CycleState, pod: PodInfo, snapshot: Snapshot, nodes: Sequence[NodeInfo]
+    ) -> Status | None: ...
+
+
+@runtime_checkable
+class ScorePlugin(Protocol):
+    def score(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> int: ...
+
+
+@runtime_checkable
+class ScoreExtensions(Protocol):
+    def normalize(self, state: CycleState, pod: PodInfo, scores: dict[str, int]) -> None:
+        """Brings the scores of all feasible nodes into 0 … MAX_SCORE, in place."""
+        ...
+
+
+@runtime_checkable
+class ReservePlugin(Protocol):
+    def reserve(self, state: CycleState, pod: PodInfo, node: str) -> Status | None: ...
+    def unreserve(self, state: CycleState, pod: PodInfo, node: str) -> None:
+        """Takes back `reserve`; also called when it failed or never ran."""
+        ...
+
+
+@runtime_checkable
+class PermitPlugin(Protocol):
+    def permit(self, state: CycleState, pod: PodInfo, node: str) -> Status | None: ...
+
+
+@runtime_checkable
+class PreBindPlugin(Protocol):
+    async def pre_bind(self, state: CycleState, pod: PodInfo, node: str) -> Status | None: ...
+
+
+@runtime_checkable
+class BindPlugin(Protocol):
+    async def bind(self, state: CycleState, pod: PodInfo, node: str) -> Status | None:
+        """SKIP leaves the pod to the next bind plugin."""
+        ...
+
+
+@runtime_checkable
+class PostBindPlugin(Protocol):
+    def post_bind(self, state: CycleState, pod: PodInfo, node: str) -> None: ...
+
+
+@attrs.frozen
+class Nomination:
+    """Room that can be made: evict `victims`, and `node` will do. Node "" says that none can."""
+
+    node: str
+    victims: tuple[Doc, ...]
+
+
+Signature: TypeAlias = Hashable
+"""Equal for pods that no plugin can tell apart."""
+
+
+def normalize_by_max(scores: dict[str, int], *, reverse: bool = False) -> None:
+    """Scales to 0 … MAX_SCORE by the largest; `reverse` makes the smallest the best (DefaultNormalizeScore)."""
+    largest = max(scores.values(), default=0)
+    for node, score in scores.items():
+        scaled = MAX_SCORE * score // largest if largest else 0
+        scores[node] = MAX_SCORE - scaled if reverse else scaled

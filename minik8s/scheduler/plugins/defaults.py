@@ -1,0 +1,43 @@
+"""The default profile: upstream's plugins in upstream's order with upstream's weights (default_plugins.go)."""
+
+from __future__ import annotations
+
+from minik8s.client.client import Client
+from minik8s.scheduler.plugins.defaultbinder import DefaultBinder
+from minik8s.scheduler.plugins.defaultpreemption import DefaultPreemption
+from minik8s.scheduler.plugins.imagelocality import ImageLocality
+from minik8s.scheduler.plugins.interpodaffinity import InterPodAffinity
+from minik8s.scheduler.plugins.nodeaffinity import NodeAffinity
+from minik8s.scheduler.plugins.nodename import NodeName
+from minik8s.scheduler.plugins.nodeports import NodePorts
+from minik8s.scheduler.plugins.noderesources import BalancedAllocation, Fit
+from minik8s.scheduler.plugins.nodeunschedulable import NodeUnschedulable
+from minik8s.scheduler.plugins.podtopologyspread import PodTopologySpread
+from minik8s.scheduler.plugins.prioritysort import PrioritySort
+from minik8s.scheduler.plugins.schedulinggates import SchedulingGates
+from minik8s.scheduler.plugins.tainttoleration import TaintToleration
+from minik8s.scheduler.profile import DEFAULT_SCHEDULER, Profile, Weighted
+
+
+def default_profile(client: Client, name: str = DEFAULT_SCHEDULER) -> Profile:
+    """The profile `default-scheduler`; `client` is what binds."""
+    return Profile(name, [*default_plugins(), Weighted(DefaultBinder(client))])
+
+
+def default_plugins() -> list[Weighted]:
+    """Everything of the default profile that decides, without what acts."""
+    return [
+        Weighted(SchedulingGates()),
+        Weighted(PrioritySort()),
+        Weighted(NodeUnschedulable()),
+        Weighted(NodeName()),
+        Weighted(TaintToleration(), 3),
+        Weighted(NodeAffinity(), 2),
+        Weighted(NodePorts()),
+        Weighted(Fit()),
+        Weighted(PodTopologySpread(), 2),
+        Weighted(InterPodAffinity(), 2),
+        Weighted(DefaultPreemption()),
+        Weighted(BalancedAllocation()),
+        Weighted(ImageLocality()),
+    ]

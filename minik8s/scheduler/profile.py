@@ -1,0 +1,145 @@
+"""A profile: the plugins of one scheduler, sorted by extension point, and how their verdicts combine.
+
+Upstream: `pkg/scheduler/framework/runtime`. Filters run in order and the first rejection decides; scores are
+normalised per plugin, weighted and added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+
+from minik8s.scheduler.framework import (
+    BindPlugin,
+    Code,
+    CycleState,
+    EnqueueExtensions,
+    Event,
+    FilterPlugin,
+    PermitPlugin,
+    Plugin,
+    PostBindPlugin,
+    PostFilterPlugin,
+    PreBindPlugin,
+    PreEnqueuePlugin,
+    PreFilterPlugin,
+    PreScorePlugin,
+    QueueSortPlugin,
+    ReservePlugin,
+    ScoreExtensions,
+    ScorePlugin,
+    Snapshot,
+    Status,
+)
+from minik8s.scheduler.info import NodeInfo, PodInfo
+
+DEFAULT_SCHEDULER = "default-scheduler"
+
+
+@attrs.frozen
+class Weighted:
+    """A plugin in a profile; `weight` multiplies its scores."""
+
+    plugin: Plugin
+    weight: int = 1
+
+
+class Profile:
+    """The plugins of the scheduler called `name` (a pod's spec.schedulerName). Needs exactly one QueueSort plugin."""
+
+    def __init__(self, name: str, plugins: Iterable[Weighted]) -> None:
+        self.name = name
+        plugins = list(plugins)
+        self.plugins: list[Plugin] = [weighted.plugin for weighted in plugins]
+        (self.queue_sort,) = [p for p in self.plugins if isinstance(p, QueueSortPlugin)]
+        self.pre_enqueue = [p for p in self.plugins if isinstance(p, PreEnqueuePlugin)]
+        self.pre_filters = [p for p in self.plugins if isinstance(p, PreFilterPlugin)]
+        self.filters = [p for p in self.plugins if isinstance(p, FilterPlugin)]
+        self.post_filters = [p for p in self.plugins if isinstance(p, PostFilterPlugin)]
+        self.pre_scores = [p for p in self.plugins if isinstance(p, PreScorePlugin)]
+        self.scores = [(w.plugin, w.weight) for w in plugins if isinstance(w.plugin, ScorePlugin)]
+        self.reserves = [p for p in self.plugins if isinstance(p, ReservePlugin)]
+        self.permits = [p for p in self.plugins if isinstance(p, PermitPlugin)]
+        self.pre_binds = [p for p in self.plugins if isinstance(p, PreBindPlugin)]
+        self.binds = [p for p in self.plugins if isinstance(p, BindPlugin)]
+        self.post_binds = [p for p in self.plugins if isinstance(p, PostBindPlugin)]
+        self._enqueue = {p.name: p for p in self.plugins if isinstance(p, EnqueueExtensions)}
+
+    def gate(self, pod: PodInfo) -> Status | None:
+        """Why the pod may not even enter the queue, None when it may."""
+        for plugin in self.pre_enqueue:
+            if status := plugin.pre_enqueue(pod):
+                return status
+        return None
+
+    def run_pre_filters(self, state: CycleState, pod: PodInfo, snapshot: Snapshot) -> NodeLimit | Status:
+        """Prepares the filters; a rejection of the pod as a whole, or the limit to certain nodes."""
+        names: frozenset[str] | None = None
+        limiting: list[str] = []
+        for plugin in self.pre_filters:
+            result = plugin.pre_filter(state, pod, snapshot)
+            if isinstance(result, Status):
+                if result.code is not Code.SKIP:
+                    return result
+                state.skip_filter.add(_name(plugin))
+            elif result is not None:
+                names = result if names is None else names & result
+                limiting.append(_name(plugin))
+        return NodeLimit(names, tuple(limiting))
+
+    def active_filters(self, state: CycleState) -> list[FilterPlugin]:
+        return [p for p in self.filters if _name(p) not in state.skip_filter]
+
+    def run_pre_scores(self, state: CycleState, pod: PodInfo, snapshot: Snapshot, nodes: Sequence[NodeInfo]) -> None:
+        for plugin in self.pre_scores:
+            status = plugin.pre_score(state, pod, snapshot, nodes)
+            if status is not None and status.code is Code.SKIP:
+                state.skip_score.add(_name(plugin))
+
+    def active_scores(self, state: CycleState) -> list[tuple[Any, int]]:
+        return [(p, weight) for p, weight in self.scores if _name(p) not in state.skip_score]
+
+    def wakes(self, rejected_by: Iterable[str], pod: PodInfo, event: Event, subject: NodeInfo | PodInfo) -> bool:
+        """Whether an event is worth another attempt for a pod that those plugins have rejected."""
+        for name in rejected_by:
+            plugin = self._enqueue.get(name)
+            if plugin is None or (event & plugin.events and plugin.hint(pod, event, subject)):
+                return True
+        return False
+
+
+@attrs.frozen
+class NodeLimit:
+    """The only nodes worth looking at (None: all), and the plugins that said so."""
+
+    names: frozenset[str] | None
+    plugins: tuple[str, ...]
+
+
+def run_filters(filters: Sequence[FilterPlugin], state: CycleState, pod: PodInfo, node: NodeInfo) -> Status | None:
+    """The first rejection, or None when the node passes all."""
+    for plugin in filters:
+        status = plugin.filter(state, pod, node)
+        if status is not None:
+            return status
+    return None
+
+
+def run_scores(
+    scores: Sequence[tuple[Any, int]], state: CycleState, pod: PodInfo, nodes: Sequence[NodeInfo]
+) -> dict[str, int]:
+    """Node name -> weighted sum of the normalised scores."""
+    total = {node.name: 0 for node in nodes}
+    for plugin, weight in scores:
+        points = {node.name: plugin.score(state, pod, node) for node in nodes}
+        if isinstance(plugin, ScoreExtensions):
+            plugin.normalize(state, pod, points)
+        for name, number in points.items():
+            total[name] += weight * number
+    return total
+
+
+def _name(plugin: Any) -> str:
+    return str(plugin.name)

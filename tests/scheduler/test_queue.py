@@ -1,0 +1,123 @@
+"""Where waiting pods wait, and what lets them go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from minik8s.scheduler.diagnosis import Diagnosis
+from minik8s.scheduler.framework import Event
+from minik8s.scheduler.info import NodeInfo, PodInfo
+from minik8s.scheduler.plugins.defaults import default_plugins
+from minik8s.scheduler.profile import Profile
+from minik8s.scheduler.queue import SchedulingQueue
+
+NO_CPU = Diagnosis(1, {"Insufficient cpu": 1}, frozenset(("NodeResourcesFit",)))
+
+
+@pytest.fixture
+def queue() -> SchedulingQueue:
+    return SchedulingQueue(Profile("default-scheduler", default_plugins()))
+
+
+def place(queue: SchedulingQueue, name: str) -> str:
+    queued = queue.get(f"uid-{name}")
+    assert queued is not None
+    return queued.place
+
+
+def test_higher_priority_first_then_older(queue: SchedulingQueue, pod: Any) -> None:
+    """PrioritySort orders the active queue."""
+    for now, (name, priority) in enumerate([("old", 0), ("new", 0), ("vip", 5)]):
+        queue.add(pod(name, priority=priority), float(now))
+    popped = [queue.pop(3.0) for _ in range(3)]
+    assert [q.pod.key for q in popped if q] == ["ns/vip", "ns/old", "ns/new"]
+    assert queue.pop(3.0) is None
+
+
+def test_gated_pods_stay_out_until_the_gate_goes(queue: SchedulingQueue, pod: Any) -> None:
+    """A scheduling gate keeps the pod from being tried; its removal is an update like any other."""
+    queue.add(pod("p", schedulingGates=[{"name": "g"}]), 0.0)
+    assert queue.pop(0.0) is None
+    queued = queue.get("uid-p")
+    assert queued is not None
+    assert queued.gate is not None
+    assert queued.gate.message == "waiting for scheduling gates: [g]"
+    queue.add(pod("p"), 1.0)
+    assert queue.pop(1.0) is queued
+
+
+def test_unschedulable_pods_wait_for_an_event_that_concerns_them(queue: SchedulingQueue, node: Any, pod: Any) -> None:
+    """A node without room does not wake a pod that lacked cpu; one with room does."""
+    queue.add(pod("p", requests={"cpu": "2"}), 0.0)
+    queued = queue.pop(0.0)
+    assert queued is not None
+    queue.fail(queued, NO_CPU, 0.0)
+    small, large = NodeInfo("small"), NodeInfo("large")
+    small.set_node(node("small", cpu="1"))
+    large.set_node(node("large"))
+    queue.wake(Event.NODE_ADD, small, 5.0)
+    queue.wake(Event.NODE_LABEL, large, 5.0)
+    assert place(queue, "p") == "unschedulable"
+    queue.wake(Event.NODE_ADD, large, 5.0)
+    assert place(queue, "p") == "active"
+
+
+def test_backoff_doubles_from_one_to_ten_seconds(queue: SchedulingQueue, pod: Any) -> None:
+    """After the n-th failure a pod waits 1, 2, 4, 8, 10, 10 seconds."""
+    queue.add(pod("p"), 0.0)
+    waits, now = [], 0.0
+    for _ in range(6):
+        queued = queue.pop(now)
+        assert queued is not None
+        queue.error(queued, now)
+        wake = queue.next_wake()
+        assert wake is not None
+        waits.append(wake - now)
+        assert queue.pop(wake - 0.01) is None
+        now = wake
+    assert waits == [1, 2, 4, 8, 10, 10]
+
+
+def test_idle_scheduler_takes_pods_out_of_backoff(queue: SchedulingQueue, pod: Any) -> None:
+    """A woken pod in back-off is tried at once when nothing else is ready, and after what is ready otherwise."""
+    queue.add(pod("p"), 0.0)
+    queued = queue.pop(0.0)
+    assert queued is not None
+    queue.fail(queued, Diagnosis(0), 0.0)
+    queue.wake(Event.POD_DELETE, PodInfo(pod("gone")), 0.1)
+    assert place(queue, "p") == "backoff"
+    queue.add(pod("q"), 0.2)
+    assert [q.pod.key for q in (queue.pop(0.2), queue.pop(0.2)) if q] == ["ns/q", "ns/p"]
+
+
+def test_unschedulable_pods_are_tried_again_after_five_minutes(queue: SchedulingQueue, pod: Any) -> None:
+    """Should an event have been missed, a pod does not wait for ever."""
+    queue.add(pod("p"), 0.0)
+    queued = queue.pop(0.0)
+    assert queued is not None
+    queue.fail(queued, NO_CPU, 0.0)
+    assert queue.pop(299.0) is None
+    assert queue.next_wake() == 300.0
+    assert queue.pop(300.0) is queued
+
+
+def test_status_updates_do_not_requeue(queue: SchedulingQueue, pod: Any) -> None:
+    """The condition that the scheduler itself writes must not start another attempt; a new label may."""
+    queue.add(pod("p"), 0.0)
+    queued = queue.pop(0.0)
+    assert queued is not None
+    queue.fail(queued, NO_CPU, 0.0)
+    queue.add({**pod("p"), "status": {"conditions": [{"type": "PodScheduled"}]}}, 20.0)
+    assert place(queue, "p") == "unschedulable"
+    queue.add(pod("p", labels={"a": "b"}), 20.0)
+    assert place(queue, "p") != "unschedulable"
+
+
+def test_removed_pods_are_not_tried(queue: SchedulingQueue, pod: Any) -> None:
+    """Deletion takes a pod out wherever it waits."""
+    queue.add(pod("p"), 0.0)
+    queue.remove("uid-p")
+    assert queue.pop(0.0) is None
+    assert len(queue) == 0
