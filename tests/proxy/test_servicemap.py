@@ -116,7 +116,9 @@ def test_the_order_of_slices_does_not_matter_and_duplicates_count_once():
     """An endpoint that stands in two slices for a moment is one endpoint."""
     one = slice_of(endpoint("127.64.0.2"), endpoint("127.64.0.3"), name="a")
     two = slice_of(endpoint("127.64.0.3"), endpoint("127.64.0.4"), name="b")
-    assert endpoints(service(), one, two) == endpoints(service(), two, one) == ["127.64.0.2", "127.64.0.3", "127.64.0.4"]
+    assert (
+        endpoints(service(), one, two) == endpoints(service(), two, one) == ["127.64.0.2", "127.64.0.3", "127.64.0.4"]
+    )
 
 
 def test_client_affinity_has_upstreams_default():
