@@ -1,4 +1,4 @@
-"""Writes a container's log."""
+"""Writes a container's log. Its lines carry the machine's time: a process does not live in a cluster's virtual time."""
 
 from __future__ import annotations
 

@@ -40,8 +40,7 @@ class Server:
                     return
 
     def _serve(self) -> bool:
-        flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-        data, fds, _, _ = socket.recv_fds(self.requests, 1, MAX_FDS, flags)
+        data, fds, _, _ = socket.recv_fds(self.requests, 1, MAX_FDS)
         if not data:
             return False
         server = os.getpid()

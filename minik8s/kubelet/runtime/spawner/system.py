@@ -12,12 +12,13 @@ from types import FrameType
 LINUX = sys.platform == "linux"
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+_LIBC = ctypes.CDLL(None)  # opened before the forks, which share it
 
 
 def prctl(option: int, value: int) -> None:
     """Sets a process attribute; where there is no prctl, nothing."""
     if LINUX:
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+        _LIBC.prctl(option, value, 0, 0, 0)
 
 
 def die_with_parent(parent: int, signum: int) -> None:
