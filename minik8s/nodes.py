@@ -98,6 +98,10 @@ class NodePool:
             spawner=self._spawner,
         )
 
+    def signal(self, pod: Doc, container: str, name: str) -> None:
+        """Sends a signal to a running container, as if the machine had. Raises BadRequest when it does not run."""
+        self.kubelets[pod["spec"]["nodeName"]].running_container(pod, container)[1].signal(name)
+
     def logs(
         self,
         pod: Doc,

@@ -63,6 +63,7 @@ class Proxier:
         self._told: dict[tuple[Key, Frontend], str] = {}
         self._dirty: dict[Key, None] = {}
         self._wake = anyio.Event()
+        self._acted = anyio.Event()
         self._retry: TimerHandle | None = None
         self._connections: Connections | None = None
 
@@ -87,6 +88,14 @@ class Proxier:
                     return address
         raise LookupError(f'Service "{namespace}/{name}" has no port {port!r} that the proxy serves')
 
+    async def served_address(self, namespace: str, name: str, port: str | int) -> tuple[str, int]:
+        """`address_of`, once there is one; waits as long as it takes."""
+        while True:
+            try:
+                return self.address_of(namespace, name, port)
+            except LookupError:
+                await self._acted.wait()
+
     async def run(self) -> None:
         """Serves until cancelled; then every socket is closed and established connections are reset."""
         poller = make_poller(asyncio.get_running_loop())
@@ -101,6 +110,8 @@ class Proxier:
                 self._wake = anyio.Event()
                 dirty, self._dirty = list(self._dirty), {}
                 self._sync(dirty, self._connections)
+                acted, self._acted = self._acted, anyio.Event()
+                acted.set()
         finally:
             for remove in removals:
                 remove()
