@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from minik8s.api.resources import CONFIG_MAPS, PODS
@@ -91,7 +92,7 @@ def test_crash_loop(play: Any) -> None:
                 }
                 assert world.status("c")["lastState"]["terminated"]["exitCode"] == 3
                 assert world.pod()["status"]["phase"] == "Running"
-        assert [round(b - a) for a, b in zip(starts, starts[1:], strict=False)] == [1, 11, 21, 41]
+        assert [round(b - a) for a, b in pairwise(starts)] == [1, 11, 21, 41]
         await world.until(lambda: world.status("c")["restartCount"] == 4)
         text = "Back-off restarting failed container c in pod p_default(u1)"
         assert set(world.recorder.messages("BackOff")) == {text}
