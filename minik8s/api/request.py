@@ -7,8 +7,8 @@ same `dispatch`. Bodies of in-process calls are documents (no encoding), those o
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, Literal, TypeAlias
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
 
 import attrs
 
@@ -63,22 +63,39 @@ class ApiRequest:
     user_agent: str = ""
 
 
-@attrs.frozen(slots=True, eq=False)
+class Encoded(Protocol):
+    """Something whose JSON bytes exist already or are made once: a stored entry."""
+
+    @property
+    def encoded(self) -> bytes: ...
+
+
+@attrs.define(slots=True, eq=False)
 class WatchEvent:
-    """One event of a watch; `object` is the shared stored document, never to be mutated."""
+    """One event of a watch; `object` is the shared stored document, never to be mutated.
+
+    `source` gives the same document's bytes when the server holds them; `wire` is the event's line in a JSON
+    stream once somebody has made it, for all who send the same event.
+    """
 
     type: EventType
     object: Obj
+    source: Encoded | None = None
+    wire: bytes | None = None
 
 
 @attrs.define(slots=True, eq=False)
 class ListResult:
-    """A list's items with the metadata of the list itself; items carry apiVersion and kind."""
+    """A list's items with the metadata of the list itself; items carry apiVersion and kind.
+
+    `sources` gives the items' bytes, in the same order, when the server holds them.
+    """
 
     items: list[Obj]
     resource_version: str
     continue_: str = ""
     remaining: int | None = None
+    sources: Sequence[Encoded] | None = None
 
 
 WatchStream: TypeAlias = AsyncIterator[list[WatchEvent]]

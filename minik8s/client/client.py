@@ -16,6 +16,7 @@ import attrs
 
 from minik8s.api.request import (
     ADMIN,
+    APPLY_PATCH,
     JSON_PATCH,
     MERGE_PATCH,
     STRATEGIC_PATCH,
@@ -169,6 +170,21 @@ class Client:
         """`type` is "merge", "strategic" or "json" (a list of operations)."""
         return await self._call(
             "patch", resource, namespace, name, subresource, options, patch, content_type=_PATCH_TYPES[type]
+        )
+
+    async def apply(
+        self, resource: Resource[T], obj: Doc, *, manager: str = "", force: bool = True, subresource: str = ""
+    ) -> T:
+        """Server-side apply: the object is to have these fields, owned by `manager` (the user agent by default).
+
+        Creates what does not exist. Raises Conflict when another manager owns a field, unless `force`.
+        """
+        meta = obj["metadata"]
+        options = {"fieldManager": manager or self.user_agent.partition("/")[0]}
+        if force:
+            options["force"] = "true"
+        return await self._call(
+            "patch", resource, meta.get("namespace", ""), meta["name"], subresource, options, obj, APPLY_PATCH
         )
 
     async def delete(

@@ -67,7 +67,8 @@ def pod_requests(spec: Doc) -> Amounts:
 
     Upstream: k8s.io/component-helpers/resource.PodRequests.
     """
-    apps = reduce(_plus, (_requests(c) for c in spec["containers"]), {})
+    none: Amounts = {}
+    apps = reduce(_plus, (_requests(c) for c in spec["containers"]), none)
     sidecars: Amounts = {}
     peak: Amounts = {}
     for container in spec.get("initContainers") or ():

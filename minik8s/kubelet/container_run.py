@@ -69,11 +69,11 @@ class ContainerRun:
             with deadline.bound():
                 await turn()
         container.signal((self._spec.get("lifecycle") or {}).get("stopSignal") or self.config.image.stop_signal)
-        with deadline.bound(at_least=MINIMUM_GRACE):
+        with deadline.bound(at_least=MINIMUM_GRACE) as patience:
             await container.wait()
-            return
-        container.signal("SIGKILL")
-        await container.wait()
+        if patience.cancelled_caught:
+            container.signal("SIGKILL")
+            await container.wait()
 
     async def last_words(self, exit_: Exit, limit: int) -> str:
         """The termination message: of the file, of the log if the policy says so, or the runtime's own."""

@@ -295,7 +295,7 @@ class ContainerWorker:
         self.record.run(run.container_id, container.started_at)
         probes = declared(self.spec)
         if not probes:
-            self.record.started = self.record.ready = True
+            self.record.started = self.record.ready = self.role != "init"
             self.started.set()
             self.host.changed()
             await container.wait()

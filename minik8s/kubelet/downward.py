@@ -103,5 +103,5 @@ def _container(pod: Doc, name: str) -> Doc:
     for field in ("containers", "initContainers"):
         for container in pod["spec"].get(field) or ():
             if container["name"] == name:
-                return container  # type: ignore[no-any-return]
+                return container
     raise FieldError(f"container {name} not found")

@@ -45,5 +45,5 @@ def _status(pod: Doc, container: str) -> Doc | None:
     for field in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
         for found in status.get(field) or ():
             if found["name"] == container:
-                return found  # type: ignore[no-any-return]
+                return found
     return None

@@ -118,11 +118,11 @@ class PodWorker:
         self._previous = status
         return status
 
-    def update(self, pod: Doc) -> None:
-        """Takes note of a newer document of the pod, from a watch or as the answer to a write."""
+    def update(self, pod: Doc) -> bool:
+        """Takes note of a document of the pod, from a watch or as the answer to a write; answers whether it is newer."""
         old, known = self.pod, revision_of(self.pod)
         if revision_of(pod) <= known:
-            return
+            return False
         self.pod = pod
         if is_terminating(pod):
             grace = pod["metadata"].get("deletionGracePeriodSeconds")
@@ -131,7 +131,7 @@ class PodWorker:
             self._spec_changed(old)
         if labels_of(pod) != labels_of(old) or annotations_of(pod) != annotations_of(old):
             self._refresh_soon()
-        self.changed()
+        return True
 
     def terminate(self, grace: float, failure: tuple[str, str] | None = None) -> None:
         """Ends the pod within `grace` seconds; a second call can only hasten it."""

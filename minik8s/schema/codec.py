@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 import orjson
 
 from minik8s.machinery.meta import Doc, Obj
-from minik8s.schema import yamlform
 from minik8s.schema.scalars import DecodeError, json_word
 
 __all__ = ["DecodeError", "dumps", "dumps_yaml", "load_manifests", "loads_json", "loads_value", "loads_yaml"]
@@ -40,6 +39,8 @@ def loads_json(data: bytes) -> tuple[Obj, list[str]]:
 
 def loads_yaml(data: bytes) -> tuple[Obj, list[str]]:
     """The first document of a YAML stream and the paths of its duplicate keys; raises DecodeError."""
+    from minik8s.schema import yamlform  # here and below: PyYAML costs more to import than most runs use it
+
     for doc, duplicates in yamlform.documents(data):
         return _object(doc), duplicates
     raise DecodeError("unexpected end of YAML input")
@@ -50,6 +51,8 @@ def load_manifests(text: str) -> list[Obj]:
 
     Raises DecodeError, also for a document that is not an object.
     """
+    from minik8s.schema import yamlform
+
     return [item for doc, _ in yamlform.documents(text.encode()) if doc is not None for item in _expand(_object(doc))]
 
 
@@ -60,6 +63,8 @@ def dumps(obj: Doc, *, indent: bool = False) -> bytes:
 
 def dumps_yaml(obj: Doc) -> bytes:
     """YAML with sorted keys, as sigs.k8s.io/yaml writes it."""
+    from minik8s.schema import yamlform
+
     return yamlform.dump(obj)
 
 

@@ -12,6 +12,7 @@ core/v1; a bare name is looked up in its own group, then in meta/v1, then in cor
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from functools import cache
@@ -183,8 +184,14 @@ def _field(number: str, name: str, notation: str, type_: Type, flags: list[str])
 
 
 @cache
+def digest() -> bytes:
+    """Identifies the table's content, for whatever is derived from it and cached by others."""
+    return hashlib.sha256(Path(__file__).with_name("types.txt").read_bytes()).digest()
+
+
+@cache
 def _index() -> dict[tuple[str, str], tuple[str, ...]]:
-    """(group/version, struct) -> its raw field lines; (group/version, "%Enum") -> the value line, "@Struct" -> atomic."""
+    """(group/version, struct) -> its raw field lines; "%Enum" -> the line of values; "@Struct" is there if atomic."""
     text = Path(__file__).with_name("types.txt").read_text("utf-8")
     index: dict[tuple[str, str], tuple[str, ...]] = {}
     group_version, struct_name, lines = "", "", []

@@ -1,7 +1,7 @@
 """The suite that every `Store` passes: one test for each promise of store/protocol.py, named in its failure.
 
-    class TestMyStore(StoreSuite):
-        def make_store(self, codec, history): return MyStore(codec, history=history)
+class TestMyStore(StoreSuite):
+    def make_store(self, codec, history): return MyStore(codec, history=history)
 """
 
 from __future__ import annotations

@@ -171,6 +171,11 @@ class Spawner:
         self._requests: socket.socket | None = None
         self._slots = asyncio.Semaphore(CONCURRENT_STARTS)
 
+    @property
+    def pid(self) -> int:
+        """The fork server's, 0 while there is none."""
+        return 0 if self._server is None else self._server.pid
+
     def start(self) -> None:
         """Starts the fork server in the background, so that the first container need not wait for it."""
         if self._server is not None and self._server.poll() is None:
@@ -180,7 +185,7 @@ class Spawner:
         ours, theirs = socket.socketpair()
         with theirs:
             self._server = subprocess.Popen(
-                [sys.executable, "-I", "-S", spawner.__file__, str(theirs.fileno())],
+                [sys.executable, "-I", "-S", "-c", spawner.COMMAND, spawner.DIRECTORY, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -53,7 +53,7 @@ class PodTokens:
     async def _request(self, pod: Doc, wish: TokenWish) -> Token:
         account = pod["spec"].get("serviceAccountName") or "default"
         try:
-            answer = await self._client.create(
+            answer: Doc = await self._client.create(
                 SERVICE_ACCOUNTS,
                 token_request(pod, wish),
                 name=account,

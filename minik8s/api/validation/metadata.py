@@ -1,0 +1,2 @@
+def validate_metadata(obj, old, *, namespaced, name_rule):
+    return []

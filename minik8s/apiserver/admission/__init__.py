@@ -1,0 +1,2 @@
+def builtin_plugins(rng):
+    return []

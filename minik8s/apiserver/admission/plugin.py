@@ -1,0 +1,16 @@
+import attrs
+from typing import Any
+
+
+@attrs.define
+class Attributes:
+    request: Any
+    operation: Any
+    object: Any
+    old: Any
+    warnings: Any
+    dry_run: Any
+
+
+class AdmissionPlugin:
+    pass

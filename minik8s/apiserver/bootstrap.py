@@ -1,0 +1,85 @@
+"""What exists before anybody asks: the system namespaces, the priority classes, the `kubernetes` Service.
+
+Written through the server's own dispatch, so that these objects are like all others.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minik8s.api.request import ApiRequest
+from minik8s.api.resource import Resource
+from minik8s.api.resources import ENDPOINT_SLICES, ENDPOINTS, NAMESPACES, PRIORITY_CLASSES, SERVICES
+from minik8s.apiserver.context import ServerContext
+from minik8s.apiserver.dispatch import dispatch
+from minik8s.machinery.errors import AlreadyExists
+from minik8s.machinery.meta import Obj
+
+SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+_PRIORITIES = {
+    "system-cluster-critical": (
+        2_000_000_000,
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    ),
+    "system-node-critical": (
+        2_000_001_000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+}
+_AGENT = "kube-apiserver"
+
+
+async def bootstrap(ctx: ServerContext) -> None:
+    """Creates the objects every cluster has; those that exist are left alone."""
+    for name in SYSTEM_NAMESPACES:
+        await _create(ctx, NAMESPACES, {"metadata": {"name": name}})
+    for name, (value, description) in _PRIORITIES.items():
+        await _create(ctx, PRIORITY_CLASSES, {"metadata": {"name": name}, "value": value, "description": description})
+    await _create(ctx, SERVICES, _kubernetes_service(ctx.services.api_server_address))
+
+
+async def publish_address(ctx: ServerContext, host: str, port: int) -> None:
+    """Tells the world where the `kubernetes` Service leads."""
+    ctx.address = (host, port)
+    labels = {"endpointslice.kubernetes.io/skip-mirror": "true"}
+    ports = [{"name": "https", "port": port, "protocol": "TCP"}]
+    endpoints: Obj = {
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
+        "subsets": [{"addresses": [{"ip": host}], "ports": ports}],
+    }
+    slice_: Obj = {
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"kubernetes.io/service-name": "kubernetes"},
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [host], "conditions": {"ready": True}}],
+        "ports": ports,
+    }
+    await _create(ctx, ENDPOINTS, endpoints)
+    await _create(ctx, ENDPOINT_SLICES, slice_)
+
+
+def _kubernetes_service(address: str) -> Obj:
+    return {
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": address,
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
+        },
+    }
+
+
+async def _create(ctx: ServerContext, resource: Resource[Any], obj: Obj) -> None:
+    namespace = obj["metadata"].get("namespace", "")
+    request = ApiRequest("create", resource, namespace, body=obj, user_agent=_AGENT)
+    try:
+        await dispatch(ctx, request)
+    except AlreadyExists:
+        return

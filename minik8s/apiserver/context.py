@@ -1,0 +1,86 @@
+"""What every handler of the API server works with: the store, the registry, the clock, the seed.
+
+One value per cluster, handed to plain functions. `NodeConnector` is the door to the nodes: the server never
+imports a kubelet, the composition root connects them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from random import Random
+from typing import Any, Protocol
+
+import attrs
+
+from minik8s.api.request import User
+from minik8s.api.resource import Resource
+from minik8s.apiserver.admission.plugin import AdmissionPlugin
+from minik8s.apiserver.allocation import ServiceAllocator
+from minik8s.apiserver.authorization import ANONYMOUS
+from minik8s.apiserver.registry import Registry
+from minik8s.apiserver.tokens import TokenIssuer
+from minik8s.clock import Clock
+from minik8s.machinery.errors import ServiceUnavailable
+from minik8s.machinery.meta import Doc
+from minik8s.store.protocol import Store
+
+
+class NodeConnector(Protocol):
+    """What the server asks of a pod's node. Raises ApiError."""
+
+    def logs(
+        self,
+        pod: Doc,
+        container: str,
+        *,
+        previous: bool,
+        follow: bool,
+        tail_lines: int | None,
+        since: datetime | None,
+        timestamps: bool,
+        limit_bytes: int | None,
+    ) -> AsyncIterator[bytes]: ...
+
+
+class NoNodes:
+    """The connector of a server without nodes of its own."""
+
+    def logs(self, pod: Doc, container: str, **options: Any) -> AsyncIterator[bytes]:
+        node = pod["spec"].get("nodeName", "")
+        raise ServiceUnavailable(f'node "{node}" does not serve logs')
+
+
+@attrs.define(eq=False)
+class ServerContext:
+    """The parts of one API server.
+
+    `anonymous` is who callers without credentials are. `address` is (host, port) of the socket once there is one.
+    """
+
+    store: Store
+    registry: Registry
+    clock: Clock
+    rng: Random
+    plugins: Sequence[AdmissionPlugin]
+    services: ServiceAllocator
+    tokens: TokenIssuer
+    connector: NodeConnector = attrs.field(factory=NoNodes)
+    anonymous: User = ANONYMOUS
+    address: tuple[str, int] = ("127.0.0.1", 0)
+
+
+class StoreWorld:
+    """The server's own objects as admission plugins see them."""
+
+    def __init__(self, store: Store, registry: Registry) -> None:
+        self._store, self._registry = store, registry
+
+    def get(self, resource: Resource[Any], name: str, namespace: str = "") -> Doc | None:
+        entry = self._store.peek(self._registry.served(resource).key(namespace, name))
+        return entry.value if entry else None
+
+    def list(self, resource: Resource[Any], namespace: str = "") -> Sequence[Doc]:
+        prefix = (self._registry.served(resource).storage.group_resource,)
+        entries = self._store.scan((*prefix, namespace) if namespace else prefix)
+        return [entry.value for entry in entries]

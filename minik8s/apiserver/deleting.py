@@ -1,0 +1,199 @@
+"""delete and deletecollection: at once where nobody has to be waited for, else marked and left to finish.
+
+`plan_deletion` decides; the rest carries it out. What has to be waited for: finalizers (a propagation policy adds
+one), an agent that ends the object gracefully (pods), a namespace's content.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+import attrs
+
+from minik8s.api.request import ApiRequest, ListResult
+from minik8s.apiserver import objectmeta
+from minik8s.apiserver.body import read_body
+from minik8s.apiserver.context import ServerContext
+from minik8s.apiserver.options import DeleteOptions, WriteOptions, delete_options
+from minik8s.apiserver.reading import find
+from minik8s.apiserver.registry import Served
+from minik8s.apiserver.response import ListResponse, ObjectResponse
+from minik8s.apiserver.selection import selection
+from minik8s.apiserver.writing import Write, admit
+from minik8s.machinery.errors import BadRequest, Conflict, NotFound
+from minik8s.machinery.meta import Doc, Obj, is_terminating, name_of, parse_time, rfc3339, uid_of
+from minik8s.store.protocol import Entry, RevisionMismatch
+
+JOB_WARNING = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
+    "propagationPolicy=Orphan to suppress this warning"
+)
+
+
+@attrs.frozen
+class DeletionPlan:
+    """What a DELETE does to an object: remove it, store a marked one, or nothing (it is under way already)."""
+
+    action: Literal["remove", "mark", "keep"]
+    marked: Obj | None = None
+
+
+def plan_deletion(served: Served, obj: Doc, options: DeleteOptions, now: datetime) -> DeletionPlan:
+    """Pure: the present object and the wish, to what happens next."""
+    strategy = served.strategy
+    grace = _grace(served, obj, options)
+    graceful = strategy.graceful and grace > 0 and not strategy.deletable_at_once(obj, grace)
+    finalizers = objectmeta.deletion_finalizers(obj, propagation(served, obj, options))
+    if not graceful and not finalizers:
+        return DeletionPlan("remove")
+    if is_terminating(obj):
+        return _again(obj, finalizers, grace if graceful else 0, now)
+    when = rfc3339(now + timedelta(seconds=grace if graceful else 0))
+    marked = objectmeta.mark_deleted(obj, when=when, grace=grace if graceful else 0, finalizers=finalizers)
+    return DeletionPlan("mark", marked)
+
+
+def _grace(served: Served, obj: Doc, options: DeleteOptions) -> int:
+    grace = served.strategy.grace_period(obj) if options.grace is None else options.grace
+    return 1 if grace < 0 else grace
+
+
+def propagation(served: Served, obj: Doc, options: DeleteOptions) -> str:
+    """The policy in force: the caller's, else the one a finalizer already asks for, else the kind's default."""
+    if options.propagation:
+        return options.propagation
+    finalizers = obj["metadata"].get("finalizers") or ()
+    if objectmeta.ORPHAN_FINALIZER in finalizers:
+        return "Orphan"
+    if objectmeta.FOREGROUND_FINALIZER in finalizers:
+        return "Foreground"
+    return served.strategy.default_propagation
+
+
+def _again(obj: Doc, finalizers: list[str], grace: int, now: datetime) -> DeletionPlan:
+    """A second deletion may only shorten the grace or change the policy."""
+    metadata = obj["metadata"]
+    if finalizers == list(metadata.get("finalizers") or ()) and grace >= metadata["deletionGracePeriodSeconds"]:
+        return DeletionPlan("keep")
+    left = min(grace, metadata["deletionGracePeriodSeconds"])
+    when = min(parse_time(metadata["deletionTimestamp"]), now + timedelta(seconds=left))
+    marked = objectmeta.mark_deleted(obj, when=rfc3339(when), grace=left, finalizers=finalizers)
+    if "generation" in metadata:
+        marked["metadata"]["generation"] = metadata["generation"]
+    return DeletionPlan("mark", marked)
+
+
+async def delete(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
+    """Deletes one object, or begins to."""
+    options = delete_options(request, _body(request))
+    while True:
+        entry = await find(ctx, served, request.namespace, request.name)
+        write = _write(ctx, served, request, options)
+        if (
+            served.strategy.default_propagation == "Orphan"
+            and served.resource.plural == "jobs"
+            and not options.propagation
+        ):
+            write.warnings.append(JOB_WARNING)
+        try:
+            return await delete_entry(write, entry, options)
+        except RevisionMismatch:
+            continue
+
+
+async def delete_entry(write: Write, entry: Entry, options: DeleteOptions) -> ObjectResponse:
+    """One attempt; raises RevisionMismatch when somebody wrote in between."""
+    ctx, served, obj = write.ctx, write.served, entry.value
+    _check_preconditions(served, obj, options)
+    admit(write, "DELETE", None, obj)
+    if served.resource.plural == "namespaces" and not served.resource.group:
+        return await _delete_namespace(write, entry, options)
+    plan = plan_deletion(served, obj, options, ctx.clock.now())
+    if plan.action == "keep":
+        return write.respond(entry)
+    if plan.marked is not None:
+        if options.dry_run:
+            return write.respond_dry(plan.marked)
+        return write.respond(await ctx.store.put(entry.key, plan.marked, expect=entry.modified))
+    if not options.dry_run:
+        entry = await ctx.store.delete(entry.key, expect=entry.modified) or entry
+        ctx.services.release(served.storage, obj)
+    if served.strategy.returns_deleted:
+        return write.respond(entry)
+    return ObjectResponse(deleted_status(served, obj), warnings=write.warnings)
+
+
+async def _delete_namespace(write: Write, entry: Entry, options: DeleteOptions) -> ObjectResponse:
+    """A namespace is marked Terminating; its controller empties it and removes the finalizer in its spec."""
+    obj = entry.value
+    now = rfc3339(write.ctx.clock.now())
+    marked = obj
+    if not is_terminating(obj):
+        metadata = {**obj["metadata"], "deletionTimestamp": now}
+        marked = {**obj, "metadata": metadata, "status": {**obj.get("status", {}), "phase": "Terminating"}}
+    if options.dry_run:
+        return write.respond_dry(marked)
+    if not obj["spec"].get("finalizers") and not obj["metadata"].get("finalizers"):
+        return write.respond(await write.ctx.store.delete(entry.key, expect=entry.modified) or entry)
+    if marked is obj:
+        return write.respond(entry)
+    return write.respond(await write.ctx.store.put(entry.key, marked, expect=entry.modified))
+
+
+async def delete_collection(ctx: ServerContext, served: Served, request: ApiRequest) -> ListResponse:
+    """Deletes everything selected; answers the objects as they were before."""
+    options = delete_options(request, _body(request))
+    chosen = selection(served, request)
+    page = await ctx.store.range(chosen.prefix, term=chosen.term)
+    deleted = [entry for entry in page.entries if chosen.matches(entry.value)]
+    for entry in deleted:
+        single = attrs.evolve(request, name=name_of(entry.value), namespace=entry.key[1], verb="delete")
+        options_here = attrs.evolve(options, uid=options.uid or uid_of(entry.value))
+        try:
+            current = await find(ctx, served, single.namespace, single.name)
+            await delete_entry(_write(ctx, served, single, options), current, options_here)
+        except (NotFound, Conflict, RevisionMismatch):
+            continue  # somebody else was faster, which is as good
+    items = [served.view(entry.value) for entry in deleted]
+    result = ListResult(items, str(ctx.store.revision), sources=deleted if served.shares_bytes else None)
+    return ListResponse(result, served.resource)
+
+
+def deleted_status(served: Served, obj: Doc) -> Obj:
+    """The Status that answers a finished deletion."""
+    details = {"name": name_of(obj), "kind": served.resource.plural, "uid": uid_of(obj)}
+    if served.resource.group:
+        details = {"name": name_of(obj), "group": served.resource.group, "kind": served.resource.plural}
+        details["uid"] = uid_of(obj)
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+
+
+def _check_preconditions(served: Served, obj: Doc, options: DeleteOptions) -> None:
+    uid, version = uid_of(obj), obj["metadata"]["resourceVersion"]
+    why = ""
+    if options.uid and options.uid != uid:
+        why = (
+            f"the UID in the precondition ({options.uid}) does not match the UID in record ({uid}). "
+            "The object might have been deleted and then recreated"
+        )
+    elif options.resource_version and options.resource_version != version:
+        why = (
+            f"the ResourceVersion in the precondition ({options.resource_version}) does not match the ResourceVersion "
+            f"in record ({version}). The object might have been modified"
+        )
+    if why:
+        raise Conflict.object(served.resource.kind, served.resource.group, name_of(obj), why)
+
+
+def _body(request: ApiRequest) -> Doc | None:
+    if not request.body:
+        return None
+    body, _ = read_body(request, "DeleteOptions")
+    if not isinstance(body, dict):
+        raise BadRequest("the body of a delete request must be a DeleteOptions object")
+    return body
+
+
+def _write(ctx: ServerContext, served: Served, request: ApiRequest, options: DeleteOptions) -> Write:
+    return Write(ctx, served, request, WriteOptions(options.dry_run, "", "Ignore", force=False), [])

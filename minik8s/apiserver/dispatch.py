@@ -1,0 +1,96 @@
+"""The whole API server without HTTP: a request that has been understood goes in, an answer comes out.
+
+The tables below say which function serves what. Everything a caller can do wrong leaves here as an `ApiError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from minik8s.api.request import ApiRequest
+from minik8s.apiserver import (
+    accounts,
+    deleting,
+    namespaces,
+    patching,
+    podsubresources,
+    reading,
+    scale,
+    watching,
+    writing,
+)
+from minik8s.apiserver.authorization import authorize
+from minik8s.apiserver.context import ServerContext
+from minik8s.apiserver.registry import UNSUPPORTED, Served
+from minik8s.apiserver.response import ApiResponse
+from minik8s.machinery.errors import ApiError, MethodNotAllowed, NotFound
+
+Handler = Callable[[ServerContext, Served, ApiRequest], Awaitable[ApiResponse]]
+
+VERBS: dict[str, Handler] = {
+    "get": reading.get,
+    "list": reading.list_objects,
+    "watch": watching.watch,
+    "create": writing.create,
+    "update": writing.update,
+    "patch": patching.patch,
+    "delete": deleting.delete,
+    "deletecollection": deleting.delete_collection,
+}
+
+SUBRESOURCES: dict[tuple[str, str], Handler] = {
+    ("status", "get"): reading.get,
+    ("status", "update"): writing.update,
+    ("status", "patch"): patching.patch,
+    ("approval", "get"): reading.get,
+    ("approval", "update"): writing.update,
+    ("approval", "patch"): patching.patch,
+    ("scale", "get"): scale.get_scale,
+    ("scale", "update"): scale.update_scale,
+    ("scale", "patch"): scale.update_scale,
+    ("binding", "create"): podsubresources.bind,
+    ("eviction", "create"): podsubresources.evict,
+    ("log", "get"): podsubresources.log,
+    ("finalize", "update"): namespaces.finalize,
+    ("token", "create"): accounts.create_token,
+}
+
+CREATE_ONLY: dict[str, Handler] = {
+    "bindings": podsubresources.bind,
+    "selfsubjectreviews": accounts.self_subject_review,
+    "tokenreviews": accounts.token_review,
+    "selfsubjectaccessreviews": accounts.access_review,
+    "localsubjectaccessreviews": accounts.access_review,
+    "subjectaccessreviews": accounts.access_review,
+    "selfsubjectrulesreviews": accounts.rules_review,
+}
+
+
+class NotImplementedHere(ApiError):
+    """A part of Kubernetes that this server knows of and does not have."""
+
+    code, reason = 501, "NotImplemented"
+
+
+async def dispatch(ctx: ServerContext, request: ApiRequest) -> ApiResponse:
+    """Answers one request. Raises ApiError."""
+    served = ctx.registry.served(request.resource)
+    authorize(request)
+    return await _handler(served, request)(ctx, served, request)
+
+
+def _handler(served: Served, request: ApiRequest) -> Handler:
+    resource, sub = served.resource, request.subresource
+    if not sub:
+        if request.verb not in resource.verbs:
+            raise MethodNotAllowed.default()
+        return CREATE_ONLY.get(resource.plural) or VERBS[request.verb]
+    declared = resource.subresource(sub)
+    if declared is None:
+        raise NotFound.path()
+    if sub in UNSUPPORTED:
+        raise NotImplementedHere(f"{resource.plural}/{sub} is not supported by minik8s")
+    handler = SUBRESOURCES.get((sub, request.verb))
+    if handler is None:
+        raise MethodNotAllowed.default()
+    return handler

@@ -1,0 +1,203 @@
+"""Everything a server answers besides resources: discovery, OpenAPI, version, health, its own front page.
+
+Documents are made when first asked for and kept until the set of resources changes. All of it is data that clients
+cache, so answers carry ETags and honour If-None-Match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+import orjson
+
+from minik8s.api.request import JSON
+from minik8s.apiserver import discovery, openapi
+from minik8s.apiserver.context import ServerContext
+from minik8s.config import VERSION
+from minik8s.machinery.errors import NotAcceptable, NotFound
+from minik8s.machinery.meta import Doc, rfc3339
+
+TEXT = "text/plain; charset=utf-8"
+_HEALTH_CHECKS = ("ping", "log", "etcd", "informer-sync", "poststarthook/start-apiserver-admission-initializer")
+_PUBLIC = {"cache-control": "public"}
+_NO_CACHE = {"cache-control": "no-cache, private"}
+_NEVER = "Fri, 31 Dec 9999 23:59:59 GMT"
+_SUBJECT_TYPES = {"subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["RS256"]}
+
+
+@attrs.frozen
+class PlainResponse:
+    """A finished answer."""
+
+    body: bytes
+    media_type: str = JSON
+    code: int = 200
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+NOT_FOUND = PlainResponse(b"404 page not found\n", TEXT, 404)
+
+
+class Site:
+    """The paths outside the resources of one server."""
+
+    def __init__(self, ctx: ServerContext) -> None:
+        self._ctx = ctx
+        self._started = ctx.clock.now()
+        self._cache: dict[object, Any] = {}
+
+    def answer(self, path: str, headers: Mapping[bytes, bytes], options: Mapping[str, str]) -> PlainResponse:
+        """The answer to GET `path`."""
+        parts = path.strip("/").split("/")
+        head, rest = parts[0], parts[1:]
+        if head in ("healthz", "livez", "readyz"):
+            return self._health(head, rest, options)
+        if head in ("api", "apis"):
+            return self._discovery(head, rest, headers)
+        if head == "openapi":
+            return self._openapi(rest, headers, options)
+        simple: dict[str, Callable[[], Any]] = {
+            "": self._front_page,
+            "version": self._version,
+            ".well-known/openid-configuration": self._openid_configuration,
+            "openid/v1/jwks": self._ctx.tokens.jwks,
+        }
+        make = simple.get("/".join(parts))
+        return _json(make()) if make else NOT_FOUND
+
+    def _health(self, head: str, rest: list[str], options: Mapping[str, str]) -> PlainResponse:
+        if rest and "/".join(rest) not in _HEALTH_CHECKS:
+            return NOT_FOUND
+        if "verbose" not in options:
+            return PlainResponse(b"ok", TEXT)
+        lines = [f"[+]{name} ok" for name in _HEALTH_CHECKS]
+        return PlainResponse("\n".join([*lines, f"{head} check passed", ""]).encode(), TEXT)
+
+    def _version(self) -> dict[str, str]:
+        major, minor, _ = VERSION.removeprefix("v").split(".")
+        return {
+            "major": major,
+            "minor": minor,
+            "gitVersion": VERSION,
+            "gitCommit": "",
+            "gitTreeState": "clean",
+            "buildDate": rfc3339(self._started),
+            "goVersion": "",
+            "compiler": "",
+            "platform": "linux/amd64",
+        }
+
+    def _front_page(self) -> dict[str, Any]:
+        group_versions = {r.api_version for r in self._ctx.registry.resources}
+        api = {f"/apis/{gv}" if "/" in gv else f"/api/{gv}" for gv in group_versions}
+        groups = {f"/apis/{r.group}" for r in self._ctx.registry.resources if r.group}
+        fixed = {"/api", "/apis", "/healthz", "/livez", "/readyz", "/openapi/v2", "/openapi/v3", "/version"}
+        fixed |= {"/.well-known/openid-configuration", "/openid/v1/jwks"}
+        return {"paths": sorted(api | groups | fixed)}
+
+    def _openid_configuration(self) -> dict[str, Any]:
+        host, port = self._ctx.address
+        return {
+            "issuer": self._ctx.tokens.issuer,
+            "jwks_uri": f"https://{host}:{port}/openid/v1/jwks",
+            "response_types_supported": ["id_token"],
+            **_SUBJECT_TYPES,
+        }
+
+    def _cached(self, key: object, make: Callable[[], Any]) -> Any:
+        if key not in self._cache:
+            self._cache[key] = make()
+        return self._cache[key]
+
+    def _discovery(self, head: str, rest: list[str], headers: Mapping[bytes, bytes]) -> PlainResponse:
+        resources = self._ctx.registry.resources
+        rest = [part for part in rest if part]
+        if not rest:
+            accept = headers.get(b"accept", b"").decode("latin-1")
+            if _wants_aggregated(accept):
+                make = discovery.aggregated_core if head == "api" else discovery.aggregated_groups
+                return _tagged(self._cached(("aggregated", head), lambda: _encoded(make(resources))), headers)
+            host, port = self._ctx.address
+            legacy = head == "api"
+            return _json(discovery.api_versions(f"{host}:{port}") if legacy else discovery.api_group_list(resources))
+        if head == "apis" and len(rest) == 1:
+            group = discovery.api_group(rest[0], resources)
+            return _json(group) if group is not None else NOT_FOUND
+        document = discovery.api_resource_list("/".join(rest), resources)
+        if document is None:
+            if head == "apis" and discovery.api_group(rest[0], resources) is None:
+                return NOT_FOUND
+            raise NotFound.path()
+        return _json(document)
+
+    def _openapi(self, rest: list[str], headers: Mapping[bytes, bytes], options: Mapping[str, str]) -> PlainResponse:
+        resources = self._ctx.registry.resources
+        if rest == ["v2"]:
+            return self._openapi_v2(headers)
+        if not rest or rest[0] != "v3":
+            return NOT_FOUND
+        path = "/".join(rest[1:])
+        if not path:
+            return _json(self._cached("openapi", lambda: openapi.openapi_v3_index(resources)))
+        group_version = path.removeprefix("apis/" if path.startswith("apis/") else "api/")
+        document = self._cached(("openapi", path), lambda: self._openapi_document(group_version, path))
+        if document is None:
+            raise NotFound.path()
+        body, current = document
+        wanted = options.get("hash", "")
+        if wanted and wanted != current:
+            return PlainResponse(b"", TEXT, 301, {"location": f"/openapi/v3/{path}?hash={current}"})
+        cache = {"cache-control": "public, immutable", "expires": _NEVER} if wanted else _NO_CACHE
+        return _tagged((body, current), headers, cache=cache, media_type=JSON)
+
+    def _openapi_document(self, group_version: str, path: str) -> tuple[bytes, str] | None:
+        resources = self._ctx.registry.resources
+        document = openapi.openapi_v3(group_version, resources, version=VERSION)
+        if document is None or openapi.path_key(group_version) != path:
+            return None
+        return orjson.dumps(document) + b"\n", openapi.openapi_v3_hash(group_version, resources)
+
+    def _openapi_v2(self, headers: Mapping[bytes, bytes]) -> PlainResponse:
+        """An empty protobuf message is a valid document, and all that clients need of this one."""
+        if b"protobuf" in headers.get(b"accept", b""):
+            return PlainResponse(openapi.V2_PROTOBUF, openapi.V2_PROTOBUF_TYPE)
+        return _json(self._cached("openapi v2", lambda: openapi.openapi_v2(self._ctx.registry.resources)))
+
+
+def _wants_aggregated(accept: str) -> bool:
+    """Whether the first clause that can be served is the aggregated document; raises NotAcceptable."""
+    if not accept.strip():
+        return False
+    for clause in accept.split(","):
+        media_type, *rest = (part.strip() for part in clause.split(";"))
+        parameters = dict(part.split("=", 1) for part in rest if "=" in part)
+        if media_type in ("*/*", "application/*") or (media_type == JSON and "as" not in parameters):
+            return False
+        if media_type == JSON and (parameters.get("g"), parameters.get("v")) == ("apidiscovery.k8s.io", "v2"):
+            return True
+    raise NotAcceptable("only the following media types are accepted: application/json")
+
+
+def _encoded(document: Doc) -> tuple[bytes, str]:
+    return orjson.dumps(document) + b"\n", discovery.etag(document)
+
+
+def _tagged(
+    found: tuple[bytes, str],
+    headers: Mapping[bytes, bytes],
+    *,
+    cache: Mapping[str, str] = _PUBLIC,
+    media_type: str = discovery.AGGREGATED_TYPE,
+) -> PlainResponse:
+    """A cacheable answer, or 304 when the client has it."""
+    body, tag = found
+    extra = {"etag": f'"{tag}"', "vary": "Accept", **cache}
+    if headers.get(b"if-none-match", b"").decode("latin-1").strip('"') == tag:
+        return PlainResponse(b"", media_type, 304, extra)
+    return PlainResponse(body, media_type, 200, extra)
+
+
+def _json(document: Any) -> PlainResponse:
+    return PlainResponse(orjson.dumps(document) + b"\n", headers=_NO_CACHE)

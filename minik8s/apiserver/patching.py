@@ -1,0 +1,81 @@
+"""patch: four ways to say what should change, one way to write it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minik8s.api.request import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, ApiRequest
+from minik8s.apiserver.body import decode_object, unsupported
+from minik8s.apiserver.context import ServerContext
+from minik8s.apiserver.options import write_options
+from minik8s.apiserver.registry import Served
+from minik8s.apiserver.response import ObjectResponse
+from minik8s.apiserver.writing import Write, check_precondition, rewrite
+from minik8s.machinery.errors import BadRequest, UnsupportedMediaType
+from minik8s.machinery.meta import Doc, Obj
+from minik8s.machinery.patch.jsonpatch import apply_json_patch
+from minik8s.machinery.patch.mergepatch import apply_merge_patch
+from minik8s.machinery.patch.strategic import apply_strategic
+from minik8s.schema import codec
+from minik8s.schema.decode import DecodeError
+from minik8s.store.protocol import Entry
+
+
+async def patch(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
+    """Changes an object or its status as the patch says."""
+    request.content_type = request.content_type.partition(";")[0].strip()
+    if request.content_type not in (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH):
+        raise UnsupportedMediaType("415: Unsupported Media Type")
+    options = write_options(request)
+    write = Write(ctx, served, request, options, [])
+    body = parse_patch(request)
+
+    def change(entry: Entry) -> tuple[Obj, list[str]]:
+        current = served.view(entry.value)
+        changed = apply_patch(current, body, request.content_type, served)
+        resource = served.resource
+        obj, warnings = decode_object(changed, (), resource.api_version, resource.kind, options.validation)
+        _check_identity(request, served, obj, current, entry)
+        return obj, warnings
+
+    return await rewrite(write, change)
+
+
+def apply_patch(current: Doc, body: Any, content_type: str, served: Served) -> Obj:
+    """The document that the patch makes of `current`."""
+    if content_type == JSON_PATCH:
+        return apply_json_patch(current, body)
+    if not isinstance(body, dict):
+        raise BadRequest("error decoding patch: json: cannot unmarshal a non-object into a map")
+    if content_type == MERGE_PATCH:
+        return apply_merge_patch(current, body)
+    if content_type == STRATEGIC_PATCH:
+        return apply_strategic(current, body, served.resource.type)
+    raise unsupported(", ".join((JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)))
+
+
+def parse_patch(request: ApiRequest) -> Any:
+    """The patch as JSON; raises BadRequest."""
+    if not isinstance(request.body, bytes):
+        return request.body
+    try:
+        if request.content_type == APPLY_PATCH:
+            return codec.loads_yaml(request.body)[0]
+        return codec.loads_value(request.body)
+    except DecodeError as error:
+        raise BadRequest(f"error decoding patch: {error}") from None
+
+
+def _check_identity(request: ApiRequest, served: Served, obj: Obj, current: Doc, entry: Entry) -> None:
+    metadata = obj["metadata"]
+    if metadata.get("name") != request.name:
+        raise BadRequest(
+            f"the name of the object ({metadata.get('name', '')}) does not match the name on the URL ({request.name})"
+        )
+    if metadata.get("namespace", "") != request.namespace:
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    if (
+        metadata.get("resourceVersion") != current["metadata"]["resourceVersion"]
+        or metadata.get("uid") != (current["metadata"]["uid"])
+    ):
+        check_precondition(served, metadata, entry)

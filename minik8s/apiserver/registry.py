@@ -1,0 +1,101 @@
+"""Which resources this server serves, and everything that belongs to each: strategy, storage, columns.
+
+Built-in kinds are looked up lazily, so that a cluster that never sees an Ingress never imports its strategy.
+Custom resources are added and removed here at run time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from minik8s.api.conversion import convert
+from minik8s.api.resource import Resource
+from minik8s.api.resources import BUILTIN, STORED_AS
+from minik8s.api.strategies import strategy_for
+from minik8s.api.strategy import Strategy
+from minik8s.apiserver.codec import Reader
+from minik8s.machinery.errors import NotFound
+from minik8s.machinery.meta import Obj
+from minik8s.store.protocol import Entry
+
+UNSUPPORTED = frozenset({"exec", "attach", "portforward", "proxy", "resize", "ephemeralcontainers"})
+"""Subresources of Kubernetes that this server knows of and refuses by name."""
+
+
+@attrs.define(eq=False)
+class Served:
+    """A resource with its behaviour. `storage` is the resource under whose name its objects are kept."""
+
+    resource: Resource[Any]
+    strategy: Strategy
+    storage: Resource[Any]
+
+    @property
+    def shares_bytes(self) -> bool:
+        """Whether the stored document is what this resource shows, byte for byte."""
+        return self.storage is self.resource
+
+    def key(self, namespace: str, name: str) -> tuple[str, str, str]:
+        return (self.storage.group_resource, namespace, name)
+
+    def view(self, stored: Obj) -> Obj:
+        """A stored document as this version shows it."""
+        return stored if self.shares_bytes else convert(stored, self.resource)
+
+    def stored(self, obj: Obj) -> Obj:
+        """A document of this version as it is stored."""
+        return obj if self.shares_bytes else convert(obj, self.storage)
+
+    def source(self, entry: Entry) -> Entry | None:
+        """The entry, if its bytes are what this version shows."""
+        return entry if self.shares_bytes else None
+
+
+class Registry:
+    """Resources by group, version and plural name."""
+
+    def __init__(self, resources: Iterable[Resource[Any]] = BUILTIN) -> None:
+        self._resources = {(r.group, r.version, r.plural): r for r in resources}
+        self._served: dict[tuple[str, str, str], Served] = {}
+        self._indexed: dict[str, Mapping[str, Reader]] = {}
+        self._stored = {r.group_resource: STORED_AS.get(r, r) for r in reversed(self._resources.values())}
+
+    @property
+    def resources(self) -> list[Resource[Any]]:
+        """All served resources in discovery order, without the subresources that are refused."""
+        return [
+            attrs.evolve(r, subresources=tuple(s for s in r.subresources if s.name not in UNSUPPORTED))
+            for r in self._resources.values()
+        ]
+
+    def has_group_version(self, group: str, version: str) -> bool:
+        return any(key[:2] == (group, version) for key in self._resources)
+
+    def find(self, group: str, version: str, plural: str) -> Resource[Any]:
+        """Raises NotFound, as an unknown path does."""
+        try:
+            return self._resources[group, version, plural]
+        except KeyError:
+            raise NotFound.path() from None
+
+    def served(self, resource: Resource[Any]) -> Served:
+        """A resource's behaviour; raises NotFound when it is not served."""
+        key = (resource.group, resource.version, resource.plural)
+        found = self._served.get(key)
+        if found is None:
+            resource = self.find(*key)
+            found = Served(resource, strategy_for(resource), STORED_AS.get(resource, resource))
+            self._served[key] = found
+        return found
+
+    def indexed(self, group_resource: str) -> Mapping[str, Reader]:
+        """The field selector paths of a stored resource that the store keeps an index for."""
+        readers = self._indexed.get(group_resource)
+        if readers is None:
+            strategy = self.served(self._stored[group_resource]).strategy
+            readers = {path: strategy.selectable[path] for path in strategy.indexed}
+            self._indexed[group_resource] = readers
+        return readers

@@ -1,0 +1,74 @@
+"""From a method and a path to what is meant: which verb on which resource. Pure.
+
+/api/v1/namespaces/{ns}/{plural}/{name}/{sub}/{path…}      /apis/{group}/{version}/…
+/api/v1/watch/…                                            the old form of ?watch=true
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from minik8s.api.request import Verb
+from minik8s.apiserver.options import truth
+from minik8s.machinery.errors import MethodNotAllowed, NotFound
+
+NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
+_ITEM_VERBS: Mapping[str, Verb] = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_COLLECTION_VERBS: Mapping[str, Verb] = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
+
+
+@attrs.frozen
+class RequestInfo:
+    """The parts of a resource path; "" where a part is absent."""
+
+    group: str
+    version: str
+    plural: str
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    path: str = ""
+    legacy_watch: bool = False
+
+
+def parse_path(path: str) -> RequestInfo | None:
+    """None when the path is not one of a resource: discovery, health, anything else."""
+    parts = path.strip("/").split("/")
+    if parts[0] == "api" and len(parts) > 2:
+        group, version, rest = "", parts[1], parts[2:]
+    elif parts[0] == "apis" and len(parts) > 3:
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        return None
+    legacy_watch = rest[0] == "watch" and len(rest) > 1
+    if legacy_watch:
+        rest = rest[1:]
+    if not all(rest[:2]):
+        raise NotFound.path()
+    namespace, rest = _split_namespace(rest)
+    plural, name, sub = (*rest[:3], "", "")[:3] if len(rest) < 3 else rest[:3]
+    return RequestInfo(group, version, plural, namespace, name, sub, "/".join(rest[3:]), legacy_watch)
+
+
+def _split_namespace(rest: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The namespace a path is in, and the rest of the path; a namespace itself is in none."""
+    if rest[0] != "namespaces" or len(rest) < 3 or rest[2] in NAMESPACE_SUBRESOURCES:
+        return "", rest
+    return rest[1], rest[2:]
+
+
+def verb_of(method: str, info: RequestInfo, options: Mapping[str, str], *, namespaced: bool) -> Verb:
+    """The verb that an HTTP method means on a path; raises MethodNotAllowed."""
+    if info.subresource and method == "POST":
+        return "create"
+    if not info.name and method == "GET" and (info.legacy_watch or truth(options, "watch")):
+        return "watch"
+    if info.name and method == "GET" and info.legacy_watch:
+        return "watch"
+    verb = (_ITEM_VERBS if info.name else _COLLECTION_VERBS).get(method)
+    across_namespaces = namespaced and not info.namespace and not info.name
+    if verb is None or (across_namespaces and verb in ("create", "deletecollection")):
+        raise MethodNotAllowed.default()
+    return verb

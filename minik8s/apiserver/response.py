@@ -1,0 +1,54 @@
+"""What dispatch answers: values, not bytes. The HTTP app turns them into bytes, the in-process client takes them as
+they are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeAlias
+
+import attrs
+
+from minik8s.api.request import Encoded, ListResult, WatchStream
+from minik8s.api.resource import Resource
+from minik8s.machinery.meta import Obj
+
+
+@attrs.define(eq=False)
+class ObjectResponse:
+    """One document. `source` gives its bytes when the store holds them; `resource` says how to print it."""
+
+    document: Obj
+    resource: Resource[Any] | None = None
+    source: Encoded | None = None
+    code: int = 200
+    warnings: list[str] = attrs.field(factory=list)
+
+
+@attrs.define(eq=False)
+class ListResponse:
+    """A collection, or what was deleted of it."""
+
+    result: ListResult
+    resource: Resource[Any]
+    warnings: list[str] = attrs.field(factory=list)
+
+
+@attrs.define(eq=False)
+class WatchResponse:
+    """Events until the stream ends; `close` lets the server's side go, and may be called at any time."""
+
+    events: WatchStream
+    resource: Resource[Any]
+    close: Callable[[], None]
+    warnings: list[str] = attrs.field(factory=list)
+
+
+@attrs.define(eq=False)
+class StreamResponse:
+    """Raw bytes: logs."""
+
+    chunks: AsyncIterator[bytes]
+    media_type: str = "text/plain"
+
+
+ApiResponse: TypeAlias = ObjectResponse | ListResponse | WatchResponse | StreamResponse

@@ -1,0 +1,190 @@
+"""watch: what is, then what happens, in order and without gaps.
+
+The session below is a reader of the store's log. Its timers (bookmarks, the stream's own end) only poke it, so
+that it looks at its flags between two batches; nothing runs per watcher while nothing happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import attrs
+
+from minik8s.api.request import ApiRequest, WatchEvent
+from minik8s.apiserver.context import ServerContext
+from minik8s.apiserver.options import integer_option, list_options_error, truth
+from minik8s.apiserver.reading import parse_version
+from minik8s.apiserver.registry import Served
+from minik8s.apiserver.response import WatchResponse
+from minik8s.apiserver.selection import Selection, selection
+from minik8s.clock import TimerHandle
+from minik8s.machinery import field
+from minik8s.machinery.errors import Expired
+from minik8s.machinery.meta import Doc, Obj, evolve
+from minik8s.store.protocol import Change, Compacted, Entry, Revision
+
+BOOKMARK_SECONDS = 60.0
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+
+
+@attrs.frozen
+class WatchOptions:
+    """How a watch begins: `after` is None when the present state comes first. `timeout` is in seconds."""
+
+    after: Revision | None
+    bookmarks: bool
+    mark_initial: bool
+    timeout: float
+
+
+def watch_options(ctx: ServerContext, request: ApiRequest) -> WatchOptions:
+    """Raises Invalid or BadRequest."""
+    options = request.options
+    version, match = options.get("resourceVersion", ""), options.get("resourceVersionMatch", "")
+    streaming = truth(options, "sendInitialEvents")
+    if "sendInitialEvents" in options and match != "NotOlderThan":
+        text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        raise list_options_error(field.forbidden("resourceVersionMatch", text))
+    if match and "sendInitialEvents" not in options:
+        text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        raise list_options_error(field.forbidden("resourceVersionMatch", text))
+    revision = parse_version(version)
+    from_now = "sendInitialEvents" in options and not streaming
+    after: Revision | None = revision
+    if streaming or (not from_now and revision == 0):
+        after = None
+    elif from_now and revision == 0:
+        after = ctx.store.revision
+    timeout = integer_option(options, "timeoutSeconds")
+    return WatchOptions(
+        after=after,
+        bookmarks=truth(options, "allowWatchBookmarks"),
+        mark_initial=streaming,
+        timeout=timeout if timeout else ctx.rng.uniform(1800, 3600),
+    )
+
+
+async def watch(ctx: ServerContext, served: Served, request: ApiRequest) -> WatchResponse:
+    """A stream of events; see WatchOptions for where it begins."""
+    options = watch_options(ctx, request)
+    session = WatchSession(ctx, selection(served, request), options)
+    return WatchResponse(session.events(), served.resource, session.close)
+
+
+class WatchSession:
+    """One watcher's state between two batches."""
+
+    def __init__(self, ctx: ServerContext, chosen: Selection, options: WatchOptions) -> None:
+        self._ctx, self._chosen, self._options = ctx, chosen, options
+        self._served = chosen.served
+        after = ctx.store.revision if options.after is None else options.after
+        self._after = after
+        self._watch = ctx.store.watch(chosen.prefix, after=after, term=chosen.term)
+        self._bookmark_due = False
+        self._ended = False
+        self._timers: list[TimerHandle] = []
+
+    def close(self) -> None:
+        """Ends the stream; harmless when it has ended."""
+        self._ended = True
+        for timer in self._timers:
+            timer.cancel()
+        self._watch.close()
+
+    async def events(self) -> AsyncIterator[list[WatchEvent]]:
+        """Batches, none empty."""
+        try:
+            async for batch in self._batches():
+                if batch:
+                    yield batch
+        except Compacted as error:
+            status = Expired(f"too old resource version: {error.asked} ({error.oldest})").to_status()
+            yield [WatchEvent("ERROR", status)]
+        finally:
+            self.close()
+
+    async def _batches(self) -> AsyncIterator[list[WatchEvent]]:
+        self._timers.append(self._ctx.clock.call_later(self._options.timeout, self._end))
+        if self._options.after is None:
+            yield await self._initial()
+        if self._options.bookmarks:
+            self._schedule_bookmark()
+        async for changes in self._watch:
+            if changes:
+                yield self._translate(changes)
+            elif self._bookmark_due:
+                self._schedule_bookmark()
+                yield [self._bookmark(self._ctx.store.revision)]
+            if self._ended:
+                break
+        if self._options.bookmarks and self._ended:
+            yield [self._bookmark(self._ctx.store.revision)]
+
+    async def _initial(self) -> list[WatchEvent]:
+        chosen = self._chosen
+        page = await self._ctx.store.range(chosen.prefix, at=self._after, term=chosen.term)
+        events = [self._event("ADDED", entry) for entry in page.entries if chosen.matches(entry.value)]
+        if self._options.bookmarks:
+            events.append(self._bookmark(page.revision, initial=self._options.mark_initial))
+        return events
+
+    def _translate(self, changes: Sequence[Change]) -> list[WatchEvent]:
+        events = []
+        for change in changes:
+            if change.revision > self._after and (event := self._of_change(change)):
+                events.append(event)
+        return events
+
+    def _of_change(self, change: Change) -> WatchEvent | None:
+        """What a change is to this watcher: an object may come into view or leave it."""
+        if self._chosen.is_everything:
+            return self._shared(change)
+        now = not change.deleted and self._chosen.matches(change.entry.value)
+        before = change.old is not None and self._chosen.matches(change.old.value)
+        if now:
+            return self._shared(change) if before else self._event("ADDED", change.entry)
+        if not before or change.old is None:
+            return None
+        if change.deleted:
+            return self._shared(change)
+        gone = evolve(change.old.value, "metadata", "resourceVersion", value=str(change.revision))
+        return WatchEvent("DELETED", self._served.view(gone))
+
+    def _shared(self, change: Change) -> WatchEvent:
+        """The change's event as everybody sees it, made once."""
+        if not self._served.shares_bytes:
+            return self._event(_plain_type(change), change.entry)
+        event: WatchEvent | None = change.memo
+        if event is None:
+            event = change.memo = WatchEvent(_plain_type(change), change.entry.value, change.entry)
+        return event
+
+    def _event(self, type_: Any, entry: Entry) -> WatchEvent:
+        return WatchEvent(type_, self._served.view(entry.value), self._served.source(entry))
+
+    def _bookmark(self, revision: Revision, *, initial: bool = False) -> WatchEvent:
+        resource = self._served.resource
+        metadata: Obj = {"resourceVersion": str(revision)}
+        if initial:
+            metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
+        doc: Doc = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
+        return WatchEvent("BOOKMARK", dict(doc))
+
+    def _schedule_bookmark(self) -> None:
+        self._bookmark_due = False
+        self._timers[1:] = [self._ctx.clock.call_later(BOOKMARK_SECONDS, self._due)]
+
+    def _due(self) -> None:
+        self._bookmark_due = True
+        self._watch.poke()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._watch.poke()
+
+
+def _plain_type(change: Change) -> Any:
+    if change.deleted:
+        return "DELETED"
+    return "ADDED" if change.old is None else "MODIFIED"

@@ -1,0 +1,88 @@
+"""A cluster for code without an event loop: it lives in a thread of its own.
+
+with BlockingCluster(nodes=1) as cluster:
+    cluster.apply("app.yaml")
+    pod = cluster.run(cluster.client.get, PODS, "web", namespace="default")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from minik8s.api.resource import Resource
+from minik8s.client.client import Client
+from minik8s.client.manifests import Source
+from minik8s.cluster import Cluster
+from minik8s.machinery.meta import Obj
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class BlockingCluster:
+    """The same cluster as `Cluster`, with calls that wait. Options are those of `ClusterConfig`."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self._stack = ExitStack()
+        self._portal: BlockingPortal
+        self._cluster: Cluster
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._portal = stack.enter_context(start_blocking_portal("asyncio"))
+            self._cluster = stack.enter_context(self._portal.wrap_async_context_manager(Cluster(**self._options)))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return self._stack.__exit__(kind, error, trace)
+
+    def run(self, function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Calls an async function in the cluster's loop and waits for its result."""
+
+        async def call() -> R:
+            return await function(*args, **kwargs)
+
+        return self._portal.call(call)
+
+    @property
+    def client(self) -> Client:
+        """The in-process client; its methods belong to the cluster's loop, so call them through `run`."""
+        return self._cluster.client
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self._cluster.kubeconfig
+
+    @property
+    def url(self) -> str:
+        return self._cluster.url
+
+    @property
+    def token(self) -> str:
+        return self._cluster.token
+
+    def apply(self, source: Source, *, namespace: str = "default") -> list[Obj]:
+        """Applies manifests: YAML text, a path, an object or several."""
+        return self.run(self._cluster.apply, source, namespace=namespace)
+
+    def wait_for(
+        self,
+        resource: Resource[Any],
+        name: str,
+        condition: str | Callable[[Any], bool],
+        *,
+        namespace: str = "default",
+        timeout: float = 30.0,
+    ) -> Any:
+        """As `Cluster.wait_for`."""
+        return self.run(self._cluster.wait_for, resource, name, condition, namespace=namespace, timeout=timeout)

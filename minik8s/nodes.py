@@ -1,0 +1,131 @@
+"""The nodes of a cluster: kubelets with their runtimes, and the way from the API server to a pod's output.
+
+All nodes of a cluster share what belongs to the machine: one fork server, one pool of pod addresses, one image
+registry, and one dispatch of pod events by node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import datetime
+from pathlib import Path
+from random import Random
+
+from anyio.abc import TaskGroup
+
+from minik8s.client.client import Client
+from minik8s.client.events import Recorders
+from minik8s.client.informer import Informers
+from minik8s.clock import Clock
+from minik8s.config import ClusterConfig
+from minik8s.kubelet.dispatch import PodDispatch
+from minik8s.kubelet.kubelet import Kubelet
+from minik8s.kubelet.runtime.addresses import AddressPool, Addresses, machine_addresses, no_claim
+from minik8s.kubelet.runtime.images import ImageRegistry
+from minik8s.kubelet.runtime.processes import Spawner
+from minik8s.kubelet.runtime.protocol import Runtime
+from minik8s.kubelet.runtime.simulated import SimulatedRuntime
+from minik8s.kubelet.runtime.subprocess import SubprocessRuntime
+from minik8s.machinery.errors import ServiceUnavailable
+from minik8s.machinery.meta import Doc
+
+
+class NodePool:
+    """Kubelets by node name; it is the API server's `NodeConnector`."""
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        *,
+        client: Client,
+        informers: Informers,
+        clock: Clock,
+        rng: Random,
+        recorders: Recorders,
+        directory: Path,
+    ) -> None:
+        self._config, self._client, self._informers = config, client, informers
+        self._clock, self._rng, self._recorders = clock, rng, recorders
+        self._directory = directory
+        self._dispatch = PodDispatch(informers)
+        self._spawner: Spawner | None = None
+        self._addresses: Addresses
+        self._registry = ImageRegistry(config.images, directory=directory / "images")
+        self.kubelets: dict[str, Kubelet] = {}
+
+    async def start(self, group: TaskGroup, stack: AsyncExitStack) -> None:
+        """Starts the configured number of nodes; `stack` gets what outlives every kubelet."""
+        config = self._config
+        if config.runtime == "simulated":
+            self._addresses = AddressPool(config.pod_cidr, self._rng, claim=no_claim)
+        else:
+            self._addresses = machine_addresses(config.pod_cidr, self._rng)
+            if config.nodes:
+                self._spawner = Spawner()
+                self._spawner.start()
+                stack.push_async_callback(self._spawner.aclose)
+        stack.callback(self._addresses.close)
+        for index in range(config.nodes):
+            self.add(group, f"node-{index + 1}")
+
+    def add(self, group: TaskGroup, name: str) -> Kubelet:
+        """Starts one more node."""
+        kubelet = Kubelet(
+            node_name=name,
+            client=self._client,
+            informers=self._informers,
+            clock=self._clock,
+            rng=self._rng,
+            recorders=self._recorders,
+            runtime=self._runtime(),
+            directory=self._directory / name,
+            dispatch=self._dispatch,
+            files=self._config.runtime != "simulated",
+        )
+        self.kubelets[name] = kubelet
+        group.start_soon(kubelet.run, name=f"kubelet {name}")
+        return kubelet
+
+    def _runtime(self) -> Runtime:
+        if self._config.runtime == "simulated":
+            return SimulatedRuntime(clock=self._clock, rng=self._rng, addresses=self._addresses)
+        return SubprocessRuntime(
+            clock=self._clock,
+            rng=self._rng,
+            images=self._registry,
+            addresses=self._addresses,
+            spawner=self._spawner,
+        )
+
+    def signal(self, pod: Doc, container: str, name: str) -> None:
+        """Sends a signal to a running container, as if the machine had. Raises BadRequest when it does not run."""
+        self.kubelets[pod["spec"]["nodeName"]].running_container(pod, container)[1].signal(name)
+
+    def logs(
+        self,
+        pod: Doc,
+        container: str,
+        *,
+        previous: bool,
+        follow: bool,
+        tail_lines: int | None,
+        since: datetime | None,
+        timestamps: bool,
+        limit_bytes: int | None,
+    ) -> AsyncIterator[bytes]:
+        """A container's output from the pod's node. Raises ServiceUnavailable when the node is not one of these."""
+        name = pod["spec"]["nodeName"]
+        kubelet = self.kubelets.get(name)
+        if kubelet is None:
+            raise ServiceUnavailable(f'node "{name}" does not serve logs')
+        return kubelet.logs(
+            pod,
+            container,
+            previous=previous,
+            follow=follow,
+            tail_lines=tail_lines,
+            since=since,
+            timestamps=timestamps,
+            limit_bytes=limit_bytes,
+        )

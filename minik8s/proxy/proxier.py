@@ -1,0 +1,219 @@
+"""Keeps the machine's listeners equal to what Services and EndpointSlices ask for.
+
+Informers mark the Services that a change concerns; one task takes them in batches, closes what is no longer wanted
+before it opens what is (a port may pass from one Service to another), and retries what could not be bound. Upstream's
+counterpart is kube-proxy's `Proxier.syncProxyRules`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+import anyio
+
+from minik8s.api.resources import ENDPOINT_SLICES, SERVICES
+from minik8s.client.events import Recorders
+from minik8s.client.informer import Informers
+from minik8s.clock import Clock, TimerHandle
+from minik8s.machinery.meta import Doc, labels_of, name_of, namespace_of
+from minik8s.proxy.poller import make_poller
+from minik8s.proxy.relay import Connections, bind
+from minik8s.proxy.served import Bind, Served, Status
+from minik8s.proxy.servicemap import SERVICE_NAME_LABEL, Frontend, ServiceMap, diff, frontends_of
+
+RETRY_SECONDS = 30.0
+"""How soon an address that could not be bound is tried again: kube-proxy's sync period."""
+COMPONENT = "kube-proxy"
+
+Key = tuple[str, str]
+"""(namespace, name) of a Service."""
+
+
+class Proxier:
+    """Serves every Service of a cluster on this machine.
+
+    nodes                 names of the nodes of this machine, for Local traffic policies; None: all nodes
+    node_port_addresses   where node ports are opened, kube-proxy's --nodeport-addresses
+    host                  the node name under which Events are signed
+    """
+
+    def __init__(
+        self,
+        informers: Informers,
+        clock: Clock,
+        recorders: Recorders,
+        *,
+        nodes: Collection[str] | None = None,
+        node_port_addresses: Collection[str] = ("127.0.0.1",),
+        host: str = "",
+        binder: Bind = bind,
+    ) -> None:
+        self._services = informers(SERVICES)
+        self._slices = informers(ENDPOINT_SLICES)
+        self._slices.add_index("service", _services_of)
+        self._clock = clock
+        self._recorder = recorders.recorder(COMPONENT, host)
+        self._nodes = nodes
+        self._node_port_addresses = tuple(node_port_addresses)
+        self._bind = binder
+        self._maps: dict[Key, ServiceMap] = {}
+        self._served: dict[tuple[Key, Frontend], Served] = {}
+        self._holders: dict[Frontend, Key] = {}  # which Service serves an address itself
+        self._told: dict[tuple[Key, Frontend], str] = {}
+        self._dirty: dict[Key, None] = {}
+        self._wake = anyio.Event()
+        self._acted = anyio.Event()
+        self._retry: TimerHandle | None = None
+        self._connections: Connections | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a change has been seen that has not been acted on yet."""
+        return bool(self._dirty)
+
+    def statuses(self) -> list[Status]:
+        """Every wanted frontend and what became of it."""
+        return [served.status for served in self._served.values()]
+
+    def address_of(self, namespace: str, name: str, port: str | int) -> tuple[str, int]:
+        """Where a Service's port, by name or number, answers on this machine: its ClusterIP or that one's stand-in.
+
+        Raises LookupError when the Service has no such port, or nothing could be opened for it (yet).
+        """
+        for frontend, wanted in self._maps.get((namespace, name), {}).items():
+            if port in (wanted.name, wanted.port):
+                address = self._served[(namespace, name), frontend].status.address
+                if address is not None:
+                    return address
+        raise LookupError(f'Service "{namespace}/{name}" has no port {port!r} that the proxy serves')
+
+    async def served_address(self, namespace: str, name: str, port: str | int) -> tuple[str, int]:
+        """`address_of`, once there is one; waits as long as it takes."""
+        while True:
+            try:
+                return self.address_of(namespace, name, port)
+            except LookupError:
+                await self._acted.wait()
+
+    async def run(self) -> None:
+        """Serves until cancelled; then every socket is closed and established connections are reset."""
+        poller = make_poller(asyncio.get_running_loop())
+        self._connections = Connections(poller, self._clock)
+        removals = []
+        try:
+            await self._services.synced()
+            await self._slices.synced()
+            removals = [self._services.add_handler(self._on_service), self._slices.add_handler(self._on_slice)]
+            while True:
+                await self._wake.wait()
+                self._wake = anyio.Event()
+                dirty, self._dirty = list(self._dirty), {}
+                self._sync(dirty, self._connections)
+                acted, self._acted = self._acted, anyio.Event()
+                acted.set()
+        finally:
+            for remove in removals:
+                remove()
+            self._close()
+            self._connections.close()
+            poller.close()
+
+    def _close(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        for served in self._served.values():
+            served.close()
+        for table in (self._served, self._holders, self._maps, self._told, self._dirty):
+            table.clear()
+
+    def _on_service(self, old: Doc | None, new: Doc | None) -> None:
+        obj = new or old
+        if obj is not None:
+            self._mark((namespace_of(obj), name_of(obj)))
+
+    def _on_slice(self, old: Doc | None, new: Doc | None) -> None:
+        for obj in (old, new):
+            if obj is not None and (service := labels_of(obj).get(SERVICE_NAME_LABEL)):
+                self._mark((namespace_of(obj), service))
+
+    def _mark(self, key: Key) -> None:
+        self._dirty[key] = None
+        self._wake.set()
+
+    def _sync(self, keys: Collection[Key], connections: Connections) -> None:
+        """Brings the listeners of some Services up to date, closing before opening."""
+        opened: list[tuple[Key, Frontend]] = []
+        for key in keys:
+            old, new = self._maps.pop(key, {}), self._wanted(key)
+            if new:
+                self._maps[key] = new
+            changes = diff(old, new)
+            for frontend in changes.closed:
+                self._drop(key, frontend)
+            for frontend in changes.updated:
+                self._served[key, frontend].update(new[frontend])
+            opened.extend((key, frontend) for frontend in changes.opened)
+            opened.extend((key, f) for f in new if f not in changes.opened and self._served[key, f].problem)
+        for key, frontend in opened:
+            self._open(key, frontend, connections)
+
+    def _wanted(self, key: Key) -> ServiceMap:
+        service = self._services.lister.get(key[1], key[0])
+        if service is None:
+            return {}
+        slices = self._slices.lister.by_index("service", "/".join(key))
+        return frontends_of(service, slices, nodes=self._nodes, node_port_addresses=self._node_port_addresses)
+
+    def _drop(self, key: Key, frontend: Frontend) -> None:
+        self._served.pop((key, frontend)).close()
+        self._told.pop((key, frontend), None)
+        if self._holders.get(frontend) == key:
+            del self._holders[frontend]
+
+    def _open(self, key: Key, frontend: Frontend, connections: Connections) -> None:
+        """Opens a frontend, or tries again what failed before."""
+        served = self._served.get((key, frontend))
+        if served is None:
+            served = Served(frontend, self._maps[key][frontend], connections, self._bind)
+            self._served[key, frontend] = served
+        elif self._holders.get(frontend) == key:
+            del self._holders[frontend]  # it was held and then lost
+        holder = self._holders.get(frontend)
+        served.open(taken_by="/".join(holder) if holder else "")
+        if not served.problem:
+            self._holders[frontend] = key
+        elif self._retry is None and not served.is_foreign:
+            self._retry = self._clock.call_later(RETRY_SECONDS, self._try_again)
+        self._tell(key, served)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        for (key, _), served in self._served.items():
+            if served.problem and not served.is_foreign:
+                self._mark(key)
+
+    def _tell(self, key: Key, served: Served) -> None:
+        """Says on the Service what went wrong, once, and when it is over."""
+        status = served.status
+        before = self._told.get((key, status.frontend), "")
+        problem = "" if served.is_foreign else status.problem
+        service = self._services.lister.get(key[1], key[0])
+        if problem == before or service is None:
+            return
+        self._told[key, status.frontend] = problem
+        port = f'port "{status.port.name}"' if status.port.name else f"port {status.port.port}"
+        if not problem:
+            self._recorder.event(service, "Normal", "Listening", f"Listening on {status.frontend} for {port}")
+            return
+        text = f"Cannot listen on {status.frontend} for {port}: {problem}."
+        if status.address is not None:
+            text += f" {status.address[0]}:{status.address[1]} stands in for it."
+        self._recorder.event(service, "Warning", "FailedToListen", text)
+
+
+def _services_of(slice_: Doc) -> tuple[str, ...]:
+    """The index of EndpointSlices by the Service they belong to."""
+    name = labels_of(slice_).get(SERVICE_NAME_LABEL)
+    return (f"{namespace_of(slice_)}/{name}",) if name else ()

@@ -1,0 +1,338 @@
+"""The TCP relay: connections between clients and endpoints, byte for byte, without looking at them.
+
+Plain non-blocking sockets over a `Poller` instead of asyncio's transports, because a connection's cost is what a
+Service adds to every request (poller.py has the figures), and because a half-close is then one `shutdown` call and no
+transport's opinion. An endpoint is connected before the client's first byte is read, so trying another one loses
+nothing.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable
+from errno import EINPROGRESS, EMFILE, ENFILE
+
+import structlog
+
+from minik8s.clock import Clock, TimerHandle
+from minik8s.proxy.poller import READ, WRITE, Poller
+from minik8s.proxy.servicemap import Endpoint
+
+CONNECT_SECONDS = 5.0
+"""How long an endpoint may take to answer before the next one is tried."""
+ACCEPT_PAUSE_SECONDS = 1.0
+"""How long no connection is accepted when the process has run out of descriptors (asyncio's own figure)."""
+BACKLOG = 1024
+ACCEPT_BATCH = 64
+CHUNK = 256 * 1024
+
+Choose = Callable[[str, list[Endpoint]], Endpoint | None]
+"""(client address, endpoints already tried) -> the endpoint to connect to; None: nobody is (left) there."""
+
+_log = structlog.get_logger(__name__)
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close answers with RST
+_chunk = bytearray(CHUNK)  # one for all: what is read is handed on or copied before the next read
+_view = memoryview(_chunk)
+
+
+class Connections:
+    """Every relayed connection of a proxy; they outlive the listeners that accepted them."""
+
+    def __init__(self, poller: Poller, clock: Clock) -> None:
+        self.poller = poller
+        self.clock = clock
+        self.living: set[Connection] = set()
+
+    def close(self) -> None:
+        """Ends all of them at once."""
+        for connection in list(self.living):
+            connection.abort()
+
+
+class TcpListener:
+    """A bound address that accepts connections while `listening` is on and refuses them while it is off."""
+
+    def __init__(self, sock: socket.socket, connections: Connections, choose: Choose) -> None:
+        """Takes over `sock`, which is bound and does not listen yet."""
+        self._connections = connections
+        self._choose = choose
+        self._listening = False
+        self._pause: TimerHandle | None = None
+        self._take(sock)
+        self.address: tuple[str, int] = sock.getsockname()[:2]
+
+    def set_listening(self, on: bool) -> None:
+        """Raises OSError when somebody else has taken the address meanwhile; established connections do not notice.
+
+        A socket cannot stop listening, so turning it off puts another, merely bound one in its place: the address
+        stays ours and the kernel refuses connections to it.
+        """
+        if on == self._listening:
+            return
+        if on:
+            self._socket.listen(BACKLOG)
+            self._watch()
+        else:
+            self.close()
+            self._take(bind(*self.address, self._socket.family, socket.SOCK_STREAM))
+        self._listening = on
+
+    def _take(self, sock: socket.socket) -> None:
+        self._socket = sock
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
+
+    def close(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        if self._socket.fileno() >= 0:
+            self._connections.poller.forget(self._socket.fileno())
+            self._socket.close()
+
+    def _watch(self) -> None:
+        self._pause = None
+        self._connections.poller.watch(self._socket.fileno(), READ, self._accept)
+
+    def _accept(self, _events: int) -> None:
+        for _ in range(ACCEPT_BATCH):
+            try:
+                client, address = self._socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._rest(error)
+                return
+            client.setblocking(False)
+            Connection(client, address[0], self._connections, self._choose).connect()
+
+    def _rest(self, error: OSError) -> None:
+        if error.errno not in (EMFILE, ENFILE):
+            _log.warning("accept failed", address=self.address, error=str(error))
+        else:
+            _log.warning("out of file descriptors", address=self.address)
+        self._connections.poller.forget(self._socket.fileno())
+        self._pause = self._connections.clock.call_later(ACCEPT_PAUSE_SECONDS, self._watch)
+
+
+class Connection:
+    """A client, then a client and an endpoint, until both have said all they had to say."""
+
+    __slots__ = ("_choose", "_client", "_connections", "_host", "_sides", "_timer", "_tried", "_upstream")
+
+    def __init__(self, client: socket.socket, host: str, connections: Connections, choose: Choose) -> None:
+        self._client = client
+        self._host = host
+        self._connections = connections
+        self._choose = choose
+        self._tried: list[Endpoint] = []
+        self._upstream: socket.socket | None = None
+        self._timer: TimerHandle | None = None
+        self._sides: tuple[Side, Side] | None = None
+        connections.living.add(self)
+
+    def connect(self) -> None:
+        """Tries endpoint after endpoint; the client is reset when none answers."""
+        while (endpoint := self._choose(self._host, self._tried)) is not None:
+            self._tried.append(endpoint)
+            sock = self._upstream = socket.socket(socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET)
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if _start_connect(sock, endpoint):
+                if _is_connected(sock):  # over loopback usually at once
+                    self._join()
+                elif not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    self._connections.poller.watch(sock.fileno(), WRITE, self._answered)
+                    self._timer = self._connections.clock.call_later(CONNECT_SECONDS, self._next)
+                else:
+                    sock.close()
+                    continue
+                return
+            sock.close()
+        self._upstream = None
+        self.abort()
+
+    def abort(self) -> None:
+        """Ends the connection on both sides with a reset."""
+        for sock in (self._client, self._upstream):
+            if sock is not None and sock.fileno() >= 0:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of both sockets; harmless when that has happened."""
+        self._stop_timer()
+        for sock in (self._client, self._upstream):
+            if sock is not None and sock.fileno() >= 0:
+                self._connections.poller.forget(sock.fileno())
+                sock.close()
+        if self._sides is not None:  # they know each other: leave no cycle to the collector
+            for side in self._sides:
+                side.unlink()
+            self._sides = None
+        self._connections.living.discard(self)
+
+    def _answered(self, _events: int) -> None:
+        assert self._upstream is not None
+        if _is_connected(self._upstream):
+            self._stop_timer()
+            self._connections.poller.forget(self._upstream.fileno())
+            self._join()
+        elif self._upstream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._next()
+
+    def _next(self) -> None:
+        """Gives up on the endpoint that is being connected."""
+        assert self._upstream is not None
+        self._stop_timer()
+        self._connections.poller.forget(self._upstream.fileno())
+        self._upstream.close()
+        self.connect()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _join(self) -> None:
+        assert self._upstream is not None
+        poller = self._connections.poller
+        near, far = Side(self._client, poller, self), Side(self._upstream, poller, self)
+        near.peer, far.peer = far, near
+        self._sides = (near, far)
+        near.want(READ)
+        far.want(READ)
+
+
+class Side:
+    """One socket of a connection: what it receives it gives to its peer.
+
+    While the peer has not taken everything (`pending`), this side does not read: the sender feels the receiver's pace
+    through the kernel's buffers, and a connection never holds more than one chunk.
+    """
+
+    __slots__ = ("_connection", "_poller", "_receive", "ended", "fd", "interest", "peer", "pending", "send", "sock")
+
+    def __init__(self, sock: socket.socket, poller: Poller, connection: Connection) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.send = sock.send
+        self._receive = sock.recv_into
+        self._poller = poller
+        self._connection = connection
+        self.peer: Side = self
+        self.pending: memoryview | None = None  # what this socket has yet to take
+        self.interest = 0
+        self.ended = False  # nothing will come from this socket any more
+
+    def unlink(self) -> None:
+        """After the connection's end: what is still to be reported of the sockets concerns nobody."""
+        self.peer = self
+        self.interest = 0
+
+    def want(self, interest: int) -> None:
+        """A side that wants nothing is not watched at all: a hang-up would be reported over and over."""
+        if interest == self.interest:
+            return
+        self.interest = interest
+        if interest:
+            self._poller.watch(self.fd, interest, self.ready)
+        else:
+            self._poller.forget(self.fd)
+
+    def ready(self, events: int) -> None:
+        if self.pending is not None and events & ~READ:
+            self._flush()
+        if self.interest & READ and events & ~WRITE:
+            self._relay()
+
+    def _relay(self) -> None:
+        try:
+            count = self._receive(_chunk)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self._connection.abort()  # a reset on one side is one on the other
+            return
+        if not count:
+            self._end()
+            return
+        peer = self.peer
+        try:
+            sent = peer.send(_view[:count])
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self._finish()  # the peer takes no more, but what it has said is still delivered
+            return
+        if sent < count:
+            peer.pending = memoryview(bytes(_view[sent:count]))
+            peer.want(peer.interest | WRITE)
+            self.want(self.interest & ~READ)
+
+    def _flush(self) -> None:
+        assert self.pending is not None
+        try:
+            sent = self.send(self.pending)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self.pending = None
+            self.want(self.interest & ~WRITE)
+            self.peer._finish()
+            return
+        if sent < len(self.pending):
+            self.pending = self.pending[sent:]
+            return
+        self.pending = None
+        self.want(self.interest & ~WRITE)
+        self.peer.want(self.peer.interest | READ)
+
+    def _end(self) -> None:
+        """The sender has said all it had to say: its peer is told, and may go on talking."""
+        peer = self.peer
+        if self._finish():
+            try:
+                peer.sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                self._connection.abort()
+
+    def _finish(self) -> bool:
+        """Nothing more is relayed from here. Whether the connection goes on, because the peer is not done."""
+        self.ended = True
+        self.want(self.interest & ~READ)
+        if self.peer.ended:
+            self._connection.close()
+            return False
+        return True
+
+
+def bind(host: str, port: int, family: int, kind: int) -> socket.socket:
+    """A bound socket that does not listen. Raises OSError: EACCES, EADDRINUSE, EADDRNOTAVAIL."""
+    sock = socket.socket(family, kind)
+    try:
+        if kind == socket.SOCK_STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _start_connect(sock: socket.socket, endpoint: Endpoint) -> bool:
+    try:
+        return sock.connect_ex(endpoint) in (0, EINPROGRESS)
+    except OSError:  # not an address
+        return False
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True

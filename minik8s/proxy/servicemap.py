@@ -1,0 +1,186 @@
+"""What to listen on, and who answers there: Services and EndpointSlices turned into a map of frontends.
+
+Pure, and per Service: the change of one EndpointSlice recomputes one Service's frontends and nothing else. The rules
+are those of upstream's `pkg/proxy/serviceport.go` and `topology.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Literal, NamedTuple, TypeAlias
+
+import attrs
+
+from minik8s.machinery.meta import Doc, labels_of, name_of, namespace_of
+
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
+DEFAULT_AFFINITY_SECONDS = 10800
+
+Kind: TypeAlias = Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalIP"]
+Network: TypeAlias = IPv4Network | IPv6Network
+
+
+class Frontend(NamedTuple):
+    """An address that clients connect to."""
+
+    protocol: str
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.port}/{self.protocol}"
+
+
+class Endpoint(NamedTuple):
+    """An address that answers; its identity is what rotation and affinity go by."""
+
+    address: str
+    port: int
+
+
+@attrs.frozen
+class ServicePort:
+    """What stands behind a frontend.
+
+    `endpoints` are those that take new connections now, in a stable order. `affinity` is the time in seconds for
+    which a client sticks to its endpoint, None without affinity. `sources`: who may connect, everybody when empty.
+    """
+
+    namespace: str
+    service: str
+    name: str
+    port: int
+    kind: Kind
+    endpoints: tuple[Endpoint, ...] = ()
+    affinity: int | None = None
+    sources: tuple[Network, ...] = ()
+
+
+ServiceMap: TypeAlias = dict[Frontend, ServicePort]
+
+
+@attrs.frozen
+class Changes:
+    """The way from one map to the next."""
+
+    closed: tuple[Frontend, ...]
+    opened: tuple[Frontend, ...]
+    updated: tuple[Frontend, ...]
+
+
+def diff(old: Mapping[Frontend, ServicePort], new: Mapping[Frontend, ServicePort]) -> Changes:
+    """`updated` are the frontends of both maps whose ServicePort differs."""
+    return Changes(
+        closed=tuple(key for key in old if key not in new),
+        opened=tuple(key for key in new if key not in old),
+        updated=tuple(key for key in new if key in old and new[key] != old[key]),
+    )
+
+
+def frontends_of(
+    service: Doc, slices: Iterable[Doc], *, nodes: Collection[str] | None, node_port_addresses: Collection[str]
+) -> ServiceMap:
+    """The frontends of one Service; nothing for headless and ExternalName Services and those of another proxy.
+
+    `nodes` are the names of this machine's nodes (None: every node is), for the Local traffic policies.
+    """
+    result: ServiceMap = {}
+    if not is_proxied(service):
+        return result
+    spec = service["spec"]
+    slices = sorted(slices, key=name_of)
+    for port in spec.get("ports") or ():
+        for frontend, kind in _addresses(service, port, node_port_addresses):
+            result[frontend] = ServicePort(
+                namespace=namespace_of(service),
+                service=name_of(service),
+                name=port.get("name", ""),
+                port=port["port"],
+                kind=kind,
+                endpoints=_endpoints(slices, port, frontend, nodes if is_local(spec, kind) else None),
+                affinity=_affinity(spec),
+                sources=_sources(spec) if kind == "LoadBalancer" else (),
+            )
+    return result
+
+
+def is_proxied(service: Doc) -> bool:
+    """Whether the proxy has anything to do with this Service (upstream's `ShouldSkipService`)."""
+    spec = service["spec"]
+    headless = spec.get("clusterIP", "") in ("", "None")
+    return not headless and spec.get("type") != "ExternalName" and PROXY_NAME_LABEL not in labels_of(service)
+
+
+def is_local(spec: Doc, kind: Kind) -> bool:
+    """Whether only endpoints of this machine's nodes may answer at frontends of this kind."""
+    policy = "internalTrafficPolicy" if kind == "ClusterIP" else "externalTrafficPolicy"
+    return spec.get(policy) == "Local"
+
+
+def _addresses(service: Doc, port: Doc, node_port_addresses: Collection[str]) -> Iterable[tuple[Frontend, Kind]]:
+    spec, protocol, number = service["spec"], port.get("protocol", "TCP"), port["port"]
+    for address in spec.get("clusterIPs") or (spec["clusterIP"],):
+        yield Frontend(protocol, address, number), "ClusterIP"
+    for address in spec.get("externalIPs") or ():
+        yield Frontend(protocol, address, number), "ExternalIP"
+    if node_port := port.get("nodePort"):
+        for address in node_port_addresses:
+            yield Frontend(protocol, address, node_port), "NodePort"
+    for ingress in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ():
+        if (address := ingress.get("ip")) and ingress.get("ipMode", "VIP") == "VIP":
+            yield Frontend(protocol, address, number), "LoadBalancer"
+
+
+def _endpoints(
+    slices: Iterable[Doc], port: Doc, frontend: Frontend, nodes: Collection[str] | None
+) -> tuple[Endpoint, ...]:
+    """The ready endpoints, or the serving terminating ones when none is ready (upstream's `CategorizeEndpoints`)."""
+    family = "IPv6" if ":" in frontend.address else "IPv4"
+    ready: dict[Endpoint, None] = {}
+    leaving: dict[Endpoint, None] = {}
+    for slice_ in slices:
+        if slice_.get("addressType") != family or (number := _port_in(slice_, port)) is None:
+            continue
+        for entry in slice_.get("endpoints") or ():
+            if nodes is not None and entry.get("nodeName") not in nodes:
+                continue
+            state = _state(entry)
+            if state is None:
+                continue
+            # consumers may use any address of an endpoint; upstream uses the first
+            (ready if state == "ready" else leaving)[Endpoint(entry["addresses"][0], number)] = None
+    return tuple(ready or leaving)
+
+
+def _state(entry: Doc) -> Literal["ready", "leaving"] | None:
+    """An absent `ready` or `serving` means true (discovery/v1 EndpointConditions).
+
+    A terminating endpoint is not ready, except for Services that publish addresses whatever their state.
+    """
+    conditions = entry.get("conditions") or {}
+    if conditions.get("ready", True):
+        return "ready"
+    return "leaving" if conditions.get("terminating", False) and conditions.get("serving", True) else None
+
+
+def _port_in(slice_: Doc, port: Doc) -> int | None:
+    """The number of the Service's port in a slice: they are matched by name and protocol."""
+    for candidate in slice_.get("ports") or ():
+        same_name = (candidate.get("name") or "") == port.get("name", "")
+        if same_name and candidate.get("protocol", "TCP") == port.get("protocol", "TCP"):
+            return candidate.get("port")
+    return None
+
+
+def _affinity(spec: Doc) -> int | None:
+    if spec.get("sessionAffinity") != "ClientIP":
+        return None
+    config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
+    return config.get("timeoutSeconds") or DEFAULT_AFFINITY_SECONDS
+
+
+def _sources(spec: Doc) -> tuple[Network, ...]:
+    return tuple(ip_network(text.strip(), strict=False) for text in spec.get("loadBalancerSourceRanges") or ())

@@ -1,0 +1,57 @@
+"""The pytest plugin: a cluster per test.
+
+    @pytest.mark.anyio
+    async def test_it(cluster): ...            # a `Cluster` in the test's own loop (anyio's pytest plugin drives it)
+
+    def test_it_too(blocking_cluster): ...     # a `BlockingCluster` in a thread, for synchronous code
+
+    @pytest.mark.minik8s(nodes=3, runtime="simulated")      # options of ClusterConfig for either
+
+Importing this module costs nothing: pytest loads it in every session of an environment that has minik8s installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from minik8s.blocking import BlockingCluster
+    from minik8s.cluster import Cluster
+
+MARKER = "minik8s"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the marker."""
+    config.addinivalue_line("markers", f"{MARKER}(**options): options of the test's cluster, as in ClusterConfig")
+
+
+@pytest.fixture
+def cluster_options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Options of this test's cluster: stored documents are frozen, and whatever its `minik8s` marks say, the closest
+    last. Override it for options of a whole module."""
+    options: dict[str, Any] = {"freeze": True}
+    for mark in reversed(list(request.node.iter_markers(MARKER))):
+        options |= mark.kwargs
+    return options
+
+
+@pytest.fixture
+async def cluster(anyio_backend: Any, cluster_options: dict[str, Any]) -> AsyncIterator[Cluster]:
+    """A running cluster in the test's event loop; gone without a trace after the test."""
+    from minik8s.cluster import Cluster
+
+    async with Cluster(**cluster_options) as running:
+        yield running
+
+
+@pytest.fixture
+def blocking_cluster(cluster_options: dict[str, Any]) -> Iterator[BlockingCluster]:
+    """A running cluster in a thread of its own, for synchronous tests."""
+    from minik8s.blocking import BlockingCluster
+
+    with BlockingCluster(**cluster_options) as running:
+        yield running

@@ -1,0 +1,182 @@
+"""The simulated runtime follows its table, by the clock it is given."""
+
+import heapq
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minik8s.kubelet.runtime.addresses import AddressPool, no_claim
+from minik8s.kubelet.runtime.protocol import ContainerConfig, ImageError, LogOptions, SandboxConfig, StartError
+from minik8s.kubelet.runtime.simulated import PREFIX, Behaviour, SimulatedContainer, SimulatedRuntime
+
+pytestmark = pytest.mark.anyio
+
+
+class Timer:
+    """A call of the manual clock."""
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self.callback: Callable[[], object] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+class ManualClock:
+    """Time moves when the test says so."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.timers: list[tuple[float, int, Timer]] = []
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.time)
+
+    def monotonic(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        timer = Timer(callback)
+        heapq.heappush(self.timers, (self.time + seconds, len(self.timers), timer))
+        return timer
+
+    def advance(self, seconds: float) -> None:
+        end = self.time + seconds
+        while self.timers and self.timers[0][0] <= end:
+            self.time, _, timer = heapq.heappop(self.timers)
+            if timer.callback is not None:
+                timer.callback()
+        self.time = end
+
+
+class World:
+    """A runtime with a manual clock."""
+
+    def __init__(self, **options: Any) -> None:
+        self.clock = ManualClock()
+        rng = random.Random(5)
+        addresses = AddressPool("10.244.0.0/16", rng, no_claim)
+        self.runtime = SimulatedRuntime(clock=self.clock, rng=rng, addresses=addresses, **options)
+
+    async def start(self, name: str = "c", image: str = "nginx", **annotations: str) -> SimulatedContainer:
+        """Starts a container in a pod with these annotations (`run_seconds="3"`)."""
+        prefixed = {PREFIX + key.replace("_", "-"): value for key, value in annotations.items()}
+        config = SandboxConfig("ns", "p", "u", Path("/none"), "p", prefixed)
+        sandbox = await self.runtime.create_sandbox(config)
+        resolved = await self.runtime.pull(image)
+        container = await self.runtime.start(
+            sandbox,
+            ContainerConfig(name, resolved, ("run",), {}, "", (), Path(f"/none/{name}.log"), Path("/none/t")),
+        )
+        assert isinstance(container, SimulatedContainer)
+        return container
+
+
+async def test_run_time_and_exit_code() -> None:
+    """A container ends after its run time with its exit code, on the clock's time."""
+    world = World()
+    container = await world.start(run_seconds="30", exit_code="3")
+    world.clock.advance(29.9)
+    assert container.exit is None
+    world.clock.advance(0.2)
+    end = await container.wait()
+    assert (end.exit_code, end.signal, end.reason) == (3, 0, "Error")
+    assert end.finished_at - end.started_at == timedelta(seconds=30)
+
+
+async def test_start_time() -> None:
+    """Starting takes its time before the container counts as started."""
+    world = World()
+    container = await world.start(start_seconds="2.5")
+    assert container.started_at == world.clock.now()
+    assert world.clock.time == 2.5
+
+
+async def test_stopping() -> None:
+    """SIGTERM may be ignored, take time, or end with a code of the container's own."""
+    world = World()
+    stubborn = await world.start(ignore_sigterm="true")
+    slow = await world.start(stop_seconds="5", stop_exit_code="0")
+    for container in (stubborn, slow):
+        container.signal("SIGTERM")
+    world.clock.advance(4)
+    assert (stubborn.exit, slow.exit) == (None, None)
+    world.clock.advance(1)
+    assert slow.exit is not None
+    assert (slow.exit.exit_code, slow.exit.signal) == (0, 0)
+    stubborn.signal("SIGKILL")
+    assert (await stubborn.wait()).exit_code == 137
+
+
+async def test_readiness() -> None:
+    """Probes fail before the ready time and after the unready time; lifecycle hooks succeed."""
+    world = World(behaviours={"c": Behaviour(ready_seconds=3, unready_seconds=6)})
+    container = await world.start()
+    seen = []
+    for _ in range(8):
+        result = await world.runtime.probe(container.sandbox, container, {"httpGet": {"port": 1}}, timeout=1)
+        seen.append(result.success)
+        world.clock.advance(1)
+    assert seen == [False] * 3 + [True] * 3 + [False] * 2
+    hook = await world.runtime.probe(container.sandbox, container, {"exec": {}}, timeout=1, lifecycle=True)
+    assert hook.success
+
+
+async def test_precedence() -> None:
+    """Annotations for one container win over those for the pod, these over the table, where names win over images."""
+    table = {"docker.io/library/nginx:latest": Behaviour(exit_code=1, stop_seconds=9), "b": Behaviour(exit_code=2)}
+    world = World(behaviours=table)
+    assert (await world.start("a")).behaviour.exit_code == 1
+    assert (await world.start("b")).behaviour.exit_code == 2
+    annotations = {"exit_code": "3", "exit_code.b": "4"}
+    assert (await world.start("a", **annotations)).behaviour == Behaviour(exit_code=3, stop_seconds=9)
+    assert (await world.start("b", **annotations)).behaviour.exit_code == 4
+
+
+async def test_bad_annotation() -> None:
+    """An annotation that cannot be read is told, not ignored."""
+    with pytest.raises(StartError, match=r"annotation simulated\.minik8s\.dev/run-seconds: cannot read 'soon'"):
+        await World().start(run_seconds="soon")
+
+
+async def test_pulling() -> None:
+    """The first pull takes its time and the image is present then; a missing image is not."""
+    world = World(behaviours={"slow": Behaviour(pull_seconds=4)}, missing=["nope"])
+    assert not world.runtime.is_present("slow")
+    await world.runtime.pull("slow")
+    assert (world.clock.time, world.runtime.is_present("slow")) == (4, True)
+    await world.runtime.pull("slow")
+    assert world.clock.time == 4
+    with pytest.raises(ImageError, match=r"docker\.io/library/nope:latest: not found"):
+        await world.runtime.pull("nope")
+
+
+async def test_repeatable() -> None:
+    """The same seed and steps give the same ids, addresses and logs."""
+    seen = []
+    for _ in range(2):
+        world = World()
+        container = await world.start(run_seconds="1")
+        world.clock.advance(2)
+        log = world.runtime.logs(container.config.log_path, LogOptions(timestamps=True), container=None)
+        seen.append((container.id, container.sandbox.address, [chunk async for chunk in log]))
+    assert seen[0] == seen[1]
+
+
+async def test_usage_follows_the_clock() -> None:
+    """CPU grows with time, and ends with the container."""
+    world = World()
+    container = await world.start()
+    world.clock.advance(20)
+    usage = world.runtime.usage(container)
+    assert usage is not None
+    assert usage.cpu_seconds == 2
+    await world.runtime.remove(container)
+    assert world.runtime.usage(container) is None

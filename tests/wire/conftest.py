@@ -1,0 +1,117 @@
+"""Real kubectl binaries against a real socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minik8s.blocking import BlockingCluster
+
+SKEW = "exceeds the supported minor version skew"
+
+
+def find_kubectls() -> list[Path]:
+    """The oldest supported and the newest kubectl of this machine.
+
+    The one on PATH may be a dispatcher that picks another binary by the server's version; then the versioned binaries
+    beside it are the real ones.
+    """
+    found = shutil.which("kubectl")
+    if found is None:
+        return []
+    real = Path(found).resolve()
+    versioned = {
+        int(match[1]): path
+        for path in real.parent.glob("kubectl.1.*")
+        if (match := re.fullmatch(r"kubectl\.1\.(\d+)", path.name))
+    }
+    supported = sorted(minor for minor in versioned if minor >= 32)
+    if not supported:
+        return [real]
+    return [versioned[minor] for minor in dict.fromkeys((supported[0], supported[-1]))]
+
+
+KUBECTLS = find_kubectls()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kubectl_binary" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "kubectl_binary", KUBECTLS or [None], ids=lambda p: p.name if p else "none", scope="module"
+        )
+
+
+class Kubectl:
+    """Runs kubectl; a failing command or an unexpected warning fails the test."""
+
+    def __init__(self, binary: Path, kubeconfig: Path, home: Path) -> None:
+        self.binary = binary
+        self.env = {**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": str(home), "KUBECTL_EXTERNAL_DIFF": "diff -u"}
+
+    def run(self, *args: str, input: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(self.binary), *args],
+            env=self.env,
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def __call__(self, *args: str, input: str | None = None) -> str:
+        """The output of a command that has to succeed without a word on stderr."""
+        result = self.run(*args, input=input)
+        assert result.returncode == 0, f"kubectl {' '.join(args)}: {result.stderr}\n{result.stdout}"
+        noise = [line for line in result.stderr.splitlines() if line.strip() and SKEW not in line]
+        assert not noise, f"kubectl {' '.join(args)} warned: {noise}"
+        return result.stdout
+
+    def fails(self, *args: str, input: str | None = None) -> str:
+        """What a command that has to fail says on stderr."""
+        result = self.run(*args, input=input)
+        assert result.returncode != 0, f"kubectl {' '.join(args)} succeeded: {result.stdout}"
+        return result.stderr
+
+    def json(self, *args: str) -> Any:
+        return json.loads(self(*args, "-o", "json"))
+
+
+@pytest.fixture(scope="module")
+def wire_cluster() -> Iterator[BlockingCluster]:
+    """One cluster for a module; its tests use namespaces of their own."""
+    with BlockingCluster(nodes=2, runtime="simulated", freeze=True) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def kubectl_admin(
+    wire_cluster: BlockingCluster, kubectl_binary: Path | None, tmp_path_factory: pytest.TempPathFactory
+) -> Kubectl:
+    """kubectl without a namespace of its own."""
+    if kubectl_binary is None:
+        if os.environ.get("MINIK8S_REQUIRE_KUBECTL"):
+            pytest.fail("MINIK8S_REQUIRE_KUBECTL is set, but there is no kubectl on PATH")
+        pytest.skip("there is no kubectl on PATH")
+    return Kubectl(kubectl_binary, wire_cluster.kubeconfig, tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def kubectl(kubectl_admin: Kubectl, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kubectl]:
+    """kubectl whose context has a fresh namespace, deleted after the test."""
+    namespace = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[-60:].strip("-")
+    kubectl_admin("create", "namespace", namespace)
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_bytes(Path(kubectl_admin.env["KUBECONFIG"]).read_bytes())
+    mine = Kubectl(kubectl_admin.binary, kubeconfig, Path(kubectl_admin.env["HOME"]))
+    mine("config", "set-context", "--current", "--namespace", namespace)
+    yield mine
+    kubectl_admin("delete", "namespace", namespace, "--wait=false")
