@@ -161,11 +161,6 @@ def by_selector(service: Doc) -> tuple[str, ...]:
     return (label_key(service, *min(selector.items())),) if selector else ()
 
 
-def by_labels(pod: Doc) -> tuple[str, ...]:
-    """The index of pods by each of their labels."""
-    return tuple(label_key(pod, key, value) for key, value in labels_of(pod).items())
-
-
 def by_service(slice_: Doc) -> tuple[str, ...]:
     """The index of EndpointSlices by the Service they belong to."""
     name = labels_of(slice_).get(SERVICE_NAME_LABEL)
