@@ -21,7 +21,7 @@ from minik8s.clock import Clock
 from minik8s.config import ClusterConfig
 from minik8s.kubelet.dispatch import PodDispatch
 from minik8s.kubelet.kubelet import Kubelet
-from minik8s.kubelet.runtime.addresses import AddressPool, Addresses, machine_addresses, no_claim
+from minik8s.kubelet.runtime.addresses import Addresses, AddressPool, machine_addresses, no_claim
 from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.processes import Spawner
 from minik8s.kubelet.runtime.protocol import Runtime

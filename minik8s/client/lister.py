@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from heapq import heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 
 from minik8s.machinery.meta import Doc, controller_of, labels_of
-
-if TYPE_CHECKING:
-    from minik8s.machinery.selectors import LabelSelector
+from minik8s.machinery.selectors import LabelSelector
 
 T = TypeVar("T", bound=Mapping[str, Any])
 IndexFunc = Callable[[T], Iterable[str]]
@@ -48,7 +46,17 @@ def by_namespace(obj: Doc) -> tuple[str, ...]:
     return (obj["metadata"].get("namespace", ""),)
 
 
-BUILTIN_INDEXES: Mapping[str, IndexFunc[Any]] = {"owner": by_owner, "node": by_node, "namespace": by_namespace}
+def by_label(obj: Doc) -> tuple[str, ...]:
+    """`key=value` of every label."""
+    return tuple([f"{key}={value}" for key, value in labels_of(obj).items()])
+
+
+BUILTIN_INDEXES: Mapping[str, IndexFunc[Any]] = {
+    "owner": by_owner,
+    "node": by_node,
+    "namespace": by_namespace,
+    "label": by_label,
+}
 
 
 class _Index(Generic[T]):
@@ -60,9 +68,9 @@ class _Index(Generic[T]):
         self._func = func
         self._buckets: dict[str, dict[Key, T]] = {}
 
-    def get(self, value: str) -> list[T]:
-        bucket = self._buckets.get(value)
-        return list(bucket.values()) if bucket else []
+    def get(self, value: str) -> Mapping[Key, T]:
+        """What has that value, by key; not to be changed, nor kept."""
+        return self._buckets.get(value, {})
 
     def replace(self, key: Key, old: T | None, new: T | None) -> None:
         before = () if old is None else tuple(self._func(old))
@@ -106,14 +114,11 @@ class Lister(Generic[T]):
 
     def by_index(self, index: str, value: str) -> list[T]:
         """The objects for which the index function gave `value`. Raises KeyError for an unknown index."""
-        built = self._indexes.get(index)
-        if built is None:
-            built = self._indexes[index] = self._build(self._functions[index])
-        return built.get(value)
+        return list(self._index(index).get(value).values())
 
     def select(self, selector: LabelSelector, namespace: str = "") -> list[T]:
         """The objects whose labels match; "" means every namespace."""
-        return [obj for obj in self.all(namespace) if selector.matches(labels_of(obj))]
+        return [obj for obj in self._candidates(selector, namespace) if selector.matches(labels_of(obj))]
 
     async def caught_up(self, revision: int) -> None:
         """Waits until the cache has seen `revision`.
@@ -126,6 +131,22 @@ class Lister(Generic[T]):
         seen = anyio.Event()
         heappush(self._waiters, (revision, next(self._tickets), seen))
         await seen.wait()
+
+    def _candidates(self, selector: LabelSelector, namespace: str) -> list[T]:
+        """The namespace, or those with the rarest of the labels asked for, whichever is less."""
+        if not selector.pairs:
+            return [] if selector.nothing else self.all(namespace)
+        labels = self._index("label")
+        rarest = min([labels.get(f"{key}={value}") for key, value in selector.pairs], key=len)
+        if namespace and len(self._objects.get(namespace, ())) <= len(rarest):
+            return self.all(namespace)
+        return [obj for key, obj in rarest.items() if not namespace or key[0] == namespace]
+
+    def _index(self, name: str) -> _Index[T]:
+        built = self._indexes.get(name)
+        if built is None:
+            built = self._indexes[name] = self._build(self._functions[name])
+        return built
 
     def _build(self, func: IndexFunc[T]) -> _Index[T]:
         index = _Index(func)

@@ -181,7 +181,7 @@ class Kubelet:
         claim = claim_of(pod)
         others = [worker.claim for worker in self.workers.values() if not worker.ended]
         resumed = bool((pod.get("status") or {}).get("startTime"))
-        rejection = None if resumed else admit(pod, claim, others, self.agent.object or {})
+        rejection = None if resumed else admit(pod, claim, others, self.agent.node)
         if rejection is not None:
             self.node.recorder.event(pod, "Warning", rejection.reason, rejection.message)
             now = rfc3339(self.node.clock.now())

@@ -40,6 +40,12 @@ class NodeAgent:
         self._capacity = capacity
         self._lease: Doc | None = None
 
+    @property
+    def node(self) -> Doc:
+        """The Node as last heard of; there is one after `register`."""
+        assert self.object is not None
+        return self.object
+
     async def register(self) -> None:
         """Creates the Node, or adopts the one of that name, and reports it ready; tries until it succeeds."""
         delay = RETRY_SECONDS

@@ -119,7 +119,7 @@ class PodWorker:
         return status
 
     def update(self, pod: Doc) -> bool:
-        """Takes note of a document of the pod, from a watch or as the answer to a write; answers whether it is newer."""
+        """Takes note of the pod as a watch or an answer shows it; tells whether that is newer than what was known."""
         old, known = self.pod, revision_of(self.pod)
         if revision_of(pod) <= known:
             return False

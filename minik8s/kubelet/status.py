@@ -11,6 +11,7 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import anyio
+import anyio.lowlevel
 
 from minik8s.api.resources import PODS
 from minik8s.client.client import Client
@@ -20,6 +21,8 @@ from minik8s.machinery.errors import ApiError, Conflict, NotFound
 from minik8s.machinery.meta import Doc, Obj, is_terminating, name_of, namespace_of, revision_of, rfc3339, uid_of
 
 RETRY_SECONDS = 1.0
+SETTLING_ROUNDS = 4
+"""Turns of the event loop between a change and its write: a start that waits for nothing is one write, not two."""
 
 
 class StatusSource(Protocol):
@@ -67,6 +70,8 @@ class StatusManager:
         """Writes until cancelled."""
         while True:
             await self._wake.wait()
+            for _ in range(SETTLING_ROUNDS):
+                await anyio.lowlevel.checkpoint()
             self._wake = anyio.Event()
             while self._changed:
                 source = next(iter(self._changed))

@@ -1,6 +1,7 @@
 """Temporary."""
 
 import base64
+
 from minik8s.api.strategy import Strategy
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 import orjson
 
-from minik8s.machinery.errors import ApiError, BadRequest, Conflict, StatusCause
+from minik8s.machinery.errors import BadRequest, Conflict, StatusCause
 from minik8s.machinery.fieldset import FieldSet, difference, intersection, paths, union
 from minik8s.machinery.managedfields import (
     BEFORE_FIRST_APPLY,
@@ -62,8 +62,8 @@ def apply_config(
 ) -> Applied:
     """Applies `config` as `manager`. `live` is None when the object does not exist yet; `managers` are its entries.
 
-    `ignore`: as for `managedfields.track_update`. Raises BadRequest, Conflict (409, one cause for each field), or an
-    ApiError with code 500 for a field that the type does not have, as upstream answers.
+    `ignore`: as for `managedfields.track_update`. Raises BadRequest, Conflict (409, one cause for each field), or BadRequest
+    for a field that the type does not have.
     """
     if (config.get("metadata") or {}).get("managedFields"):
         raise BadRequest("metadata.managedFields must be nil")
@@ -97,16 +97,14 @@ def _fields_of(stated: Obj, config: Doc, type: Shape) -> FieldSet:
     return without_metadata_itself(fields)
 
 
-def _untypable(config: Doc, errors: list[str]) -> ApiError:
-    """Upstream's 500 without a reason; it is the client's fault all the same."""
+def _untypable(config: Doc, errors: list[str]) -> BadRequest:
+    """Upstream answers 500 with this text; it is the client's fault, so here it is a 400."""
     metadata = config.get("metadata") or {}
     api_version = str(config.get("apiVersion", ""))
     group_version = api_version if "/" in api_version else "/" + api_version
     who = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}; {group_version}, Kind={config.get('kind', '')}"
     text = errors[0] if len(errors) == 1 else "\n  ".join(["errors:", *errors])
-    error = ApiError(f"failed to create typed patch object ({who}): {text}")
-    error.reason = ""
-    return error
+    return BadRequest(f"failed to create typed patch object ({who}): {text}")
 
 
 def _known_managers(

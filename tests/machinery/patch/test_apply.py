@@ -326,7 +326,7 @@ def test_configuration_errors(body: Doc, message: str) -> None:
         Server().apply("m", body)
     prefix = "failed to create typed patch object (/web; apps/v1, Kind=Deployment): "
     assert raised.value.message.startswith(prefix + message)
-    assert (raised.value.code, raised.value.reason) == (500, "")
+    assert (raised.value.code, raised.value.reason) == (400, "BadRequest")
 
 
 def test_managed_fields_in_the_configuration() -> None:
