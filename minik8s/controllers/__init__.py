@@ -19,7 +19,7 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "garbagecollector": ("garbagecollector:GarbageCollector",),
     "serviceaccount": ("serviceaccount:ServiceAccountController",),
     "root-ca-cert-publisher": ("root_ca:RootCAPublisher",),
-    "replicationcontroller": ("replication:ReplicationManager",),
+    "replicationcontroller": ("replication:ReplicationController",),
     "replicaset": ("replicaset:ReplicaSetController",),
     "deployment": ("deployment:DeploymentController",),
     "endpoint": ("endpoint:EndpointController",),
