@@ -9,18 +9,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 
 import anyio
 import anyio.abc
 
 from minik8s.api.resources import CONFIG_MAPS, SECRETS
+from minik8s.client.events import EventKind
 from minik8s.clock import TimerHandle
 from minik8s.kubelet.admission import Claim
 from minik8s.kubelet.backoff import mount_delay
 from minik8s.kubelet.container_status import ContainerRecord
-from minik8s.kubelet.container_worker import ContainerWorker
+from minik8s.kubelet.container_worker import ContainerWorker, all_stopped
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.deadline import Deadline
 from minik8s.kubelet.downward import Surroundings
@@ -169,8 +171,8 @@ class PodWorker:
     def mounts(self, container: Doc, env: Mapping[str, str]) -> tuple[Mount, ...]:
         return self.volumes.mounts(container, env)
 
-    def event(self, reason: str, message: str, type_: str = "Warning") -> None:
-        self.node.recorder.event(self.pod, type_, reason, message)  # type: ignore[arg-type]
+    def event(self, reason: str, message: str, type_: EventKind = "Warning") -> None:
+        self.node.recorder.event(self.pod, type_, reason, message)
 
     # -- life
 
@@ -293,7 +295,7 @@ class PodWorker:
                 if worker.role == "sidecar":
                     before = [w for w in workers if w.role != "sidecar"]
                     before += [w for w in workers[index + 1 :] if w.role == "sidecar"]
-                    turn = _after(before)
+                    turn = partial(all_stopped, before)
                 group.start_soon(worker.stop, deadline, turn)
 
     def _start_over(self) -> None:
@@ -399,13 +401,3 @@ class PodWorker:
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(self.node.address, self._pod_ips, self.node.allocatable)
-
-
-def _after(workers: list[ContainerWorker]) -> Callable[[], Awaitable[None]]:
-    """Waits until all these have been stopped."""
-
-    async def wait() -> None:
-        for worker in workers:
-            await worker.stopped.wait()
-
-    return wait
