@@ -262,7 +262,7 @@ class ContainerWorker:
 
     def _remember(self, run: ContainerRun) -> None:
         """Keeps the logs of this run and of the one before."""
-        for old in self.runs[:-1]:
+        for old in self.runs[:-1] if self.host.node.files else ():
             old.config.log_path.unlink(missing_ok=True)
         self.runs = [*self.runs[-1:], run]
 
