@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
 
@@ -122,8 +122,8 @@ class PodWorker:
 
     def update(self, pod: Doc) -> bool:
         """Takes note of the pod as a watch or an answer shows it; tells whether that is newer than what was known."""
-        old, known = self.pod, revision_of(self.pod)
-        if revision_of(pod) <= known:
+        old = self.pod
+        if revision_of(pod) <= revision_of(old):
             return False
         self.pod = pod
         if is_terminating(pod):
@@ -248,13 +248,12 @@ class PodWorker:
 
     async def _initialize(self) -> bool:
         """Runs the init containers; False when one has failed for good."""
-        assert self._group is not None
         for spec in self.pod["spec"].get("ephemeralContainers") or ():
             self._start_beside(spec)
         for spec in self.pod["spec"].get("initContainers") or ():
             worker = self._worker(spec)
             if worker.role == "sidecar":
-                self._group.start_soon(worker.run)
+                self._spawn(worker.run)
                 await worker.started.wait()
                 continue
             if worker.record.exits:
@@ -277,8 +276,8 @@ class PodWorker:
         return worker
 
     def _start_beside(self, spec: Doc) -> None:
-        if self._group is not None and self._sandbox is not None and not self._terminating:
-            self._group.start_soon(self._worker(spec).run)
+        if self._sandbox is not None and not self._terminating:
+            self._spawn(self._worker(spec).run)
 
     # -- the end
 
@@ -341,9 +340,8 @@ class PodWorker:
 
     def _refresh_soon(self) -> None:
         """Brings mounted volumes up to date, once for any number of changes."""
-        if self._group is not None and self._sandbox is not None and not self._refreshing:
-            self._refreshing = True
-            self._group.start_soon(self._refresh)
+        if self._sandbox is not None and not self._refreshing:
+            self._refreshing = self._spawn(self._refresh)
 
     async def _refresh(self) -> None:
         self._refreshing = False
@@ -365,11 +363,7 @@ class PodWorker:
         if seconds is not None:
             end = parse_time(self._start_time) + timedelta(seconds=seconds)
             left = (end - self.node.clock.now()).total_seconds()
-            self._set_timer("deadline", left, self._exceed_soon)
-
-    def _exceed_soon(self) -> None:
-        if self._group is not None:
-            self._group.start_soon(self._exceed)
+            self._set_timer("deadline", left, partial(self._spawn, self._exceed))
 
     async def _exceed(self) -> None:
         self.terminate(self.grace_period, DEADLINE_EXCEEDED)
@@ -393,11 +387,17 @@ class PodWorker:
         if worker is not None:
             replaced = worker.spec["image"] != container["image"]
             worker.spec = container
-            if replaced and worker.role in ("app", "sidecar") and self._group is not None and not self._terminating:
-                self._group.start_soon(worker.replace)
+            if replaced and worker.role in ("app", "sidecar") and not self._terminating:
+                self._spawn(worker.replace)
         elif name not in self.records:
             self.records[name] = ContainerRecord(name, role_of(container, field))
             self._start_beside(container)
+
+    def _spawn(self, func: Callable[[], Awaitable[None]]) -> bool:
+        """Runs something beside the rest of the pod's life; False when that is over."""
+        if self._group is not None:
+            self._group.start_soon(func)
+        return self._group is not None
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(self.node.address, self._pod_ips, self.node.allocatable)
