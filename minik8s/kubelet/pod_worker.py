@@ -9,9 +9,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -104,13 +105,12 @@ class PodWorker:
             self.node.statuses.mark(self)
 
     def status(self, now: str) -> Obj:
-        host_network = bool(self.pod["spec"].get("hostNetwork"))
         view = PodView(
             pod=self.pod,
             records=self.records,
             start_time=self._start_time,
             host_ip=self.node.address,
-            pod_ips=self._pod_ips or ((self.node.address,) if host_network else ()),
+            pod_ips=self._pod_ips,
             sandbox_ready=self._sandbox_ready,
             initialized=self._initialized,
             ended=self.ended,
@@ -350,8 +350,7 @@ class PodWorker:
 
     def _report(self, failures: list[MountFailure]) -> None:
         for failure in failures:
-            text = f'MountVolume.SetUp failed for volume "{failure.volume}" : {failure.text}'
-            self.event("FailedMount", text)
+            self.event("FailedMount", f'MountVolume.SetUp failed for volume "{failure.volume}" : {failure.text}')
 
     def _plan_renewal(self) -> None:
         if (when := self.volumes.renew_at) is not None:
@@ -393,7 +392,7 @@ class PodWorker:
             self.records[name] = ContainerRecord(name, role_of(container, field))
             self._start_beside(container)
 
-    def _spawn(self, func: Callable[[], Awaitable[None]]) -> bool:
+    def _spawn(self, func: Callable[[], Coroutine[Any, Any, None]]) -> bool:
         """Runs something beside the rest of the pod's life; False when that is over."""
         if self._group is not None:
             self._group.start_soon(func)
