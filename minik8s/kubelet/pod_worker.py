@@ -96,8 +96,7 @@ class PodWorker:
     @property
     def grace_period(self) -> float:
         """Seconds between stop signal and SIGKILL when nobody says otherwise."""
-        seconds = self.pod["spec"].get("terminationGracePeriodSeconds")
-        return 30.0 if seconds is None else float(seconds)
+        return float(self.pod["spec"].get("terminationGracePeriodSeconds", 30))
 
     def changed(self) -> None:
         """Something that the status shows may have changed."""
