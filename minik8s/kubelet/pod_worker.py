@@ -297,8 +297,7 @@ class PodWorker:
                 group.start_soon(worker.stop, deadline, turn)
 
     def _start_over(self) -> None:
-        self._again, self._deadline = False, None
-        self._initialized = False
+        self._again, self._initialized, self._deadline = False, False, None
         for worker in self.containers.values():
             worker.record.wait("")
         self.containers.clear()
