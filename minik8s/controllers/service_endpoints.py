@@ -130,30 +130,32 @@ class TriggerTimes:
     """When the change happened that the next write publishes (upstream's TriggerTimeTracker).
 
     It is the earliest of the triggers not seen before: pods becoming ready or unready, and the Service's creation.
-    Times are RFC 3339 texts in whole seconds, which sort as they are.
+    Times are RFC 3339 texts in whole seconds, which sort as they are. Pods here may start and become ready within one
+    second, so a pod's readiness is compared as well as its time.
     """
 
-    _seen: dict[tuple[str, str], tuple[str, dict[str, str]]] = attrs.field(factory=dict)
+    _seen: dict[tuple[str, str], tuple[str, dict[str, tuple[str, str]]]] = attrs.field(factory=dict)
 
     def observe(self, service: Doc, pods: Iterable[Doc]) -> str:
         """The trigger of what is new since the last call for this Service, "" when nothing is."""
         key = (namespace_of(service), name_of(service))
         last_created, last_pods = self._seen.get(key, ("", {}))
         created: str = service["metadata"].get("creationTimestamp") or ""
-        times = {name_of(pod): _ready_since(pod) for pod in pods}
-        fresh = [when for name, when in times.items() if when > last_pods.get(name, "")]
+        states = {uid_of(pod): _readiness(pod) for pod in pods}
+        fresh = [state[0] for uid, state in states.items() if state[0] and state != last_pods.get(uid)]
         if created > last_created:
             fresh.append(created)
-        self._seen[key] = (created, times)
+        self._seen[key] = (created, states)
         return min(fresh, default="")
 
     def forget(self, namespace: str, name: str) -> None:
         self._seen.pop((namespace, name), None)
 
 
-def _ready_since(pod: Doc) -> str:
-    condition = find_condition((pod.get("status") or {}).get("conditions"), "Ready")
-    return (condition or {}).get("lastTransitionTime") or ""
+def _readiness(pod: Doc) -> tuple[str, str]:
+    """Since when the pod is how ready; ("", "") before anybody has said."""
+    condition = find_condition((pod.get("status") or {}).get("conditions"), "Ready") or {}
+    return condition.get("lastTransitionTime") or "", condition.get("status") or ""
 
 
 def by_selector(service: Doc) -> tuple[str, ...]:
