@@ -27,7 +27,7 @@ from minik8s.scheduler.cache import Cache
 from minik8s.scheduler.cycle import Decision, Refusal, Scheduling
 from minik8s.scheduler.diagnosis import Diagnosis
 from minik8s.scheduler.framework import Code, CycleState, Event, Nomination, Status
-from minik8s.scheduler.info import PodInfo
+from minik8s.scheduler.info import NodeInfo, PodInfo
 from minik8s.scheduler.plugins.defaults import default_profile
 from minik8s.scheduler.profile import Profile
 from minik8s.scheduler.queue import QueuedPod, SchedulingQueue
@@ -201,8 +201,8 @@ class Scheduler:
         if pod is not None:
             self._happened(Event.POD_DELETE, pod)
 
-    def _happened(self, event: Event, subject: object) -> None:
-        self.queue.wake(event, subject, self._clock.monotonic())  # type: ignore[arg-type]
+    def _happened(self, event: Event, subject: NodeInfo | PodInfo) -> None:
+        self.queue.wake(event, subject, self._clock.monotonic())
         self._wake.set()
 
     # ------------------------------------------------------------------ deciding
