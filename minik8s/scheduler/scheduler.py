@@ -27,7 +27,7 @@ from minik8s.scheduler.cache import Cache
 from minik8s.scheduler.cycle import Decision, Refusal, Scheduling
 from minik8s.scheduler.diagnosis import Diagnosis
 from minik8s.scheduler.framework import Code, CycleState, Event, Nomination, Status
-from minik8s.scheduler.info import PodInfo
+from minik8s.scheduler.info import NodeInfo, PodInfo
 from minik8s.scheduler.plugins.defaults import default_profile
 from minik8s.scheduler.profile import Profile
 from minik8s.scheduler.queue import QueuedPod, SchedulingQueue
@@ -176,7 +176,7 @@ class Scheduler:
             self._assigned(old, new)
         elif new["spec"].get("schedulerName", self.profile.name) == self.profile.name:
             if is_terminating(new):
-                self.queue.remove(uid_of(new))
+                self._dequeue(uid_of(new))
             elif not self.cache.is_assumed(uid_of(new)):
                 self.queue.add(new, self._clock.monotonic())
                 self._wake.set()
@@ -184,7 +184,7 @@ class Scheduler:
     def _assigned(self, old: Doc | None, new: Doc) -> None:
         uid = uid_of(new)
         known = self.cache.pod(uid)
-        self.queue.remove(uid)
+        self._dequeue(uid)
         self.cache.set_pod(new)
         current = self.cache.pod(uid)
         if known is None and current is not None:
@@ -193,16 +193,18 @@ class Scheduler:
             self._happened(Event.POD_LABEL | Event.POD_DELETE, current)  # a resize may have freed something
 
     def _gone(self, uid: str) -> None:
-        if (queued := self.queue.get(uid)) is not None:
-            self.cache.nominate(queued.pod, "")
-        self.queue.remove(uid)
+        self._dequeue(uid)
         pod = self.cache.pod(uid)
         self.cache.remove_pod(uid)
         if pod is not None:
             self._happened(Event.POD_DELETE, pod)
 
-    def _happened(self, event: Event, subject: object) -> None:
-        self.queue.wake(event, subject, self._clock.monotonic())  # type: ignore[arg-type]
+    def _dequeue(self, uid: str) -> None:
+        self.queue.remove(uid)
+        self.cache.denominate(uid)
+
+    def _happened(self, event: Event, subject: NodeInfo | PodInfo) -> None:
+        self.queue.wake(event, subject, self._clock.monotonic())
         self._wake.set()
 
     # ------------------------------------------------------------------ deciding
@@ -215,7 +217,7 @@ class Scheduler:
         if isinstance(decision, Refusal):
             self._refused(queued, decision)
             return
-        self.cache.nominate(pod, "")
+        self.cache.denominate(pod.uid)
         self.cache.assume(pod, decision.node)
         if status := self._reserve(pod, decision):
             self._taken_back(queued, decision, status)
