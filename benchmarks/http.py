@@ -5,24 +5,16 @@ The server runs in a process of its own (`python -m benchmarks.http SECONDS`), s
 
 from __future__ import annotations
 
-import json
 import re
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-
-import anyio
 
 from benchmarks.report import Figure
-from minik8s import CONFIG_MAPS, PODS, Cluster
-from minik8s.cli.options import tune_collector
 
 SECONDS = 3
 CONNECTIONS = (1, 16, 64)
