@@ -88,7 +88,7 @@ class Informer(Generic[T]):
         return remove
 
     def add_index(self, name: str, func: Callable[[T], Iterable[str]]) -> None:
-        """Makes `lister.by_index(name, value)` work; a second function for a known name is ignored."""
+        """Makes `lister.by_index(name, value)` work; ValueError when the name stands for another function."""
         self._cache.add_index(name, func)
 
     async def synced(self) -> None:

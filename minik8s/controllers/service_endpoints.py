@@ -10,6 +10,8 @@ from typing import Any
 
 import attrs
 
+from minik8s.api.services import SERVICE_NAME_LABEL as SERVICE_NAME_LABEL
+from minik8s.api.services import by_service as by_service
 from minik8s.machinery.meta import (
     Doc,
     Obj,
@@ -24,7 +26,6 @@ from minik8s.machinery.meta import (
 
 LAST_CHANGE_ANNOTATION = "endpoints.kubernetes.io/last-change-trigger-time"
 HEADLESS_LABEL = "service.kubernetes.io/headless"
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 
 def has_endpoints(service: Doc) -> bool:
@@ -159,17 +160,6 @@ def by_selector(service: Doc) -> tuple[str, ...]:
     """The index of Services by one term of their selector: a pod's labels lead to the few that may select it."""
     selector = service["spec"].get("selector") or {}
     return (label_key(service, *min(selector.items())),) if selector else ()
-
-
-def by_labels(pod: Doc) -> tuple[str, ...]:
-    """The index of pods by each of their labels."""
-    return tuple(label_key(pod, key, value) for key, value in labels_of(pod).items())
-
-
-def by_service(slice_: Doc) -> tuple[str, ...]:
-    """The index of EndpointSlices by the Service they belong to."""
-    name = labels_of(slice_).get(SERVICE_NAME_LABEL)
-    return (f"{namespace_of(slice_)}/{name}",) if name else ()
 
 
 def label_key(obj: Doc, key: str, value: str) -> str:

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from random import Random
 
 import anyio
-import anyio.lowlevel
 import attrs
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from minik8s.api.resources import NAMESPACES, NODES, PODS
 from minik8s.client.client import Client
@@ -75,7 +75,8 @@ class Scheduler:
         self._clock = clock
         self._recorder = recorders.recorder(self.profile.name)
         self._scheduling = Scheduling(self.profile, self.cache, rng, percentage_of_nodes_to_score)
-        self._acts, self._work = anyio.create_memory_object_stream[Act](math.inf)
+        self._acts: MemoryObjectSendStream[Act]
+        self._work: MemoryObjectReceiveStream[Act]
         self._in_flight = 0
         self._room = anyio.Event()
         self._wake = anyio.Event()
@@ -103,13 +104,14 @@ class Scheduler:
         nodes, pods, namespaces = self._informers(NODES), self._informers(PODS), self._informers(NAMESPACES)
         for informer in (namespaces, nodes, pods):
             await informer.synced()
+        self._acts, self._work = anyio.create_memory_object_stream[Act](math.inf)
         removals = (
             namespaces.add_handler(self._on_namespace),
             nodes.add_handler(self._on_node),
             pods.add_handler(self._on_pod),
         )
         try:
-            async with anyio.create_task_group() as group:
+            async with self._acts, self._work, anyio.create_task_group() as group:
                 for number in range(WORKERS):
                     group.start_soon(self._worker, name=f"scheduler worker {number}")
                 await self._loop()
