@@ -255,7 +255,8 @@ class Cluster:
         recorders = Recorders(client, clock, rng)
         group.start_soon(recorders.run, name="events")
         group.start_soon(self.informers.run, name="informers")
-        context = Context(client, self.informers, clock, rng, recorders, root_ca=self.ca_bundle.decode())
+        root_ca = self.ca_bundle.decode() if config.serve and config.tls else ""  # as upstream without a CA to trust
+        context = Context(client, self.informers, clock, rng, recorders, root_ca=root_ca)
         group.start_soon(run_controllers, context, controllers(config.controllers), name="controllers")
         if config.scheduler:
             scheduler = Scheduler(client, self.informers, clock, rng, recorders)

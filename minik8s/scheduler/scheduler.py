@@ -13,7 +13,6 @@ from random import Random
 
 import anyio
 import attrs
-import structlog
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from minik8s.api.resources import NAMESPACES, NODES, PODS
@@ -21,6 +20,7 @@ from minik8s.client.client import Client
 from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock, TimerHandle
+from minik8s.logs import get_logger
 from minik8s.machinery.errors import ApiError, NotFound
 from minik8s.machinery.meta import Doc, find_condition, is_terminating, name_of, rfc3339, uid_of
 from minik8s.scheduler.cache import Cache
@@ -32,7 +32,7 @@ from minik8s.scheduler.plugins.defaults import default_profile
 from minik8s.scheduler.profile import Profile
 from minik8s.scheduler.queue import QueuedPod, SchedulingQueue
 
-log = structlog.get_logger("minik8s.scheduler")
+log = get_logger("minik8s.scheduler")
 
 WORKERS = 16
 MAX_IN_FLIGHT = 256
