@@ -173,14 +173,21 @@ class Client:
         )
 
     async def apply(
-        self, resource: Resource[T], obj: Doc, *, manager: str = "", force: bool = True, subresource: str = ""
+        self,
+        resource: Resource[T],
+        obj: Doc,
+        *,
+        manager: str = "",
+        force: bool = True,
+        subresource: str = "",
+        **options: str,
     ) -> T:
         """Server-side apply: the object is to have these fields, owned by `manager` (the user agent by default).
 
         Creates what does not exist. Raises Conflict when another manager owns a field, unless `force`.
         """
         meta = obj["metadata"]
-        options = {"fieldManager": manager or self.user_agent.partition("/")[0]}
+        options["fieldManager"] = manager or self.user_agent.partition("/")[0]
         if force:
             options["force"] = "true"
         return await self._call(

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ssl
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -52,8 +53,10 @@ class HttpTransport:
         clock: Clock | None = None,
         token_file: Path | None = None,
         server_name: str = "",
+        accept: str = JSON,
     ) -> None:
         self._http = http
+        self._accept = accept
         self._extensions = {"sni_hostname": server_name} if server_name else {}
         self._clock = clock or RealClock()
         self._token_file = token_file
@@ -73,6 +76,16 @@ class HttpTransport:
             trust_env=False,
         )
         return cls(http, token_file=config.token_file, server_name=config.server_name)
+
+    def accepting(self, media_type: str) -> HttpTransport:
+        """The same connection with another Accept header: `call` answers what the server makes of it, a Table say."""
+        other = copy(self)
+        other._accept = media_type
+        return other
+
+    async def fetch(self, path: str) -> Obj:
+        """The JSON document at a URL path that is no resource: discovery, /version."""
+        return await self._exchange(lambda: self._http.build_request("GET", path, headers=self._common_headers()))
 
     async def call(self, request: ApiRequest) -> Obj:
         return await self._document(request)
@@ -103,9 +116,12 @@ class HttpTransport:
         await self._http.aclose()
 
     async def _document(self, request: ApiRequest) -> Obj:
+        return await self._exchange(lambda: self._build(request))
+
+    async def _exchange(self, build: Callable[[], httpx.Request]) -> Obj:
         with _failures():
             for _ in range(MAX_RETRIES):
-                response = await self._http.send(self._build(request))
+                response = await self._http.send(build())
                 wait = _retry_after(response)
                 if wait is None:
                     break
@@ -148,14 +164,18 @@ class HttpTransport:
         )
 
     def _headers(self, request: ApiRequest) -> Headers:
-        headers = [("Accept", JSON)]
+        headers = self._common_headers()
         if request.body is not None:
             headers.append(("Content-Type", request.content_type or JSON))
         if request.user_agent:
             headers.append(("User-Agent", request.user_agent))
+        return headers + impersonation(request.user)
+
+    def _common_headers(self) -> Headers:
+        headers = [("Accept", self._accept)]
         if self._token_file is not None:
             headers.append(("Authorization", f"Bearer {self._token_file.read_text('utf-8').strip()}"))
-        return headers + impersonation(request.user)
+        return headers
 
 
 def connect(path: Path | None = None, context: str = "") -> Client:
