@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -95,19 +96,25 @@ class Cluster:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as stack:
-            await self._start(stack)
-            self._stack = stack.pop_all()
+        try:
+            await self._start(self._stack)
+        except BaseException:
+            await self.__aexit__(*sys.exc_info())
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        return await self._stack.__aexit__(kind, error, trace)
+        """Ends everything. A body's own exception goes on as it is: only a cancellation is the task groups' affair."""
+        if isinstance(error, anyio.get_cancelled_exc_class()):
+            return await self._stack.__aexit__(kind, error, trace)
+        await self._stack.aclose()
+        return None
 
     @property
     def kubeconfig(self) -> Path:
-        """A kubeconfig file for this cluster alone, in its own directory. Raises RuntimeError if it serves no socket."""
+        """A kubeconfig file for this cluster alone, in its directory. Raises RuntimeError if it serves no socket."""
         path = self.directory / "kubeconfig"
         if not path.exists():
             if not self.url:
@@ -248,7 +255,8 @@ class Cluster:
         recorders = Recorders(client, clock, rng)
         group.start_soon(recorders.run, name="events")
         group.start_soon(self.informers.run, name="informers")
-        context = Context(client, self.informers, clock, rng, recorders, root_ca=self.ca_bundle.decode())
+        root_ca = self.ca_bundle.decode() if config.serve and config.tls else ""  # as upstream without a CA to trust
+        context = Context(client, self.informers, clock, rng, recorders, root_ca=root_ca)
         group.start_soon(run_controllers, context, controllers(config.controllers), name="controllers")
         if config.scheduler:
             scheduler = Scheduler(client, self.informers, clock, rng, recorders)

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 import anyio
-import structlog
 
 from minik8s.api.request import JSON, ApiRequest, User
 from minik8s.apiserver.authorization import AUTHENTICATED, authorize_path
@@ -24,6 +23,7 @@ from minik8s.apiserver.nonresource import PlainResponse, Site
 from minik8s.apiserver.options import truth
 from minik8s.apiserver.requestinfo import RequestInfo, parse_path, verb_of
 from minik8s.apiserver.response import ApiResponse, ListResponse, ObjectResponse, StreamResponse, WatchResponse
+from minik8s.logs import get_logger
 from minik8s.machinery.errors import ApiError, InternalError, MethodNotAllowed, RequestEntityTooLarge, Unauthorized
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -36,7 +36,7 @@ MAX_BODY = 3 * 1024 * 1024
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _BROWSERS = ("curl/", "Wget/", "Mozilla/")
 _NO_CACHE: Header = (b"cache-control", b"no-cache, private")
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class HttpCall:

@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 import anyio
 import attrs
-import structlog
 
 from minik8s.api.resources import EVENTS
 from minik8s.client.client import Client
 from minik8s.client.correlation import Correlated, Correlator, cut
 from minik8s.clock import Clock
+from minik8s.logs import get_logger
 from minik8s.machinery.errors import ApiError, NotFound
 from minik8s.machinery.meta import Doc, Obj, rfc3339
 from minik8s.machinery.names import dns1123_subdomain, new_uid
@@ -31,7 +31,7 @@ MAX_TRIES = 12
 RETRY_SECONDS = 10.0
 """client-go maxTriesPerEvent and defaultSleepDuration, for when nobody answers."""
 
-log = structlog.get_logger("minik8s.client.events")
+log = get_logger("minik8s.client.events")
 
 
 @attrs.define

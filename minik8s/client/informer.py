@@ -16,7 +16,6 @@ import anyio
 import anyio.abc
 import anyio.lowlevel
 import attrs
-import structlog
 
 from minik8s.api.request import WatchEvent
 from minik8s.api.resource import Resource
@@ -24,6 +23,7 @@ from minik8s.client.backoff import Backoff
 from minik8s.client.client import Client
 from minik8s.client.lister import Indexer, Lister, key_of
 from minik8s.clock import Clock
+from minik8s.logs import get_logger
 from minik8s.machinery.errors import ApiError, Expired, ServiceUnavailable, TooManyRequests
 from minik8s.machinery.meta import uid_of
 
@@ -33,7 +33,7 @@ T = TypeVar("T", bound=Mapping[str, Any])
 Handler = Callable[[T | None, T | None], None]
 """(old, new): added (None, new), updated (old, new), deleted (old, None). Called in the loop: must be short."""
 
-log = structlog.get_logger("minik8s.client.informer")
+log = get_logger("minik8s.client.informer")
 
 
 @attrs.define
@@ -88,7 +88,7 @@ class Informer(Generic[T]):
         return remove
 
     def add_index(self, name: str, func: Callable[[T], Iterable[str]]) -> None:
-        """Makes `lister.by_index(name, value)` work; a second function for a known name is ignored."""
+        """Makes `lister.by_index(name, value)` work; ValueError when the name stands for another function."""
         self._cache.add_index(name, func)
 
     async def synced(self) -> None:

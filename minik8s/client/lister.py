@@ -160,8 +160,9 @@ class Indexer(Lister[T]):
     """The writable side, for the informer alone."""
 
     def add_index(self, name: str, func: IndexFunc[T]) -> None:
-        """Declares an index; a name that is known keeps its function."""
-        self._functions.setdefault(name, func)
+        """Declares an index. Raises ValueError for a name that stands for another function."""
+        if self._functions.setdefault(name, func) is not func:
+            raise ValueError(f"index {name!r} is declared already, with another function")
 
     def put(self, obj: T) -> T | None:
         """Stores the object and returns what it replaces."""

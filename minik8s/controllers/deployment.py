@@ -10,7 +10,7 @@ from minik8s.api.resources import DEPLOYMENTS, PODS, REPLICA_SETS
 from minik8s.controllers.deployment_plan import Change, Plan, collided, create_failed, plan, scaling_event
 from minik8s.controllers.deployment_revision import REVISION, find_new
 from minik8s.controllers.deployment_rollout import is_rolling, size
-from minik8s.controllers.ownership import claim, index_orphans, selector_of, wanting_owners
+from minik8s.controllers.ownership import claim, index_orphans, wanting_owners
 from minik8s.controllers.podcontrol import is_namespace_terminating
 from minik8s.controllers.runtime import Context, Reconciler, Requeue, Watch, mapped, owned
 from minik8s.machinery.errors import AlreadyExists, ApiError, NotFound
@@ -53,7 +53,7 @@ class DeploymentController(Reconciler[Any]):
         self.pods = self.informers(PODS).lister
 
     async def reconcile(self, deployment: Any) -> Requeue | None:
-        if selector_of(deployment).is_everything:
+        if not deployment["spec"].get("selector"):
             text = "This deployment is selecting all pods. A non-empty selector is required."
             self.recorder.event(deployment, "Warning", "SelectingAll", text)
             return None

@@ -40,32 +40,22 @@ class Claims:
     release: tuple[Doc, ...]
 
 
-def sort_claims(owner: Doc, selector: LabelSelector, candidates: Iterable[Doc]) -> Claims:
-    """Sorts candidates of the owner's namespace; those of other owners and those that concern nobody fall out."""
-    owned, adopt, release = [], [], []
-    leaving = is_terminating(owner)
-    for candidate in candidates:
-        reference = controller_of(candidate)
-        matches = selector.matches(labels_of(candidate))
-        if reference is None:
-            if matches and not leaving and not is_terminating(candidate):
-                adopt.append(candidate)
-        elif reference.get("uid") == uid_of(owner):
-            if matches:
-                owned.append(candidate)
-            elif not leaving:
-                release.append(candidate)
-    return Claims(tuple(owned), tuple(adopt), tuple(release))
+def sort_claims(owner: Doc, selector: LabelSelector, owned: Iterable[Doc], orphans: Iterable[Doc]) -> Claims:
+    """`owned` are the objects that `owner` controls now, `orphans` those of its namespace that nobody does."""
+    matches = selector.matches
+    kept: list[Doc] = []
+    release: list[Doc] = []
+    for obj in owned:
+        (kept if matches(labels_of(obj)) else release).append(obj)
+    if is_terminating(owner):
+        return Claims(tuple(kept), (), ())
+    adopt = [obj for obj in orphans if matches(labels_of(obj)) and not is_terminating(obj)]
+    return Claims(tuple(kept), tuple(adopt), tuple(release))
 
 
 def index_orphans(informer: Informer[Any]) -> None:
-    """Makes the informer keep the index that `candidates` needs."""
+    """Makes the informer keep the index that `claim` needs: so it never looks at what is others'."""
     informer.add_index(ORPHANS, _by_orphanage)
-
-
-def candidates(lister: Lister[Any], owner: Doc) -> list[Any]:
-    """What may be the owner's: what it controls, and the orphans of its namespace. Costs nothing for all others."""
-    return [*lister.by_index("owner", uid_of(owner)), *lister.by_index(ORPHANS, namespace_of(owner))]
 
 
 def wanting_owners(lister: Lister[Any], orphan: Doc, selector_field: str = "selector") -> list[tuple[str, str]]:
@@ -102,7 +92,9 @@ async def claim(
     Needs `index_orphans` on the informer behind `lister`. Raises Conflict when the owner turns out to be another
     object, or on its way out, while there is something to adopt.
     """
-    claims = sort_claims(owner, selector or selector_of(owner), candidates(lister, owner))
+    owned = lister.by_index("owner", uid_of(owner))
+    orphans = lister.by_index(ORPHANS, namespace_of(owner))
+    claims = sort_claims(owner, selector or selector_of(owner), owned, orphans)
     adopted = []
     if claims.adopt:
         await _check_alive(client, owner_resource, owner)

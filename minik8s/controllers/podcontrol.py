@@ -17,8 +17,6 @@ from minik8s.client.events import EventRecorder
 from minik8s.machinery.errors import ApiError, NotFound
 from minik8s.machinery.meta import Doc, Obj, controller_reference, name_of, namespace_of, revision_of, uid_of
 
-BURST = 500
-"""At most so many creations or deletions in one pass (BurstReplicas)."""
 SIDE_BY_SIDE = 16
 
 Act = Callable[[], Awaitable[int]]

@@ -13,7 +13,7 @@ from functools import cmp_to_key
 
 import attrs
 
-from minik8s.machinery.meta import Doc, annotations_of, find_condition, is_terminating, parse_time, uid_of
+from minik8s.machinery.meta import Doc, annotations_of, find_condition, parse_time, uid_of
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _PHASE_RANK = {"Pending": 0, "Unknown": 1, "Running": 2}
@@ -30,12 +30,12 @@ def has_ended(pod: Doc) -> bool:
 
 def is_active(pod: Doc) -> bool:
     """Counts as a replica: has not ended and is not being deleted."""
-    return not has_ended(pod) and not is_terminating(pod)
+    return "deletionTimestamp" not in pod["metadata"] and not has_ended(pod)
 
 
 def is_stopping(pod: Doc) -> bool:
     """Being deleted, and not ended yet: status.terminatingReplicas counts these."""
-    return is_terminating(pod) and not has_ended(pod)
+    return "deletionTimestamp" in pod["metadata"] and not has_ended(pod)
 
 
 def ready_since(pod: Doc) -> datetime | None:

@@ -10,11 +10,12 @@ from datetime import datetime
 
 import attrs
 
-from minik8s.controllers.podcontrol import BURST
-from minik8s.controllers.pods import available_in, deletion_order, is_active, is_ready, is_stopping
+from minik8s.controllers.pods import available_in, deletion_order, is_active, is_stopping
 from minik8s.machinery.meta import Doc, Obj, find_condition, is_terminating, labels_of, rfc3339
 
 REPLICA_FAILURE = "ReplicaFailure"
+BURST = 500
+"""At most so many creations or deletions in one pass (BurstReplicas)."""
 
 
 @attrs.frozen
@@ -54,12 +55,14 @@ def compute_status(rs: Doc, pods: Sequence[Doc], active: Sequence[Doc], now: dat
     """The status as these pods make it, and when time alone will change it (seconds)."""
     spec = rs["spec"]
     template_labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
+    wanted = template_labels.items()
     waits = [available_in(pod, spec.get("minReadySeconds") or 0, now) for pod in active]
-    soon = [wait for wait in waits if wait]
+    ready = [wait for wait in waits if wait is not None]
+    soon = [wait for wait in ready if wait]
     counts = {
-        "fullyLabeledReplicas": sum(template_labels.items() <= labels_of(pod).items() for pod in active),
-        "readyReplicas": sum(map(is_ready, active)),
-        "availableReplicas": sum(wait == 0 for wait in waits),
+        "fullyLabeledReplicas": len([1 for pod in active if wanted <= labels_of(pod).items()]),
+        "readyReplicas": len(ready),
+        "availableReplicas": len(ready) - len(soon),
     }
     status: Obj = {"replicas": len(active), **{name: count for name, count in counts.items() if count}}
     if rs["kind"] == "ReplicaSet":

@@ -9,7 +9,7 @@ from minik8s.api.resources import REPLICATION_CONTROLLERS
 from minik8s.controllers.replicaset import ReplicaSetController
 
 
-class ReplicationManager(ReplicaSetController):
+class ReplicationController(ReplicaSetController):
     name: ClassVar[str] = "replicationcontroller"
     component: ClassVar[str] = "replication-controller"
     resource: ClassVar[Resource[Any]] = REPLICATION_CONTROLLERS

@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import anyio
 import attrs
-import structlog
 
 from minik8s.api.resource import Resource
 from minik8s.api.resources import BUILTIN
@@ -25,13 +24,14 @@ from minik8s.client.informer import Handler, Informer, Informers
 from minik8s.client.lister import Key, key_of
 from minik8s.client.workqueue import QueueStatistics, WorkQueue
 from minik8s.clock import Clock
+from minik8s.logs import get_logger
 from minik8s.machinery.errors import ApiError, Conflict, NotFound
 from minik8s.machinery.meta import Doc, controller_of, namespace_of
 
 T = TypeVar("T", bound=Mapping[str, Any])
 R = TypeVar("R", bound=Mapping[str, Any])
 
-log = structlog.get_logger("minik8s.controllers")
+log = get_logger("minik8s.controllers")
 
 
 @attrs.frozen

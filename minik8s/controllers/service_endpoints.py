@@ -10,6 +10,8 @@ from typing import Any
 
 import attrs
 
+from minik8s.api.services import SERVICE_NAME_LABEL as SERVICE_NAME_LABEL
+from minik8s.api.services import by_service as by_service
 from minik8s.machinery.meta import (
     Doc,
     Obj,
@@ -24,7 +26,6 @@ from minik8s.machinery.meta import (
 
 LAST_CHANGE_ANNOTATION = "endpoints.kubernetes.io/last-change-trigger-time"
 HEADLESS_LABEL = "service.kubernetes.io/headless"
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 
 def has_endpoints(service: Doc) -> bool:
@@ -129,47 +130,38 @@ class TriggerTimes:
     """When the change happened that the next write publishes (upstream's TriggerTimeTracker).
 
     It is the earliest of the triggers not seen before: pods becoming ready or unready, and the Service's creation.
-    Times are RFC 3339 texts in whole seconds, which sort as they are.
+    Times are RFC 3339 texts in whole seconds, which sort as they are. Pods here may start and become ready within one
+    second, so a pod's readiness is compared as well as its time.
     """
 
-    _seen: dict[tuple[str, str], tuple[str, dict[str, str]]] = attrs.field(factory=dict)
+    _seen: dict[tuple[str, str], tuple[str, dict[str, tuple[str, str]]]] = attrs.field(factory=dict)
 
     def observe(self, service: Doc, pods: Iterable[Doc]) -> str:
         """The trigger of what is new since the last call for this Service, "" when nothing is."""
         key = (namespace_of(service), name_of(service))
         last_created, last_pods = self._seen.get(key, ("", {}))
         created: str = service["metadata"].get("creationTimestamp") or ""
-        times = {name_of(pod): _ready_since(pod) for pod in pods}
-        fresh = [when for name, when in times.items() if when > last_pods.get(name, "")]
+        states = {uid_of(pod): _readiness(pod) for pod in pods}
+        fresh = [state[0] for uid, state in states.items() if state[0] and state != last_pods.get(uid)]
         if created > last_created:
             fresh.append(created)
-        self._seen[key] = (created, times)
+        self._seen[key] = (created, states)
         return min(fresh, default="")
 
     def forget(self, namespace: str, name: str) -> None:
         self._seen.pop((namespace, name), None)
 
 
-def _ready_since(pod: Doc) -> str:
-    condition = find_condition((pod.get("status") or {}).get("conditions"), "Ready")
-    return (condition or {}).get("lastTransitionTime") or ""
+def _readiness(pod: Doc) -> tuple[str, str]:
+    """Since when the pod is how ready; ("", "") before anybody has said."""
+    condition = find_condition((pod.get("status") or {}).get("conditions"), "Ready") or {}
+    return condition.get("lastTransitionTime") or "", condition.get("status") or ""
 
 
 def by_selector(service: Doc) -> tuple[str, ...]:
     """The index of Services by one term of their selector: a pod's labels lead to the few that may select it."""
     selector = service["spec"].get("selector") or {}
     return (label_key(service, *min(selector.items())),) if selector else ()
-
-
-def by_labels(pod: Doc) -> tuple[str, ...]:
-    """The index of pods by each of their labels."""
-    return tuple(label_key(pod, key, value) for key, value in labels_of(pod).items())
-
-
-def by_service(slice_: Doc) -> tuple[str, ...]:
-    """The index of EndpointSlices by the Service they belong to."""
-    name = labels_of(slice_).get(SERVICE_NAME_LABEL)
-    return (f"{namespace_of(slice_)}/{name}",) if name else ()
 
 
 def label_key(obj: Doc, key: str, value: str) -> str:

@@ -14,23 +14,21 @@ from minik8s.client.lister import Key, key_of
 from minik8s.controllers import service_endpoints
 from minik8s.controllers.runtime import InformerSource
 from minik8s.machinery.meta import Doc, labels_of, namespace_of
+from minik8s.machinery.selectors import LabelSelector
 
 
 class ServicePods:
     """The relation between the Services and pods in the caches."""
 
     def __init__(self, informers: InformerSource) -> None:
-        services, pods = informers(SERVICES), informers(PODS)
+        services = informers(SERVICES)
         services.add_index("selector", service_endpoints.by_selector)
-        pods.add_index("label", service_endpoints.by_labels)
-        self._services, self._pods = services.lister, pods.lister
+        self._services, self._pods = services.lister, informers(PODS).lister
 
     def selected_by(self, service: Doc) -> list[Any]:
         """The pods that the Service's selector matches; none without a selector."""
-        terms = (service["spec"].get("selector") or {}).items()
-        found = [self._pods.by_index("label", service_endpoints.label_key(service, *term)) for term in terms]
-        rarest = min(found, key=len, default=[])
-        return [pod for pod in rarest if service_endpoints.selects(service, pod)]
+        selector = service["spec"].get("selector")
+        return self._pods.select(LabelSelector.from_map(selector), namespace_of(service)) if selector else []
 
     def selecting(self, pod: Doc) -> Iterator[Key]:
         """The Services whose selector matches the pod."""

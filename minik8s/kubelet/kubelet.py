@@ -13,12 +13,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
 import anyio
 import anyio.abc
 
 from minik8s.client.client import Client
+from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock
 from minik8s.kubelet.admission import admit, claim_of
@@ -34,9 +34,6 @@ from minik8s.kubelet.runtime.protocol import Container, LogOptions, Runtime, San
 from minik8s.kubelet.status import SettledPod, StatusManager
 from minik8s.machinery.errors import BadRequest
 from minik8s.machinery.meta import Doc, is_terminating, name_of, rfc3339, uid_of
-
-if TYPE_CHECKING:
-    from minik8s.client.events import Recorders
 
 COMPONENT = "kubelet"
 

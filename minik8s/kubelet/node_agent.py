@@ -7,6 +7,7 @@ nodeStatusReportFrequency). A node that somebody deleted stays deleted until the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from minik8s.api.resources import LEASES, NODES
 from minik8s.kubelet.context import NodeContext
@@ -52,11 +53,12 @@ class NodeAgent:
         while True:
             try:
                 await self._register()
-                await self._renew()
-                return
+                break
             except (ApiError, OSError):
                 await self._node.clock.sleep(delay)
                 delay = min(delay * 2, RENEW_SECONDS)
+        with suppress(ApiError, OSError):  # the heartbeat tries again
+            await self._renew()
 
     async def run(self) -> None:
         """The heartbeat, until cancelled."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from minik8s.api.resources import NODES, PODS
+from minik8s.api.resources import CONFIG_MAPS, NODES, PODS
 from minik8s.config import VERSION
 from minik8s.kubelet.runtime.simulated import Behaviour
 from minik8s.machinery.errors import BadRequest
@@ -221,5 +221,76 @@ def test_following_a_log_ends_with_the_container(play: Any) -> None:
         await world.run_pod({"containers": [container()]})
         await world.until_phase("Running")
         assert "exit with code 0" in await text(world.kubelet.logs(world.pod(), "c", follow=True))
+
+    play(scenario, {"c": Behaviour(run_seconds=30)})
+
+
+def test_a_kubelet_without_files(play: Any) -> None:
+    """For a runtime without processes no file is written and no token asked for; missing objects still count."""
+
+    async def scenario(world: Any) -> None:
+        token = {"serviceAccountToken": {"path": "token"}}
+        volumes = [{"name": "t", "projected": {"sources": [token, {"configMap": {"name": "x"}}]}}]
+        volumes.append({"name": "e", "emptyDir": {}})
+        async with world.running(world.new_kubelet(files=False)):
+            await world.run_pod({"volumes": volumes, "containers": [container()]})
+            await world.until(lambda: world.recorder.messages("FailedMount"))
+            await world.add(CONFIG_MAPS, {"metadata": {"name": "x", "namespace": "default"}})
+            await world.until_phase("Running")
+        assert world.api.tokens == 0
+        assert list(world.directory.iterdir()) == []
+
+    play(scenario, started=False)
+
+
+def test_a_server_that_keeps_statuses_in_another_form(play: Any) -> None:
+    """What the server leaves out of a status is not written again and again."""
+
+    async def scenario(world: Any) -> None:
+        store = world.api.store
+
+        def forgetful(key: Any, obj: Any, type_: Any) -> Any:
+            for status in obj.get("status", {}).get("containerStatuses", []):
+                status.pop("imageID", None)
+            return store(key, obj, type_)
+
+        world.api.store = forgetful
+        await world.run_pod({"containers": [container()]})
+        await world.until_phase("Running")
+        await world.clock.sleep(60)
+        assert world.kubelet.node.statuses.writes == 1
+
+    play(scenario)
+
+
+def test_conditions_of_others_are_corrected(play: Any) -> None:
+    """When somebody else makes a running pod unready, its kubelet says again what is so."""
+
+    async def scenario(world: Any) -> None:
+        await world.run_pod({"containers": [container()]})
+        await world.until_phase("Running")
+        patch = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+        await world.client.patch(PODS, "p", patch, namespace="default", type="strategic", subresource="status")
+        await world.clock.sleep(1)
+        ready = next(c for c in world.pod()["status"]["conditions"] if c["type"] == "Ready")
+        assert ready["status"] == "True"
+
+    play(scenario)
+
+
+def test_the_running_container_for_exec(play: Any) -> None:
+    """Exec and attach get a running container with its sandbox, and a refusal for any other."""
+
+    async def scenario(world: Any) -> None:
+        await world.run_pod({"restartPolicy": "Never", "containers": [container()]})
+        await world.until_phase("Running")
+        sandbox, running = world.kubelet.running_container(world.pod(), "c")
+        assert sandbox.address == world.pod()["status"]["podIP"]
+        assert world.status("c")["containerID"].endswith(running.id)
+        with pytest.raises(BadRequest, match="container not found"):
+            world.kubelet.running_container(world.pod(), "other")
+        await world.until_phase("Succeeded")
+        with pytest.raises(BadRequest, match="container not found"):
+            world.kubelet.running_container(world.pod(), "c")
 
     play(scenario, {"c": Behaviour(run_seconds=30)})
