@@ -180,14 +180,16 @@ class Client:
         manager: str = "",
         force: bool = True,
         subresource: str = "",
-        **options: str,
+        dry_run: bool = False,
     ) -> T:
         """Server-side apply: the object is to have these fields, owned by `manager` (the user agent by default).
 
         Creates what does not exist. Raises Conflict when another manager owns a field, unless `force`.
         """
         meta = obj["metadata"]
-        options["fieldManager"] = manager or self.user_agent.partition("/")[0]
+        options = {"fieldManager": manager or self.user_agent.partition("/")[0]}
+        if dry_run:
+            options["dryRun"] = "All"
         if force:
             options["force"] = "true"
         return await self._call(
