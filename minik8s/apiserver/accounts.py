@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from minik8s.api.request import ApiRequest
+from typing import Any
+
+from minik8s.api.request import ApiRequest, User
 from minik8s.api.resource import Resource
 from minik8s.api.resources import NODES, PODS, SECRETS
+from minik8s.apiserver.authorization import ANONYMOUS, AUTHENTICATED, PUBLIC_PATHS, is_allowed, is_public
 from minik8s.apiserver.body import read_object, read_resource
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.reading import find
@@ -12,12 +15,13 @@ from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
 from minik8s.machinery import field
 from minik8s.machinery.errors import Conflict, Invalid
+from minik8s.machinery.field import FieldErrors
 from minik8s.machinery.meta import Doc, Obj, rfc3339, uid_of
 from minik8s.machinery.names import new_uid
 
 API_VERSION = "authentication.k8s.io/v1"
 MIN_SECONDS, MAX_SECONDS, DEFAULT_SECONDS = 600, 1 << 32, 3600
-_BOUND: dict[str, Resource[Obj]] = {"Pod": PODS, "Secret": SECRETS, "Node": NODES}
+_BOUND: dict[str, Resource[Any]] = {"Pod": PODS, "Secret": SECRETS, "Node": NODES}
 
 
 async def create_token(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
@@ -25,7 +29,7 @@ async def create_token(ctx: ServerContext, served: Served, request: ApiRequest) 
     account = (await find(ctx, served, request.namespace, request.name)).value
     obj, warnings = read_object(request, API_VERSION, "TokenRequest", "Ignore")
     spec: Obj = dict(obj.get("spec", {}))
-    seconds = spec.get("expirationSeconds") or DEFAULT_SECONDS
+    seconds = spec.get("expirationSeconds", DEFAULT_SECONDS)
     _check_seconds(seconds)
     audiences = spec.get("audiences") or [ctx.tokens.issuer]
     bound = await _bound_object(ctx, request, spec.get("boundObjectRef") or {})
@@ -73,44 +77,86 @@ async def _bound_object(ctx: ServerContext, request: ApiRequest, reference: Doc)
 async def self_subject_review(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     """POST selfsubjectreviews: who am I."""
     obj, warnings = read_resource(request, served.resource, "Ignore")
-    user = request.user
-    info: Obj = {"username": user.name, "groups": list(user.groups)}
-    if user.uid:
-        info["uid"] = user.uid
     metadata = {"creationTimestamp": rfc3339(ctx.clock.now())}
-    return ObjectResponse({**obj, "metadata": metadata, "status": {"userInfo": info}}, code=201, warnings=warnings)
+    status = {"userInfo": _user_info(request.user)}
+    return ObjectResponse({**obj, "metadata": metadata, "status": status}, code=201, warnings=warnings)
 
 
 async def token_review(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     """POST tokenreviews: whose token is this."""
     obj, warnings = read_resource(request, served.resource, "Ignore")
-    user = ctx.tokens.authenticate(obj.get("spec", {}).get("token", ""), ctx.clock.now())
+    token = obj.get("spec", {}).get("token")
+    if not token:
+        cause = field.required("spec.token")
+        raise Invalid.object(served.resource.kind, served.resource.group, "", [cause])
+    user = ctx.tokens.authenticate(token, ctx.clock.now())
     status: Obj
     if user is None:
         status = {"user": {}, "error": "invalid bearer token"}
     else:
-        info: Obj = {"username": user.name, "groups": list(user.groups)}
-        if user.uid:
-            info["uid"] = user.uid
-        status = {"authenticated": True, "user": info, "audiences": [ctx.tokens.issuer]}
+        status = {"authenticated": True, "user": _user_info(user), "audiences": [ctx.tokens.issuer]}
     return ObjectResponse({**obj, "status": status}, code=201, warnings=warnings)
 
 
+def _user_info(user: User) -> Obj:
+    info: Obj = {"username": user.name}
+    if user.uid:
+        info["uid"] = user.uid
+    if user.groups:
+        info["groups"] = list(user.groups)
+    if user.extra:
+        info["extra"] = {key: list(values) for key, values in user.extra.items()}
+    return info
+
+
 async def access_review(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
-    """POST …subjectaccessreviews: this server lets every authenticated user do everything."""
+    """POST …subjectaccessreviews: what `authorization` would say."""
     obj, warnings = read_resource(request, served.resource, "Ignore")
     spec = obj.get("spec", {})
-    groups = spec.get("groups") if served.resource.plural.startswith(("subject", "local")) else request.user.groups
-    allowed = bool(spec.get("user")) or "system:authenticated" in (groups or ())
-    return ObjectResponse({**obj, "status": {"allowed": allowed}}, code=201, warnings=warnings)
+    user = request.user
+    errors = _attribute_errors(spec)
+    if not served.resource.plural.startswith("self"):
+        errors += _subject_errors(spec)
+        user = _subject(spec)
+    if errors:
+        raise Invalid.object(served.resource.kind, served.resource.group, "", errors)
+    path = spec.get("nonResourceAttributes", {}).get("path")
+    status = {"allowed": is_allowed(user) or (path is not None and is_public(path))}
+    return ObjectResponse({**obj, "status": status}, code=201, warnings=warnings)
+
+
+def _attribute_errors(spec: Doc) -> FieldErrors:
+    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if resource is not None and path is not None:
+        detail = "cannot be specified in combination with resourceAttributes"
+        return [field.invalid("spec.nonResourceAttributes", path, detail)]
+    if resource is None and path is None:
+        detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        return [field.invalid("spec.resourceAttributes", None, detail)]
+    return []
+
+
+def _subject_errors(spec: Doc) -> FieldErrors:
+    if spec.get("user") or spec.get("groups"):
+        return []
+    return [field.invalid("spec.user", "", "at least one of user or group must be specified")]
+
+
+def _subject(spec: Doc) -> User:
+    """Who is asked about; a named user has proved to be that, unless it is the one who proved nothing."""
+    name, groups = spec.get("user", ""), tuple(spec.get("groups") or ())
+    return User(name, groups=groups if name in ("", ANONYMOUS.name) else (*groups, AUTHENTICATED))
 
 
 async def rules_review(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
-    """POST selfsubjectrulesreviews: everything, as access_review says."""
+    """POST selfsubjectrulesreviews: everything for those who may do everything, else the public paths."""
     obj, warnings = read_resource(request, served.resource, "Ignore")
+    everything = is_allowed(request.user)
+    rules = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}] if everything else []
+    paths = ["*"] if everything else sorted(PUBLIC_PATHS)
     status = {
-        "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
-        "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+        "resourceRules": rules,
+        "nonResourceRules": [{"verbs": ["*"] if everything else ["get"], "nonResourceURLs": paths}],
         "incomplete": False,
     }
     return ObjectResponse({**obj, "status": status}, code=201, warnings=warnings)

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, ip_address
 from random import Random
 from typing import Any
 
 from minik8s.api.resource import Resource
 from minik8s.api.resources import SERVICES
-from minik8s.machinery.errors import InternalError, Invalid
-from minik8s.machinery.field import FieldErrors, StatusCause, invalid
+from minik8s.machinery.errors import InternalError, Invalid, StatusCause
+from minik8s.machinery.field import FieldErrors, invalid
 from minik8s.machinery.meta import Doc, Obj, name_of
 
 RESERVED_NODE_PORTS = 86
 """Size of the lower band that automatic node ports avoid while the upper one has room."""
+HEADLESS = "None"
+HEALTH_CHECK_PROTOCOL = "port/TCP"
 _DRAWS = 32
 """Random draws before a free address is searched for in order."""
 
@@ -54,7 +56,8 @@ class ServiceAllocator:
             yield obj
             return
         before = _claims_of(old) if old else set()
-        filled, wanted = self._fill(obj, before)
+        filled = self._filled(obj, old, before, dry_run=dry_run)
+        wanted = _claims_of(filled)
         added = wanted - before
         self._claims |= added
         try:
@@ -62,38 +65,43 @@ class ServiceAllocator:
         except BaseException:
             self._claims -= added
             raise
-        if dry_run:
-            self._claims -= added
-        else:
-            self._claims -= before - wanted
+        self._claims -= added if dry_run else before - wanted
 
     def release(self, resource: Resource[Any], obj: Doc) -> None:
         """Gives back what a removed Service held."""
         if resource is SERVICES:
             self._claims -= _claims_of(obj)
 
-    def _fill(self, obj: Obj, held: set[Claim]) -> tuple[Obj, set[Claim]]:
+    def _filled(self, obj: Obj, old: Doc | None, held: set[Claim], *, dry_run: bool) -> Obj:
         spec: Obj = dict(obj["spec"])
-        wanted: set[Claim] = set()
-        self._fill_address(obj, spec, held, wanted)
-        if spec.get("type") in ("NodePort", "LoadBalancer"):
-            self._fill_ports(obj, spec, held, wanted)
-        return {**obj, "spec": spec}, wanted
+        if old:
+            _keep(spec, old["spec"])
+        self._fill_address(obj, spec, held)
+        ports = _Ports(self.ports, self._claims, held, self._rng, check_range=not dry_run)
+        ports.fill(spec)
+        if ports.errors:
+            raise _refused(obj, ports.errors)
+        return {**obj, "spec": spec}
 
-    def _fill_address(self, obj: Obj, spec: Obj, held: set[Claim], wanted: set[Claim]) -> None:
-        address = spec.get("clusterIP", "")
-        if spec.get("type") == "ExternalName" or address == "None":
+    def _fill_address(self, obj: Obj, spec: Obj, held: set[Claim]) -> None:
+        if spec.get("type") == "ExternalName":
+            spec.pop("clusterIP", None)
+            spec.pop("clusterIPs", None)
             return
+        address = spec.get("clusterIP", "")
         if not address:
             address = self._free_address()
-        elif ("ip", address) not in held:
+        elif address != HEADLESS and ("ip", address) not in held:
             self._check_address(obj, address)
-        wanted.add(("ip", address))
         spec["clusterIP"], spec["clusterIPs"] = address, [address]
 
     def _check_address(self, obj: Obj, address: str) -> None:
         problem = ""
-        if IPv4Address(address) not in self.network:
+        try:
+            in_range = ip_address(address) in self.network
+        except ValueError:
+            raise _refused(obj, [invalid("spec.clusterIPs[0]", address, "must be a valid IP address")]) from None
+        if not in_range:
             problem = f"the provided IP ({address}) is not in the valid range. The range of valid IPs is {self.network}"
         elif ("ip", address) in self._claims:
             problem = "provided IP is already allocated"
@@ -113,58 +121,117 @@ class ServiceAllocator:
                 return address
         raise InternalError("failed to allocate a serviceIP: range is full")
 
-    def _fill_ports(self, obj: Obj, spec: Obj, held: set[Claim], wanted: set[Claim]) -> None:
-        errors: FieldErrors = []
-        ports: list[Obj] = []
-        numbers: dict[int, int] = {}
-        for index, port in enumerate(spec.get("ports") or ()):
-            protocol, number = port.get("protocol", "TCP"), port.get("nodePort", 0)
-            if not number and spec.get("allocateLoadBalancerNodePorts", True):
-                shared = numbers.get(port["port"], 0)
-                number = shared if shared and self._port_free(protocol, shared) else self._free_port(protocol, wanted)
-            elif number and (f"port/{protocol}", number) not in held:
-                errors += self._port_errors(f"spec.ports[{index}].nodePort", protocol, number)
-            if number:
-                numbers[port["port"]] = number
-                wanted.add((f"port/{protocol}", number))
-                port = {**port, "nodePort": number}
-            ports.append(port)
-        if errors:
-            raise _refused(obj, errors)
-        spec["ports"] = ports
 
-    def _port_errors(self, path: str, protocol: str, number: int) -> FieldErrors:
-        first, last = self.ports
-        if not first <= number <= last:
+class _Ports:
+    """The node ports of one Service on their way to being claimed: those it names first, then those it is given."""
+
+    def __init__(
+        self, band: tuple[int, int], claims: set[Claim], held: set[Claim], rng: Random, *, check_range: bool
+    ) -> None:
+        self._band, self._claims, self._held, self._rng = band, claims, held, rng
+        self._check_range = check_range
+        self._wanted: set[Claim] = set()
+        self.errors: FieldErrors = []
+
+    def fill(self, spec: Obj) -> None:
+        """Completes `spec`; what is wrong with it stands in `errors`."""
+        exposed = spec.get("type") in ("NodePort", "LoadBalancer")
+        ports = [dict(port) for port in spec.get("ports") or ()]
+        if not exposed:
+            for port in ports:
+                if _port_claim(port) in self._held:
+                    del port["nodePort"]
+        for index, port in enumerate(ports):
+            if port.get("nodePort"):
+                self._choose(f"spec.ports[{index}].nodePort", *_port_claim(port))
+        if exposed and spec.get("allocateLoadBalancerNodePorts", True):
+            self._draw(ports)
+        if ports:
+            spec["ports"] = ports
+        self._fill_health_check(spec)
+
+    def _draw(self, ports: list[Obj]) -> None:
+        """Gives numbers to the ports without; the same port of two protocols shares one if possible."""
+        numbers = {port["port"]: port["nodePort"] for port in ports if port.get("nodePort")}
+        for port in ports:
+            if not port.get("nodePort"):
+                kind = f"port/{port.get('protocol', 'TCP')}"
+                shared = numbers.get(port["port"])
+                number = shared if shared and self._is_free((kind, shared)) else self._free(kind)
+                port["nodePort"] = numbers[port["port"]] = number
+                self._wanted.add((kind, number))
+
+    def _fill_health_check(self, spec: Obj) -> None:
+        """The port where a load balancer asks whether a node has endpoints, for services that stay on the node."""
+        number = spec.get("healthCheckNodePort")
+        if spec.get("type") != "LoadBalancer" or spec.get("externalTrafficPolicy") != "Local":
+            if number and (HEALTH_CHECK_PROTOCOL, number) in self._held:
+                del spec["healthCheckNodePort"]
+            return
+        if number:
+            self._choose("spec.healthCheckNodePort", HEALTH_CHECK_PROTOCOL, number)
+        else:
+            spec["healthCheckNodePort"] = self._free(HEALTH_CHECK_PROTOCOL)
+
+    def _choose(self, path: str, kind: str, number: int) -> None:
+        first, last = self._band
+        claim = (kind, number)
+        if claim in self._wanted or (claim in self._claims and claim not in self._held):
+            self.errors.append(invalid(path, number, "provided port is already allocated"))
+        elif self._check_range and claim not in self._held and not first <= number <= last:
             detail = f"provided port is not in the valid range. The range of valid ports is {first}-{last}"
-            return [invalid(path, number, detail)]
-        if not self._port_free(protocol, number):
-            return [invalid(path, number, "provided port is already allocated")]
-        return []
+            self.errors.append(invalid(path, number, detail))
+        self._wanted.add(claim)
 
-    def _port_free(self, protocol: str, number: int) -> bool:
-        return (f"port/{protocol}", number) not in self._claims
+    def _is_free(self, claim: Claim) -> bool:
+        return claim not in self._wanted and claim not in self._claims
 
-    def _free_port(self, protocol: str, wanted: set[Claim]) -> int:
-        first, last = self.ports
+    def _free(self, kind: str) -> int:
+        first, last = self._band
         dynamic = first + RESERVED_NODE_PORTS if last - first > 2 * RESERVED_NODE_PORTS else first
-        taken = self._claims | wanted
         for _ in range(_DRAWS):
-            number = self._rng.randint(dynamic, last)
-            if (f"port/{protocol}", number) not in taken:
+            if self._is_free((kind, number := self._rng.randint(dynamic, last))):
                 return number
         for number in (*range(dynamic, last + 1), *range(first, dynamic)):
-            if (f"port/{protocol}", number) not in taken:
+            if self._is_free((kind, number)):
                 return number
         raise InternalError("failed to allocate a nodePort: range is full")
 
 
+def _keep(spec: Obj, old: Doc) -> None:
+    """Puts back what an update left out: an address and ports, once given, stay. Upstream: patchAllocatedValues."""
+    if not spec.get("clusterIP") and old.get("clusterIP") and spec.get("type") != "ExternalName":
+        spec["clusterIP"] = old["clusterIP"]
+    numbers = {_endpoint(port): port["nodePort"] for port in old.get("ports") or () if port.get("nodePort")}
+    if numbers and spec.get("ports"):
+        named = {_port_claim(port) for port in spec["ports"]}
+        spec["ports"] = [_with_number(port, numbers.get(_endpoint(port)), named) for port in spec["ports"]]
+    if not spec.get("healthCheckNodePort") and old.get("healthCheckNodePort"):
+        spec["healthCheckNodePort"] = old["healthCheckNodePort"]
+
+
+def _endpoint(port: Doc) -> tuple[str, int]:
+    return port.get("protocol", "TCP"), port["port"]
+
+
+def _with_number(port: Obj, number: int | None, named: set[tuple[str, int]]) -> Obj:
+    """The port with its old number, unless it names one itself or another port names that one."""
+    if number is None or port.get("nodePort"):
+        return port
+    filled = {**port, "nodePort": number}
+    return port if _port_claim(filled) in named else filled
+
+
+def _port_claim(port: Doc) -> tuple[str, int]:
+    return f"port/{port.get('protocol', 'TCP')}", port.get("nodePort", 0)
+
+
 def _claims_of(service: Doc) -> set[Claim]:
     spec = service["spec"]
-    claims: set[Claim] = {("ip", ip) for ip in spec.get("clusterIPs") or () if ip != "None"}
-    for port in spec.get("ports") or ():
-        if number := port.get("nodePort"):
-            claims.add((f"port/{port.get('protocol', 'TCP')}", number))
+    claims: set[Claim] = {("ip", ip) for ip in spec.get("clusterIPs") or () if ip != HEADLESS}
+    claims |= {_port_claim(port) for port in spec.get("ports") or () if port.get("nodePort")}
+    if number := spec.get("healthCheckNodePort"):
+        claims.add((HEALTH_CHECK_PROTOCOL, number))
     return claims
 
 

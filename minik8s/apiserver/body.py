@@ -12,9 +12,14 @@ from minik8s.machinery.errors import BadRequest, UnsupportedMediaType
 from minik8s.machinery.meta import Obj
 from minik8s.schema import codec, protobuf, table
 from minik8s.schema.decode import DecodeError, decode
+from minik8s.schema.scalars import json_word
 
 ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 MAX_STRICT_ERRORS = 100
+_SUMMARY_LENGTH = 30
+_SCHEME = 'in scheme "pkg/api/legacyscheme/scheme.go:30"'
+_TYPE_META = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+"""What Go calls the struct that it looks for version and kind with."""
 
 
 def unsupported(accepted: str = ACCEPTED) -> UnsupportedMediaType:
@@ -23,65 +28,88 @@ def unsupported(accepted: str = ACCEPTED) -> UnsupportedMediaType:
     )
 
 
-def read_body(request: ApiRequest, expected: str) -> tuple[Any, list[str]]:
+def read_body(request: ApiRequest, expected: str) -> tuple[Obj, list[str]]:
     """The parsed body and the duplicate fields in it. `expected` is the kind that errors name.
 
-    A protobuf body is decoded by the type its envelope names.
+    A protobuf body is decoded by the type its envelope names. Raises BadRequest or UnsupportedMediaType.
     """
     body = request.body
     if not isinstance(body, bytes):
+        if not isinstance(body, dict):
+            raise _unrecognized(expected, f"expected an object, got {type(body).__name__}", b"")
         return body, []
     media_type = request.content_type.partition(";")[0].strip().lower() or JSON
-    try:
-        if media_type == JSON:
+    if media_type == JSON:
+        try:
             return codec.loads_json(body)
-        if media_type == YAML:
-            return codec.loads_yaml(body)
-        if media_type == PROTOBUF:
-            return _protobuf(body), []
+        except DecodeError as error:
+            why = str(error).replace("type map[string]interface {}", f"type {_TYPE_META}")
+            raise _unrecognized(expected, f"couldn't get version/kind; json parse error: {why}", body) from None
+    if media_type not in (YAML, PROTOBUF):
+        raise unsupported()
+    try:
+        return codec.loads_yaml(body) if media_type == YAML else (_protobuf(body, expected), [])
     except DecodeError as error:
-        raise BadRequest(
-            f"the object provided is unrecognized (must be of type {expected}): couldn't get version/kind; {error}"
-        ) from None
-    raise unsupported()
+        raise _unrecognized(expected, str(error), body) from None
 
 
-def _protobuf(body: bytes) -> Obj:
+def _unrecognized(expected: str, why: str, body: bytes) -> BadRequest:
+    return BadRequest(f"the object provided is unrecognized (must be of type {expected}): {why} ({_summary(body)})")
+
+
+def _summary(body: bytes) -> str:
+    """The beginning of a body, as text if it looks like JSON."""
+    if not body:
+        return "<empty>"
+    start = body[:_SUMMARY_LENGTH]
+    shown = start.decode(errors="replace") if body.startswith(b"{") else start.hex()
+    return shown if len(body) <= _SUMMARY_LENGTH else f"{shown} ..."
+
+
+def _protobuf(body: bytes, expected: str) -> Obj:
     api_version, kind, raw = protobuf.decode_envelope(body)
     home = {"v1": "core/v1", "": "meta/v1"}.get(api_version, api_version)
     for group_version in (home, "meta/v1"):
         if table.has_struct(group_version, kind):
-            obj = protobuf.decode_message(raw, table.struct(group_version, kind))
+            try:
+                obj = protobuf.decode_message(raw, table.struct(group_version, kind))
+            except DecodeError as error:
+                raise _unfit(kind, api_version, expected, str(error)) from None
             return {"kind": kind, "apiVersion": api_version, **obj}
-    raise DecodeError(f'no kind "{kind}" is registered for version "{api_version}"')
+    raise _unfit(kind, api_version, expected, f'no kind "{kind}" is registered for version "{api_version}" {_SCHEME}')
+
+
+def _unfit(kind: str, api_version: str, expected: str, why: str) -> BadRequest:
+    return BadRequest(f'{kind} in version "{api_version.rpartition("/")[2]}" cannot be handled as a {expected}: {why}')
 
 
 def read_object(request: ApiRequest, api_version: str, kind: str, validation: Validation) -> tuple[Obj, list[str]]:
     """The body as an object of the given kind, and warnings about what was dropped from it."""
     doc, duplicates = read_body(request, kind)
-    if not isinstance(doc, dict):
-        raise BadRequest(
-            f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; "
-            "json parse error: json: cannot unmarshal a non-object into Go value of type struct"
-        )
-    _check_kind(doc, api_version, kind)
+    _check_kind(doc, api_version, kind, request)
     return decode_object(doc, duplicates, api_version, kind, validation)
 
 
-def _check_kind(doc: Obj, api_version: str, kind: str) -> None:
+def _check_kind(doc: Obj, api_version: str, kind: str, request: ApiRequest) -> None:
+    for name in ("apiVersion", "kind"):
+        if not isinstance(doc.get(name), str | None):
+            why = f"json: cannot unmarshal {json_word(doc[name])} into Go struct field .{name} of type string"
+            raw = request.body if isinstance(request.body, bytes) else b""
+            raise _unrecognized(kind, f"couldn't get version/kind; json parse error: {why}", raw)
     given_version, given_kind = doc.get("apiVersion") or api_version, doc.get("kind") or kind
+    if (given_version, given_kind) == (api_version, kind):
+        return
+    home = given_version if "/" in given_version else f"core/{given_version}"
+    if not table.has_struct(home, given_kind):
+        why = f'no kind "{given_kind}" is registered for version "{given_version}" {_SCHEME}'
+        raise _unfit(given_kind, given_version, kind, why)
     if given_kind != kind:
-        version = api_version.rpartition("/")[2]
-        given = given_version.rpartition("/")[2] if isinstance(given_version, str) else given_version
-        group = api_version.rpartition("/")[0].partition(".")[0] or "core"
-        raise BadRequest(
-            f'{given_kind} in version "{given}" cannot be handled as a {kind}: converting '
-            f"({given}.{given_kind}) to ({group}.{kind}): unknown conversion"
-        )
-    if given_version != api_version:
-        raise BadRequest(
-            f"the API version in the data ({given_version}) does not match the expected API version ({api_version})"
-        )
+        version, group = given_version.rpartition("/")[2], api_version.rpartition("/")[0].partition(".")[0] or "core"
+        why = f"converting ({version}.{given_kind}) to ({group}.{kind}): unknown conversion"
+        raise _unfit(given_kind, given_version, kind, why)
+    raise BadRequest(
+        f"the API version in the data ({given_version}) does not match the expected API version ({api_version})"
+    )
 
 
 def decode_object(
@@ -89,25 +117,36 @@ def decode_object(
 ) -> tuple[Obj, list[str]]:
     """A document fitted to its kind. Strict refuses unknown and duplicate fields, Warn reports them."""
     home = api_version if "/" in api_version else f"core/{api_version}"
-    version = api_version.rpartition("/")[2]
     try:
         decoded = decode(doc, table.struct(home, kind), kind)
     except DecodeError as error:
-        raise BadRequest(f'{kind} in version "{version}" cannot be handled as a {kind}: {error}') from None
+        raise _unfit(kind, api_version, kind, str(error)) from None
     obj: Obj = {"kind": kind, "apiVersion": api_version, "metadata": {}}
     obj.update(decoded.obj)
     obj["kind"], obj["apiVersion"] = kind, api_version
+    if not decoded.unknown and not duplicates:
+        return obj, []
     problems = [f'unknown field "{path}"' for path in decoded.unknown]
     problems += [f'duplicate field "{path}"' for path in duplicates]
-    if not problems or validation == "Ignore":
-        return obj, []
     problems = problems[:MAX_STRICT_ERRORS]
     if validation == "Strict":
-        raise BadRequest(
-            f'{kind} in version "{version}" cannot be handled as a {kind}: strict decoding error: '
-            + ", ".join(problems)
-        )
-    return obj, problems
+        raise _unfit(kind, api_version, kind, "strict decoding error: " + ", ".join(problems))
+    return obj, problems if validation == "Warn" else []
+
+
+def read_delete_options(request: ApiRequest) -> Obj | None:
+    """The DeleteOptions in the body; None when there is no body. Raises BadRequest."""
+    if request.body is None or request.body == b"":
+        return None
+    kind = "DeleteOptions"
+    doc, _ = read_body(request, kind)
+    given = doc.get("kind") or kind
+    try:
+        if given != kind:
+            raise DecodeError(f"converting ({given}) to ({kind}): unknown conversion")
+        return decode(doc, table.struct("meta/v1", kind), kind).obj
+    except DecodeError as error:
+        raise _unfit(str(given), str(doc.get("apiVersion") or "v1"), kind, str(error)) from None
 
 
 def read_resource(request: ApiRequest, resource: Resource[Any], validation: Validation) -> tuple[Obj, list[str]]:

@@ -13,7 +13,7 @@ import attrs
 
 from minik8s.api.request import ApiRequest, ListResult
 from minik8s.apiserver import objectmeta
-from minik8s.apiserver.body import read_body
+from minik8s.apiserver.body import read_delete_options
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.options import DeleteOptions, WriteOptions, delete_options
 from minik8s.apiserver.reading import find
@@ -21,10 +21,12 @@ from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ListResponse, ObjectResponse
 from minik8s.apiserver.selection import selection
 from minik8s.apiserver.writing import Write, admit
-from minik8s.machinery.errors import BadRequest, Conflict, NotFound
+from minik8s.machinery.errors import Conflict, NotFound
 from minik8s.machinery.meta import Doc, Obj, is_terminating, name_of, parse_time, rfc3339, uid_of
 from minik8s.store.protocol import Entry, RevisionMismatch
 
+MAX_GRACE_SECONDS = 1 << 31
+"""Beyond this (68 years) a grace period is as good as for ever, and dates have an end."""
 JOB_WARNING = (
     "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
     "propagationPolicy=Orphan to suppress this warning"
@@ -56,7 +58,7 @@ def plan_deletion(served: Served, obj: Doc, options: DeleteOptions, now: datetim
 
 def _grace(served: Served, obj: Doc, options: DeleteOptions) -> int:
     grace = served.strategy.grace_period(obj) if options.grace is None else options.grace
-    return 1 if grace < 0 else grace
+    return 1 if grace < 0 else min(grace, MAX_GRACE_SECONDS)
 
 
 def propagation(served: Served, obj: Doc, options: DeleteOptions) -> str:
@@ -86,7 +88,7 @@ def _again(obj: Doc, finalizers: list[str], grace: int, now: datetime) -> Deleti
 
 async def delete(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     """Deletes one object, or begins to."""
-    options = delete_options(request, _body(request))
+    options = delete_options(request, read_delete_options(request))
     while True:
         entry = await find(ctx, served, request.namespace, request.name)
         write = _write(ctx, served, request, options)
@@ -105,7 +107,7 @@ async def delete(ctx: ServerContext, served: Served, request: ApiRequest) -> Obj
 async def delete_entry(write: Write, entry: Entry, options: DeleteOptions) -> ObjectResponse:
     """One attempt; raises RevisionMismatch when somebody wrote in between."""
     ctx, served, obj = write.ctx, write.served, entry.value
-    _check_preconditions(served, obj, options)
+    check_preconditions(served, obj, options)
     admit(write, "DELETE", None, obj)
     if served.resource.plural == "namespaces" and not served.resource.group:
         return await _delete_namespace(write, entry, options)
@@ -143,7 +145,7 @@ async def _delete_namespace(write: Write, entry: Entry, options: DeleteOptions) 
 
 async def delete_collection(ctx: ServerContext, served: Served, request: ApiRequest) -> ListResponse:
     """Deletes everything selected; answers the objects as they were before."""
-    options = delete_options(request, _body(request))
+    options = delete_options(request, read_delete_options(request))
     chosen = selection(served, request)
     page = await ctx.store.range(chosen.prefix, term=chosen.term)
     deleted = [entry for entry in page.entries if chosen.matches(entry.value)]
@@ -169,7 +171,8 @@ def deleted_status(served: Served, obj: Doc) -> Obj:
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
 
-def _check_preconditions(served: Served, obj: Doc, options: DeleteOptions) -> None:
+def check_preconditions(served: Served, obj: Doc, options: DeleteOptions) -> None:
+    """Raises Conflict when the object is not the one that the caller means."""
     uid, version = uid_of(obj), obj["metadata"]["resourceVersion"]
     why = ""
     if options.uid and options.uid != uid:
@@ -184,15 +187,6 @@ def _check_preconditions(served: Served, obj: Doc, options: DeleteOptions) -> No
         )
     if why:
         raise Conflict.object(served.resource.kind, served.resource.group, name_of(obj), why)
-
-
-def _body(request: ApiRequest) -> Doc | None:
-    if not request.body:
-        return None
-    body, _ = read_body(request, "DeleteOptions")
-    if not isinstance(body, dict):
-        raise BadRequest("the body of a delete request must be a DeleteOptions object")
-    return body
 
 
 def _write(ctx: ServerContext, served: Served, request: ApiRequest, options: DeleteOptions) -> Write:

@@ -16,10 +16,7 @@ from minik8s.api.columns import Columns, columns_for
 from minik8s.api.request import YAML, ListResult, WatchEvent
 from minik8s.api.resource import Resource
 from minik8s.apiserver.negotiation import Representation
-from minik8s.apiserver.options import list_options_error
 from minik8s.apiserver.response import ListResponse, ObjectResponse
-from minik8s.machinery import field
-from minik8s.machinery.errors import NotAcceptable
 from minik8s.machinery.meta import Doc, Obj
 from minik8s.schema import codec
 
@@ -46,10 +43,6 @@ class Encoder:
         self._now, self._include = now, include or "Metadata"
         self._columns: Columns | None = columns_for(resource) if representation.shape == "table" else None
         self._described = False
-        if self._include not in ("Metadata", "Object", "None"):
-            raise list_options_error(
-                field.not_supported("includeObject", self._include, ("Metadata", "None", "Object"))
-            )
 
     @property
     def is_plain(self) -> bool:
@@ -96,8 +89,6 @@ class Encoder:
         metadata = _list_metadata(result)
         if shape == "table":
             return self._table(result.items, metadata)
-        if shape == "partial":
-            raise NotAcceptable("a list cannot be shown as PartialObjectMetadata, ask for PartialObjectMetadataList")
         if shape == "partial-list":
             items = [_partial(item, version) for item in result.items]
             return {

@@ -13,18 +13,20 @@ from urllib.parse import parse_qsl
 
 import anyio
 
-from minik8s.api.request import JSON, ApiRequest, User
-from minik8s.apiserver.authorization import AUTHENTICATED, authorize_path
+from minik8s.api.request import JSON, YAML, ApiRequest, User
+from minik8s.api.resource import Resource
+from minik8s.apiserver.authentication import authenticate, impersonate
+from minik8s.apiserver.authorization import authorize_path, forbidden, is_allowed
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.dispatch import dispatch
 from minik8s.apiserver.encoding import Encoder, encode_document
-from minik8s.apiserver.negotiation import DEFAULT, Representation, negotiate
-from minik8s.apiserver.nonresource import PlainResponse, Site
+from minik8s.apiserver.negotiation import DEFAULT, Representation, check_shape, negotiate
+from minik8s.apiserver.nonresource import NOT_FOUND, PlainResponse, Site
 from minik8s.apiserver.options import truth
-from minik8s.apiserver.requestinfo import RequestInfo, parse_path, verb_of
+from minik8s.apiserver.requestinfo import RequestInfo, check_scope, parse_path, verb_of
 from minik8s.apiserver.response import ApiResponse, ListResponse, ObjectResponse, StreamResponse, WatchResponse
 from minik8s.logs import get_logger
-from minik8s.machinery.errors import ApiError, InternalError, MethodNotAllowed, RequestEntityTooLarge, Unauthorized
+from minik8s.machinery.errors import ApiError, InternalError, MethodNotAllowed, NotAcceptable, RequestEntityTooLarge
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -35,6 +37,13 @@ Header: TypeAlias = tuple[bytes, bytes]
 MAX_BODY = 3 * 1024 * 1024
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _BROWSERS = ("curl/", "Wget/", "Mozilla/")
+DEPRECATED = {
+    "componentstatuses": ("v1 ComponentStatus is deprecated in v1.19+",),
+    "endpoints": ("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",),
+}
+"""Warnings that come with every answer about these resources."""
+_RAW = frozenset({"log"})
+"""Subresources that answer bytes, whatever Accept says."""
 _NO_CACHE: Header = (b"cache-control", b"no-cache, private")
 log = get_logger(__name__)
 
@@ -46,7 +55,7 @@ class HttpCall:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self._raw_headers: Iterable[Header] = scope["headers"]
+        self.raw_headers: Iterable[Header] = scope["headers"]
         self.options: dict[str, str] = {}
         self.repeated: dict[str, list[str]] = {}
         if query := scope["query_string"]:
@@ -58,13 +67,11 @@ class HttpCall:
         for name, value in parse_qsl(query, keep_blank_values=True):
             if name in self.options:
                 self.repeated.setdefault(name, [self.options[name]]).append(value)
-            self.options[name] = value
+            else:
+                self.options[name] = value
 
     def header(self, name: bytes) -> str:
         return self.headers.get(name, b"").decode("latin-1")
-
-    def header_values(self, name: bytes) -> list[str]:
-        return [value.decode("latin-1") for key, value in self._raw_headers if key == name]
 
     @property
     def pretty(self) -> bool:
@@ -127,23 +134,40 @@ class HttpApp:
             await self._fail(call, InternalError(f"Internal error occurred: {type(error).__name__}: {error}"))
 
     async def _serve(self, call: HttpCall) -> None:
-        user = self._authenticate(call)
+        user = self._user(call)
         info = parse_path(call.path)
         if info is None:
-            authorize_path(user, call.path)
-            if call.method not in ("GET", "HEAD"):
-                raise MethodNotAllowed.default()
+            authorize_path(user, call.method, call.path)
             await self._plain(call, self._site.answer(call.path, call.headers, call.options))
             return
-        request = await self._request(call, info, user)
-        representation = negotiate(call.header(b"accept"))
+        if not is_allowed(user):
+            raise _forbidden(user, call, info)
+        resource = self._ctx.registry.get(info.group, info.version, info.plural)
+        if resource is None:
+            await self._plain(call, self._site.unserved(info.group))
+            return
+        request = await self._request(call, info, resource, user)
+        representation = _representation(call, request)
         response = await dispatch(self._ctx, request)
-        await self._respond(call, request, response, representation)
+        try:
+            await self._respond(call, request, response, representation)
+        finally:
+            if isinstance(response, WatchResponse):
+                response.close()
 
-    async def _request(self, call: HttpCall, info: RequestInfo, user: User) -> ApiRequest:
+    def _user(self, call: HttpCall) -> User:
+        """Who calls; raises Unauthorized, or Forbidden for one who may not act as somebody else."""
+        ctx = self._ctx
+        authorization = call.header(b"authorization")
+        user = ctx.anonymous
+        if authorization:
+            user = authenticate(authorization, ctx.tokens, ctx.anonymous, ctx.clock.now())
+        return impersonate(user, call.raw_headers)
+
+    async def _request(self, call: HttpCall, info: RequestInfo, resource: Resource[Any], user: User) -> ApiRequest:
+        check_scope(info, namespaced=resource.namespaced)
         if call.method not in _METHODS:
             raise MethodNotAllowed.default()
-        resource = self._ctx.registry.find(info.group, info.version, info.plural)
         verb = verb_of(call.method, info, call.options, namespaced=resource.namespaced)
         options = call.options
         if info.legacy_watch and info.name:
@@ -163,21 +187,6 @@ class HttpApp:
             user_agent=call.header(b"user-agent"),
         )
 
-    def _authenticate(self, call: HttpCall) -> User:
-        """Who calls; raises Unauthorized for a token that is not one of ours."""
-        scheme, _, token = call.header(b"authorization").partition(" ")
-        if not token:
-            return self._ctx.anonymous
-        if scheme.lower() != "bearer":
-            raise Unauthorized("Unauthorized")
-        user = self._ctx.tokens.authenticate(token.strip(), self._ctx.clock.now())
-        if user is None:
-            raise Unauthorized("Unauthorized")
-        if name := call.header(b"impersonate-user"):
-            groups = call.header_values(b"impersonate-group")
-            return User(name, call.header(b"impersonate-uid"), (*groups, AUTHENTICATED))
-        return user
-
     async def _respond(
         self, call: HttpCall, request: ApiRequest, response: ApiResponse, representation: Representation
     ) -> None:
@@ -187,7 +196,9 @@ class HttpApp:
         resource = response.resource or request.resource
         if isinstance(response, ObjectResponse) and response.resource is None:
             representation = Representation(representation.media_type)
-        headers = _headers(representation.media_type, response.warnings)
+        headers = _headers(
+            representation.media_type, [*DEPRECATED.get(resource.group_resource, ()), *response.warnings]
+        )
         encoder = Encoder(
             resource,
             representation,
@@ -224,46 +235,53 @@ class HttpApp:
                 else:
                     yield b"".join([encoder.event(event) for event in batch])
 
-        try:
-            await self._until_left(call, lines(), headers)
-        finally:
-            response.close()
+        await self._until_left(call, lines(), headers)
 
     async def _stream(self, call: HttpCall, chunks: AsyncIterator[bytes], media_type: str) -> None:
-        first = await anext(chunks, b"")  # an error comes before the answer has begun
+        headers = [(b"content-type", media_type.encode()), _NO_CACHE]
+        await self._until_left(call, chunks, headers, wait=True)
 
-        async def all_chunks() -> AsyncIterator[bytes]:
-            if first:
-                yield first
-            async for chunk in chunks:
-                yield chunk
+    async def _until_left(
+        self, call: HttpCall, chunks: AsyncIterator[bytes], headers: list[Header], *, wait: bool = False
+    ) -> None:
+        """Sends until there is nothing more, or nobody to send to.
 
-        await self._until_left(call, all_chunks(), [(b"content-type", media_type.encode()), _NO_CACHE])
-
-    async def _until_left(self, call: HttpCall, chunks: AsyncIterator[bytes], headers: list[Header]) -> None:
-        """Sends until there is nothing more, or nobody to send to."""
-        await call.start(200, headers)
-        await call.chunk(b"")  # the client sees the answer begin, though nothing has happened yet
+        With `wait` the answer begins with the first chunk, because what goes wrong before it is still an error.
+        """
+        failure: ApiError | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(_wait_for_disconnect, call, group.cancel_scope)
-            async for chunk in chunks:
-                await call.chunk(chunk)
-            await call.chunk(b"", more=False)
+            try:
+                first = await anext(chunks, b"") if wait else b""
+                await call.start(200, headers)
+                await call.chunk(first)  # the client sees the answer begin, though nothing may have happened yet
+                async for chunk in chunks:
+                    await call.chunk(chunk)
+                await call.chunk(b"", more=False)
+            except ApiError as error:
+                failure = error
+            finally:
+                await _close(chunks)
             group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
 
     async def _plain(self, call: HttpCall, plain: PlainResponse) -> None:
+        if plain is not NOT_FOUND and call.method not in ("GET", "HEAD") and plain.only_get:
+            raise MethodNotAllowed.default()
         headers = [(name.encode(), value.encode()) for name, value in plain.headers.items()]
         headers.append((b"content-type", plain.media_type.encode()))
-        await call.answer(plain.code, plain.body if call.method == "GET" else b"", headers)
+        await call.answer(plain.code, b"" if call.method == "HEAD" else plain.body, headers)
 
     async def _fail(self, call: HttpCall, error: ApiError) -> None:
         if call.started:
             await call.chunk(b"", more=False)
             return
-        headers = _headers(JSON, [])
+        representation = _plain_representation(call)
+        headers = _headers(representation.media_type, [])
         if error.retry_after:
             headers.append((b"retry-after", str(error.retry_after).encode()))
-        await call.answer(error.code, encode_document(error.to_status(), DEFAULT, pretty=call.pretty), headers)
+        await call.answer(error.code, encode_document(error.to_status(), representation, pretty=call.pretty), headers)
 
 
 async def _wait_for_disconnect(call: HttpCall, scope: anyio.CancelScope) -> None:
@@ -272,10 +290,54 @@ async def _wait_for_disconnect(call: HttpCall, scope: anyio.CancelScope) -> None
     scope.cancel()
 
 
+async def _close(chunks: AsyncIterator[bytes]) -> None:
+    """Ends a generator that may have been left in the middle."""
+    aclose = getattr(chunks, "aclose", None)
+    if aclose is not None:
+        with anyio.CancelScope(shield=True):
+            await aclose()
+
+
+def _representation(call: HttpCall, request: ApiRequest) -> Representation:
+    """The form of the answer; raises NotAcceptable."""
+    if request.subresource in _RAW:
+        return DEFAULT
+    representation = negotiate(call.header(b"accept"), streaming=request.verb == "watch")
+    if representation.shape != "object":
+        check_shape(representation, request)
+    return representation
+
+
+def _plain_representation(call: HttpCall) -> Representation:
+    """The form of an error: as negotiated, but never a table."""
+    try:
+        yaml = negotiate(call.header(b"accept")).media_type == YAML
+    except NotAcceptable:
+        return DEFAULT
+    return Representation(YAML) if yaml else DEFAULT
+
+
+def _forbidden(user: User, call: HttpCall, info: RequestInfo) -> ApiError:
+    """The authorizer's refusal; it has its say before anybody looks whether the resource exists."""
+    try:
+        verb: str = verb_of(call.method, info, call.options, namespaced=False)
+    except MethodNotAllowed:
+        verb = call.method.lower()
+    return forbidden(
+        user,
+        verb,
+        group=info.group,
+        plural=info.plural,
+        namespace=info.namespace,
+        name=info.name,
+        subresource=info.subresource,
+    )
+
+
 def _headers(media_type: str, warnings: Iterable[str]) -> list[Header]:
     headers = [(b"content-type", media_type.encode()), _NO_CACHE]
     for warning in dict.fromkeys(warnings):
-        text = warning.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+        text = "".join(c if c.isprintable() else " " for c in warning).replace("\\", "\\\\").replace('"', '\\"')
         headers.append((b"warning", f'299 - "{text}"'.encode()))
     return headers
 

@@ -9,7 +9,7 @@ from minik8s.apiserver.options import write_options
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
-from minik8s.apiserver.writing import Write, check_precondition
+from minik8s.apiserver.writing import Write, check_name, check_precondition
 from minik8s.machinery.errors import Conflict
 from minik8s.machinery.meta import is_terminating
 from minik8s.store.protocol import RevisionMismatch
@@ -21,12 +21,15 @@ async def finalize(ctx: ServerContext, served: Served, request: ApiRequest) -> O
     obj, warnings = read_resource(request, served.resource, options.validation)
     write = Write(ctx, served, request, options, warnings)
     entry = await find(ctx, served, "", request.name)
+    check_name(obj, request.name)
     check_precondition(served, obj["metadata"], entry)
     finalizers = obj.get("spec", {}).get("finalizers") or []
     spec = {**entry.value["spec"], "finalizers": finalizers}
     if not finalizers:
         del spec["finalizers"]
     changed = {**entry.value, "spec": spec}
+    if changed == entry.value and not is_terminating(changed):
+        return write.respond(entry)
     if options.dry_run:
         return write.respond_dry(changed)
     try:

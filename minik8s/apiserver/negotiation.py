@@ -10,8 +10,9 @@ from typing import Literal
 
 import attrs
 
-from minik8s.api.request import JSON, YAML
-from minik8s.machinery.errors import NotAcceptable
+from minik8s.api.request import JSON, YAML, ApiRequest
+from minik8s.machinery import field
+from minik8s.machinery.errors import BadRequest, NotAcceptable
 
 Shape = Literal["object", "table", "partial", "partial-list"]
 _SHAPES: dict[str, Shape] = {
@@ -20,10 +21,11 @@ _SHAPES: dict[str, Shape] = {
     "PartialObjectMetadataList": "partial-list",
 }
 _TABLE_VERSIONS = ("v1", "v1beta1")
-REFUSAL = (
-    "only the following media types are accepted: application/json, application/yaml, "
-    "application/vnd.kubernetes.protobuf"
-)
+_REFUSAL = "only the following media types are accepted: "
+REFUSAL = _REFUSAL + "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+WATCH_REFUSAL = _REFUSAL + "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+_INCLUDES = ("", "Metadata", "Object", "None")
+_LISTING = ("list", "deletecollection")
 
 
 @attrs.frozen
@@ -39,27 +41,50 @@ DEFAULT = Representation()
 
 
 @lru_cache(maxsize=256)
-def negotiate(accept: str) -> Representation:
-    """Raises NotAcceptable when no clause can be served. Protobuf is never served, JSON stands beside it everywhere."""
+def negotiate(accept: str, *, streaming: bool = False) -> Representation:
+    """Raises NotAcceptable when no clause can be served. Protobuf is never served, JSON stands beside it everywhere.
+
+    `streaming` is for watches: a stream of YAML documents does not exist.
+    """
     if not accept.strip():
         return DEFAULT
     for clause in accept.split(","):
-        if found := _clause(clause):
+        if found := _clause(clause, streaming):
             return found
-    raise NotAcceptable(REFUSAL)
+    raise NotAcceptable(WATCH_REFUSAL if streaming else REFUSAL)
 
 
-def _clause(clause: str) -> Representation | None:
+def _clause(clause: str, streaming: bool) -> Representation | None:
     media_type, *rest = (part.strip() for part in clause.split(";"))
     parameters = dict(part.split("=", 1) for part in rest if "=" in part)
     media_type = media_type.lower()
     if media_type in ("*/*", "application/*"):
         media_type = JSON
-    if media_type not in (JSON, YAML):
+    if media_type not in ((JSON,) if streaming else (JSON, YAML)):
+        return None
+    if "stream" in parameters and not (streaming and parameters["stream"] == "watch"):
         return None
     wanted = parameters.get("as")
     if wanted is None:
-        return Representation(media_type) if "stream" not in parameters else None
+        return Representation(media_type)
     if parameters.get("g") != "meta.k8s.io" or parameters.get("v") not in _TABLE_VERSIONS or wanted not in _SHAPES:
         return None
     return Representation(media_type, _SHAPES[wanted], parameters["v"])
+
+
+def check_shape(representation: Representation, request: ApiRequest) -> None:
+    """Raises NotAcceptable or BadRequest for a shape that the answer cannot take, before anything is done."""
+    shape = representation.shape
+    if shape == "table":
+        include = request.options.get("includeObject", "")
+        if include not in _INCLUDES:
+            wrong = field.invalid("includeObject", include, "must be 'Metadata', 'Object', 'None', or empty")
+            raise BadRequest(f"Unable to convert to Table as requested: {wrong.field}: {wrong.message}")
+        return
+    go_type = f"*{request.resource.version}.{request.resource.kind}"
+    if shape == "partial" and request.verb in _LISTING:
+        raise NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list ({go_type}List)")
+    if shape == "partial-list" and request.verb not in _LISTING:
+        raise NotAcceptable(
+            f"you requested PartialObjectMetadataList, but the requested object is not a list ({go_type})"
+        )

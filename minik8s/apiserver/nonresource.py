@@ -35,6 +35,7 @@ class PlainResponse:
     media_type: str = JSON
     code: int = 200
     headers: Mapping[str, str] = attrs.field(factory=dict)
+    only_get: bool = True
 
 
 NOT_FOUND = PlainResponse(b"404 page not found\n", TEXT, 404)
@@ -67,13 +68,19 @@ class Site:
         make = simple.get("/".join(parts))
         return _json(make()) if make else NOT_FOUND
 
+    def unserved(self, group: str) -> PlainResponse:
+        """The answer to a resource path that leads nowhere; raises NotFound where the group exists."""
+        if group and discovery.api_group(group, self._ctx.registry.resources) is None:
+            return NOT_FOUND
+        raise NotFound.path()
+
     def _health(self, head: str, rest: list[str], options: Mapping[str, str]) -> PlainResponse:
         if rest and "/".join(rest) not in _HEALTH_CHECKS:
             return NOT_FOUND
         if "verbose" not in options:
-            return PlainResponse(b"ok", TEXT)
+            return PlainResponse(b"ok", TEXT, only_get=False)
         lines = [f"[+]{name} ok" for name in _HEALTH_CHECKS]
-        return PlainResponse("\n".join([*lines, f"{head} check passed", ""]).encode(), TEXT)
+        return PlainResponse("\n".join([*lines, f"{head} check passed", ""]).encode(), TEXT, only_get=False)
 
     def _version(self) -> dict[str, str]:
         major, minor, _ = VERSION.removeprefix("v").split(".")

@@ -72,11 +72,9 @@ def deletion_finalizers(obj: Doc, propagation: str) -> list[str]:
 def is_finished(obj: Doc) -> bool:
     """Whether a deletion that has begun has nothing left to wait for."""
     metadata = obj["metadata"]
-    return (
-        "deletionTimestamp" in metadata
-        and not metadata.get("finalizers")
-        and not metadata.get("deletionGracePeriodSeconds")
-    )
+    if "deletionTimestamp" not in metadata or (obj["kind"] == "Namespace" and obj["spec"].get("finalizers")):
+        return False
+    return not metadata.get("finalizers") and not metadata.get("deletionGracePeriodSeconds")
 
 
 def _with_finalizers(metadata: Mapping[str, object], finalizers: list[str]) -> Obj:

@@ -6,6 +6,7 @@ error with upstream's text, before anything else happens.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -14,11 +15,14 @@ import attrs
 from minik8s.api.request import APPLY_PATCH, ApiRequest
 from minik8s.machinery import field
 from minik8s.machinery.errors import BadRequest, Invalid, StatusCause
+from minik8s.machinery.field import FieldErrors
 from minik8s.machinery.meta import Doc
 
 Validation = Literal["Ignore", "Warn", "Strict"]
 META_GROUP = "meta.k8s.io"
 MAX_MANAGER_LENGTH = 128
+_INT64 = range(-(1 << 63), 1 << 63)
+_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
 def truth(options: Mapping[str, str], name: str) -> bool:
@@ -43,10 +47,7 @@ def write_options(request: ApiRequest) -> WriteOptions:
     errors = [*dry_run_errors(request.repeated.get("dryRun") or options.get("dryRun"))]
     manager = options.get("fieldManager", "")
     is_apply = request.content_type == APPLY_PATCH
-    if len(manager.encode()) > MAX_MANAGER_LENGTH:
-        errors.append(field.too_long("fieldManager", MAX_MANAGER_LENGTH))
-    if is_apply and not manager:
-        errors.append(field.required("fieldManager", "is required for apply patch"))
+    errors += _manager_errors(manager, required=is_apply)
     if "force" in options and not is_apply and request.verb == "patch":
         errors.append(field.forbidden("force", "may not be specified for non-apply patch"))
     validation = options.get("fieldValidation", "") or "Warn"
@@ -63,7 +64,17 @@ def write_options(request: ApiRequest) -> WriteOptions:
     )
 
 
-def dry_run_errors(value: Any) -> list[StatusCause]:
+def _manager_errors(manager: str, *, required: bool) -> FieldErrors:
+    if not manager:
+        return [field.required("fieldManager", "is required for apply patch")] if required else []
+    if len(manager.encode()) > MAX_MANAGER_LENGTH:
+        return [field.too_long("fieldManager", MAX_MANAGER_LENGTH)]
+    if not manager.isprintable():
+        return [field.invalid("fieldManager", manager, "should only contain printable characters")]
+    return []
+
+
+def dry_run_errors(value: Any) -> FieldErrors:
     """What is wrong with a dryRun parameter or list."""
     values = [value] if isinstance(value, str) and value else list(value or ())
     if values and any(v != "All" for v in values):
@@ -86,8 +97,8 @@ _POLICIES = ("Foreground", "Background", "Orphan")
 
 
 def delete_options(request: ApiRequest, body: Doc | None) -> DeleteOptions:
-    """Options from the body, or from the query when there is none. Raises Invalid or BadRequest."""
-    given: Doc = body or request.options
+    """Options from the (decoded) body, or from the query when there is none. Raises Invalid or BadRequest."""
+    given: Doc = request.options if body is None else body
     policy = given.get("propagationPolicy") or ""
     orphan = given.get("orphanDependents")
     errors = dry_run_errors(given.get("dryRun"))
@@ -100,11 +111,13 @@ def delete_options(request: ApiRequest, body: Doc | None) -> DeleteOptions:
     if errors:
         raise Invalid.object("DeleteOptions", META_GROUP, "", errors)
     if orphan is not None:
-        policy = "Orphan" if str(orphan).lower() == "true" else "Background"
+        orphan = orphan if isinstance(orphan, bool) else truth(request.options, "orphanDependents")
+        policy = "Orphan" if orphan else "Background"
     preconditions = given.get("preconditions") if body else None
+    grace = integer_option(request.options, "gracePeriodSeconds") if body is None else body.get("gracePeriodSeconds")
     return DeleteOptions(
         dry_run=bool(given.get("dryRun")),
-        grace=_integer(given.get("gracePeriodSeconds")),
+        grace=grace,
         propagation=policy,
         uid=(preconditions or {}).get("uid") or "",
         resource_version=(preconditions or {}).get("resourceVersion") or "",
@@ -112,19 +125,53 @@ def delete_options(request: ApiRequest, body: Doc | None) -> DeleteOptions:
 
 
 def integer_option(options: Mapping[str, str], name: str) -> int | None:
-    """A numeric parameter, None when absent; BadRequest in Go's words when it is no number."""
-    return _integer(options.get(name) or None)
+    """A numeric parameter, None when absent; BadRequest in Go's words when it is no 64-bit number."""
+    text = options.get(name)
+    if not text:
+        return None
+    if not _NUMBER.fullmatch(text):
+        raise BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    if len(text) > 20 or int(text) not in _INT64:
+        raise BadRequest(f'strconv.ParseInt: parsing "{text}": value out of range')
+    return int(text)
 
 
-def _integer(value: Any) -> int | None:
-    if value is None or isinstance(value, int):
-        return value
-    try:
-        return int(value)
-    except ValueError:
-        raise BadRequest(f'strconv.ParseInt: parsing "{value}": invalid syntax') from None
+def list_errors(options: Mapping[str, str]) -> FieldErrors:
+    """What is wrong with the version parameters of a list. Upstream: ValidateListOptions."""
+    match, path = options.get("resourceVersionMatch", ""), "resourceVersionMatch"
+    errors: FieldErrors = []
+    if match:
+        if not options.get("resourceVersion"):
+            errors.append(field.forbidden(path, f"{path} is forbidden unless resourceVersion is provided"))
+        if options.get("continue"):
+            errors.append(field.forbidden(path, f"{path} is forbidden when continue is provided"))
+        if match not in ("Exact", "NotOlderThan"):
+            errors.append(field.not_supported(path, match, ("Exact", "NotOlderThan", "")))
+        if match == "Exact" and options.get("resourceVersion") == "0":
+            errors.append(field.forbidden(path, f'{path} "exact" is forbidden for resourceVersion "0"'))
+    if "sendInitialEvents" in options:
+        errors.append(field.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    return errors
 
 
-def list_options_error(cause: StatusCause) -> Invalid:
-    """A refusal of list or watch parameters."""
-    return Invalid.object("ListOptions", META_GROUP, "", [cause])
+def watch_errors(options: Mapping[str, str]) -> FieldErrors:
+    """The same for a watch."""
+    match, path = options.get("resourceVersionMatch", ""), "resourceVersionMatch"
+    streaming = "sendInitialEvents" in options
+    errors: FieldErrors = []
+    if streaming and match != "NotOlderThan":
+        errors.append(field.forbidden(path, f"sendInitialEvents requires setting {path} to NotOlderThan"))
+    if match:
+        if not streaming:
+            errors.append(field.forbidden(path, f"{path} is forbidden for watch unless sendInitialEvents is provided"))
+        if match != "NotOlderThan":
+            errors.append(field.not_supported(path, match, ("NotOlderThan",)))
+        if options.get("continue"):
+            errors.append(field.forbidden(path, f"{path} is forbidden when continue is provided"))
+    return errors
+
+
+def check_list_options(causes: list[StatusCause]) -> None:
+    """Raises Invalid if there are any."""
+    if causes:
+        raise Invalid.object("ListOptions", META_GROUP, "", causes)

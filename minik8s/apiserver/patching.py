@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from minik8s.api.request import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, ApiRequest
 from minik8s.apiserver.body import decode_object, unsupported
 from minik8s.apiserver.context import ServerContext
@@ -11,8 +13,8 @@ from minik8s.apiserver.fieldmanagers import applied
 from minik8s.apiserver.options import write_options
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
-from minik8s.apiserver.writing import Write, check_namespace, check_precondition, create_object, rewrite
-from minik8s.machinery.errors import BadRequest, NotFound, UnsupportedMediaType
+from minik8s.apiserver.writing import Write, check_name, check_namespace, check_precondition, create_object, rewrite
+from minik8s.machinery.errors import BadRequest, Invalid, NotFound, UnsupportedMediaType
 from minik8s.machinery.meta import Doc, Obj
 from minik8s.machinery.patch.jsonpatch import apply_json_patch
 from minik8s.machinery.patch.mergepatch import apply_merge_patch
@@ -73,7 +75,16 @@ def _decoded(write: Write, changed: Obj, current: Doc, entry: Entry) -> tuple[Ob
 
 
 def apply_patch(current: Doc, body: Any, content_type: str, served: Served) -> Obj:
-    """The document that the patch makes of `current`."""
+    """The document that the patch makes of `current`. Raises Invalid for one that nobody could ever read again."""
+    try:
+        changed = _apply(current, body, content_type, served)
+        orjson.dumps(changed)  # the encoder's limit is depth; it is found out here, not when somebody lists
+    except (TypeError, RecursionError):
+        raise Invalid("the patched object is nested too deeply") from None
+    return changed
+
+
+def _apply(current: Doc, body: Any, content_type: str, served: Served) -> Obj:
     if content_type == JSON_PATCH:
         return apply_json_patch(current, body)
     if not isinstance(body, dict):
@@ -99,12 +110,11 @@ def parse_patch(request: ApiRequest) -> Any:
 
 def _check_identity(request: ApiRequest, served: Served, obj: Obj, current: Doc, entry: Entry) -> None:
     metadata = obj["metadata"]
-    if metadata.get("name") != request.name:
+    check_name(obj, request.name)
+    if (given := metadata.get("namespace", "")) != request.namespace:
         raise BadRequest(
-            f"the name of the object ({metadata.get('name', '')}) does not match the name on the URL ({request.name})"
+            f"the namespace of the object ({given}) does not match the namespace on the request ({request.namespace})"
         )
-    if metadata.get("namespace", "") != request.namespace:
-        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
     if (
         metadata.get("resourceVersion") != current["metadata"]["resourceVersion"]
         or metadata.get("uid") != (current["metadata"]["uid"])

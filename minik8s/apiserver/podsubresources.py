@@ -9,23 +9,23 @@ import attrs
 
 from minik8s.api.pods import is_pod_ready, is_terminal
 from minik8s.api.request import ApiRequest
-from minik8s.api.resources import POD_DISRUPTION_BUDGETS
+from minik8s.api.resources import POD_DISRUPTION_BUDGETS, PODS
 from minik8s.apiserver.body import read_object
 from minik8s.apiserver.context import ServerContext
-from minik8s.apiserver.deleting import delete_entry
+from minik8s.apiserver.deleting import MAX_GRACE_SECONDS, check_preconditions, delete_entry
 from minik8s.apiserver.options import DeleteOptions, WriteOptions, delete_options, integer_option, truth, write_options
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse, StreamResponse
-from minik8s.apiserver.writing import Write
+from minik8s.apiserver.writing import Write, check_namespace
 from minik8s.machinery import field
 from minik8s.machinery.errors import (
     BadRequest,
     Conflict,
-    InternalError,
     Invalid,
     StatusCause,
     TooManyRequests,
+    unexplained,
 )
 from minik8s.machinery.meta import Doc, Obj, is_terminating, labels_of, name_of, parse_time, rfc3339, set_condition
 from minik8s.machinery.selectors import LabelSelector
@@ -38,14 +38,18 @@ async def bind(ctx: ServerContext, served: Served, request: ApiRequest) -> Objec
     """POST pods/binding: gives a pod its node."""
     options = write_options(request)
     binding, _ = read_object(request, "v1", "Binding", options.validation)
-    name = request.name or name_of(binding)
+    check_namespace(served, request, binding)
+    name = name_of(binding)
+    if request.name and name != request.name:
+        raise BadRequest("name in URL does not match name in Binding object")
+    pods = ctx.registry.served(PODS)
     target = binding.get("target", {})
     if target.get("kind", "") not in ("", "Node"):
         raise Invalid.object("Binding", "", name, [field.not_supported("target.kind", target["kind"], ("Node", ""))])
     if not target.get("name"):
         raise Invalid.object("Binding", "", name, [field.required("target.name")])
     while True:
-        entry = await find(ctx, served, request.namespace, name)
+        entry = await find(ctx, pods, request.namespace, name)
         bound = _bound(entry.value, binding, target["name"], rfc3339(ctx.clock.now()))
         if options.dry_run:
             break
@@ -90,18 +94,19 @@ def _without_reason(condition: Obj) -> Obj:
 async def evict(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     """POST pods/eviction: deletes the pod if its disruption budget allows."""
     eviction, _ = read_object(request, "policy/v1", "Eviction", "Ignore")
-    if eviction["metadata"].get("name", request.name) != request.name:
+    if name_of(eviction) != request.name:
         raise BadRequest("name in URL does not match name in Eviction object")
-    options = delete_options(attrs.evolve(request, options={}), eviction.get("deleteOptions") or {"kind": ""})
-    dry_run = options.dry_run or truth(request.options, "dryRun")
+    options = delete_options(request, eviction.get("deleteOptions") or {})
+    dry_run = options.dry_run or write_options(request).dry_run
     options = attrs.evolve(options, dry_run=dry_run)
     while True:
         entry = await find(ctx, served, request.namespace, request.name)
+        check_preconditions(served, entry.value, options)
         try:
             if not is_terminating(entry.value):
                 entry = await _prepare_eviction(ctx, entry, options)
             write = Write(ctx, served, request, WriteOptions(dry_run, "", "Ignore", force=False), [])
-            await delete_entry(write, entry, options)
+            await delete_entry(write, entry, attrs.evolve(options, resource_version=""))
         except RevisionMismatch:
             continue
         return ObjectResponse(SUCCESS, code=201)
@@ -135,7 +140,7 @@ async def _charge_budget(ctx: ServerContext, pod: Doc, options: DeleteOptions) -
     if not budgets:
         return
     if len(budgets) > 1:
-        raise InternalError(
+        raise unexplained(
             "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
         )
     budget = budgets[0].value
@@ -180,7 +185,7 @@ async def log(ctx: ServerContext, served: Served, request: ApiRequest) -> Stream
     if not pod["spec"].get("nodeName"):
         return StreamResponse(_nothing())
     if seconds is not None:
-        since = ctx.clock.now() - timedelta(seconds=seconds)
+        since = ctx.clock.now() - timedelta(seconds=min(seconds, MAX_GRACE_SECONDS))
     chunks = ctx.connector.logs(
         pod,
         container,
@@ -206,7 +211,7 @@ def _log_numbers(request: ApiRequest) -> tuple[int | None, int | None, int | Non
     if limit is not None and limit < 1:
         errors.append(field.invalid("limitBytes", limit, "must be greater than 0"))
     if seconds is not None and options.get("sinceTime"):
-        errors.append(field.forbidden("", "at most one of `sinceTime` or `sinceSeconds` may be specified"))
+        errors.append(field.forbidden("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified"))
     elif seconds is not None and seconds < 1:
         errors.append(field.invalid("sinceSeconds", seconds, "must be greater than 0"))
     if options.get("stream", "All") != "All":
@@ -241,5 +246,5 @@ def _container(pod: Doc, wanted: str) -> str:
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    for chunk in ():
+    for chunk in tuple[bytes, ...]():
         yield chunk

@@ -8,11 +8,10 @@ import orjson
 
 from minik8s.api.request import ApiRequest, ListResult
 from minik8s.apiserver.context import ServerContext
-from minik8s.apiserver.options import integer_option, list_options_error, truth
+from minik8s.apiserver.options import check_list_options, integer_option, list_errors
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ListResponse, ObjectResponse
 from minik8s.apiserver.selection import Selection, selection
-from minik8s.machinery import field
 from minik8s.machinery.errors import BadRequest, Expired, NotFound, StatusCause, Timeout
 from minik8s.store.protocol import Compacted, Entry, FutureRevision, Page, Revision
 
@@ -39,7 +38,7 @@ async def find(ctx: ServerContext, served: Served, namespace: str, name: str) ->
 async def list_objects(ctx: ServerContext, served: Served, request: ApiRequest) -> ListResponse:
     """A page of the collection, at the version and with the selectors that the parameters ask for."""
     chosen = selection(served, request)
-    limit = integer_option(request.options, "limit") or 0
+    limit = max(integer_option(request.options, "limit") or 0, 0)
     at, after = _position(ctx, request)
     try:
         page = await _page(ctx, chosen, at, after, limit)
@@ -73,35 +72,16 @@ def _position(ctx: ServerContext, request: ApiRequest) -> tuple[Revision | None,
     """Which revision to read at (None: now) and where to go on."""
     options = request.options
     version, match = options.get("resourceVersion", ""), options.get("resourceVersionMatch", "")
+    check_list_options(list_errors(options))
     if token := options.get("continue"):
         if version not in ("", "0"):
             raise BadRequest("specifying resource version is not allowed when using continue")
         revision, after = decode_continue(token)
         return (revision if revision > 0 else None), after
-    if truth(options, "sendInitialEvents"):
-        raise list_options_error(field.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
-    check_match(version, match)
     wanted = parse_version(version)
     if wanted > ctx.store.revision:
         raise too_large(wanted, ctx.store.revision)
     return (wanted if match == "Exact" else None), None
-
-
-def check_match(version: str, match: str) -> None:
-    """Raises Invalid for a resourceVersionMatch that makes no sense."""
-    if not match:
-        return
-    path = "resourceVersionMatch"
-    if not version:
-        raise list_options_error(
-            field.forbidden(path, "resourceVersionMatch is forbidden unless resourceVersion is provided")
-        )
-    if match not in ("Exact", "NotOlderThan"):
-        raise list_options_error(field.not_supported(path, match, ("Exact", "NotOlderThan", "")))
-    if match == "Exact" and version == "0":
-        raise list_options_error(
-            field.forbidden(path, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
-        )
 
 
 def parse_version(text: str) -> Revision:

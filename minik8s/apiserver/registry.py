@@ -18,7 +18,8 @@ from minik8s.api.strategies import strategy_for
 from minik8s.api.strategy import Strategy
 from minik8s.apiserver.codec import Reader
 from minik8s.machinery.errors import NotFound
-from minik8s.machinery.meta import Obj
+from minik8s.machinery.meta import Obj, copy_document
+from minik8s.schema.decode import decode
 from minik8s.store.protocol import Entry
 
 UNSUPPORTED = frozenset({"exec", "attach", "portforward", "proxy", "resize", "ephemeralcontainers"})
@@ -32,6 +33,7 @@ class Served:
     resource: Resource[Any]
     strategy: Strategy
     storage: Resource[Any]
+    _status: tuple[Obj | None] | None = None
 
     @property
     def shares_bytes(self) -> bool:
@@ -48,6 +50,12 @@ class Served:
     def stored(self, obj: Obj) -> Obj:
         """A document of this version as it is stored."""
         return obj if self.shares_bytes else convert(obj, self.storage)
+
+    def initial_status(self) -> Obj | None:
+        """The status that a new object has before anybody has written one; None for a kind without status."""
+        if self._status is None:
+            self._status = (decode({}, self.resource.type, self.resource.kind).obj.get("status"),)
+        return copy_document(self._status[0])
 
     def source(self, entry: Entry) -> Entry | None:
         """The entry, if its bytes are what this version shows."""
@@ -76,10 +84,14 @@ class Registry:
 
     def find(self, group: str, version: str, plural: str) -> Resource[Any]:
         """Raises NotFound, as an unknown path does."""
-        try:
-            return self._resources[group, version, plural]
-        except KeyError:
-            raise NotFound.path() from None
+        found = self.get(group, version, plural)
+        if found is None:
+            raise NotFound.path()
+        return found
+
+    def get(self, group: str, version: str, plural: str) -> Resource[Any] | None:
+        """A served resource, None when there is none of that name."""
+        return self._resources.get((group, version, plural))
 
     def served(self, resource: Resource[Any]) -> Served:
         """A resource's behaviour; raises NotFound when it is not served."""

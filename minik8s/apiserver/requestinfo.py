@@ -17,6 +17,8 @@ from minik8s.machinery.errors import MethodNotAllowed, NotFound
 NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 _ITEM_VERBS: Mapping[str, Verb] = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _COLLECTION_VERBS: Mapping[str, Verb] = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
+_PASSES_ON = "proxy"
+"""The only subresource that has a path of its own."""
 
 
 @attrs.frozen
@@ -34,8 +36,9 @@ class RequestInfo:
 
 
 def parse_path(path: str) -> RequestInfo | None:
-    """None when the path is not one of a resource: discovery, health, anything else."""
+    """None when the path is not one of a resource: discovery, health, anything else. Raises NotFound."""
     parts = path.strip("/").split("/")
+    rest: Sequence[str]
     if parts[0] == "api" and len(parts) > 2:
         group, version, rest = "", parts[1], parts[2:]
     elif parts[0] == "apis" and len(parts) > 3:
@@ -45,10 +48,10 @@ def parse_path(path: str) -> RequestInfo | None:
     legacy_watch = rest[0] == "watch" and len(rest) > 1
     if legacy_watch:
         rest = rest[1:]
-    if not all(rest[:2]):
-        raise NotFound.path()
     namespace, rest = _split_namespace(rest)
-    plural, name, sub = (*rest[:3], "", "")[:3] if len(rest) < 3 else rest[:3]
+    plural, name, sub = [*rest, "", ""][:3]
+    if "" in rest[:3] or (sub != _PASSES_ON and (len(rest) > 3 or path.endswith("/"))):
+        raise NotFound.path()
     return RequestInfo(group, version, plural, namespace, name, sub, "/".join(rest[3:]), legacy_watch)
 
 
@@ -56,16 +59,26 @@ def _split_namespace(rest: Sequence[str]) -> tuple[str, Sequence[str]]:
     """The namespace a path is in, and the rest of the path; a namespace itself is in none."""
     if rest[0] != "namespaces" or len(rest) < 3 or rest[2] in NAMESPACE_SUBRESOURCES:
         return "", rest
+    if not rest[1]:
+        raise NotFound.path()
     return rest[1], rest[2:]
+
+
+def check_scope(info: RequestInfo, *, namespaced: bool) -> None:
+    """Raises NotFound for an object without its namespace, or a namespace where there is none."""
+    if (info.namespace and not namespaced) or (namespaced and info.name and not info.namespace):
+        raise NotFound.path()
 
 
 def verb_of(method: str, info: RequestInfo, options: Mapping[str, str], *, namespaced: bool) -> Verb:
     """The verb that an HTTP method means on a path; raises MethodNotAllowed."""
+    if info.legacy_watch:
+        if method == "GET":
+            return "watch"
+        raise MethodNotAllowed.default()
     if info.subresource and method == "POST":
         return "create"
-    if not info.name and method == "GET" and (info.legacy_watch or truth(options, "watch")):
-        return "watch"
-    if info.name and method == "GET" and info.legacy_watch:
+    if not info.name and method == "GET" and truth(options, "watch"):
         return "watch"
     verb = (_ITEM_VERBS if info.name else _COLLECTION_VERBS).get(method)
     across_namespaces = namespaced and not info.namespace and not info.name

@@ -10,8 +10,8 @@ from minik8s.apiserver.patching import apply_patch, parse_patch
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
-from minik8s.apiserver.writing import Write, check_precondition, rewrite
-from minik8s.machinery.errors import BadRequest, Invalid
+from minik8s.apiserver.writing import Write, check_name, check_precondition, rewrite
+from minik8s.machinery.errors import Invalid
 from minik8s.machinery.field import invalid
 from minik8s.machinery.meta import Doc, Obj, copy_document, evolve
 from minik8s.machinery.selectors import LabelSelector
@@ -66,9 +66,7 @@ async def update_scale(ctx: ServerContext, served: Served, request: ApiRequest) 
 
 
 def _scaled(served: Served, request: ApiRequest, current: Doc, scale: Obj, entry: Entry) -> Obj:
-    name = scale["metadata"].get("name", request.name)
-    if name != request.name:
-        raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({request.name})")
+    check_name(scale, request.name)
     check_precondition(served, scale["metadata"], entry)
     replicas = scale.get("spec", {}).get("replicas", 0)
     if replicas < 0:

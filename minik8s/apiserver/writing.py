@@ -23,9 +23,9 @@ from minik8s.apiserver.options import WriteOptions, write_options
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
-from minik8s.machinery.errors import AlreadyExists, BadRequest, Conflict, Invalid, NotFound
+from minik8s.machinery.errors import AlreadyExists, BadRequest, Conflict, Invalid, NotFound, unexplained
 from minik8s.machinery.field import FieldErrors, invalid
-from minik8s.machinery.meta import Doc, Obj, is_terminating, rfc3339
+from minik8s.machinery.meta import Doc, Obj, evolve, is_terminating, rfc3339
 from minik8s.machinery.names import generate_name, new_uid
 from minik8s.store.protocol import Entry, RevisionMismatch
 
@@ -70,6 +70,8 @@ async def create(ctx: ServerContext, served: Served, request: ApiRequest) -> Obj
     options = write_options(request)
     obj, warnings = read_resource(request, served.resource, options.validation)
     check_namespace(served, request, obj)
+    if obj["metadata"].get("resourceVersion"):
+        raise unexplained("resourceVersion should not be set on objects to be created")
     return await create_object(Write(ctx, served, request, options, warnings), obj)
 
 
@@ -84,7 +86,7 @@ async def create_object(write: Write, obj: Obj) -> ObjectResponse:
             return await _create_once(write, named)
         except AlreadyExists as error:
             last = error
-    last.message = f"{last.message}: the server was not able to generate a unique name for the object"
+    last.message = f"{last.message}, the server was not able to generate a unique name for the object"
     last.retry_after = 1
     raise last
 
@@ -103,6 +105,8 @@ async def _create_once(write: Write, obj: Obj) -> ObjectResponse:
         has_generation=strategy.has_generation,
     )
     strategy.prepare_create(obj)
+    if "status" not in obj and (status := served.initial_status()) is not None:
+        obj["status"] = status
     write.own_fields(obj, None)
     admit(write, "CREATE", obj, None)
     errors = metadata_errors(served, obj, None) + strategy.validate_create(obj)
@@ -127,18 +131,9 @@ async def update(ctx: ServerContext, served: Served, request: ApiRequest) -> Obj
     """Replaces an object, or its status; creates it for the kinds that allow it."""
     options = write_options(request)
     obj, warnings = read_resource(request, served.resource, options.validation)
-    resource, metadata = served.resource, obj["metadata"]
-    if metadata.get("name", request.name) != request.name:
-        raise BadRequest(
-            f"the name of the object ({metadata['name']}) does not match the name on the URL ({request.name})"
-        )
-    metadata["name"] = request.name
     check_namespace(served, request, obj)
+    check_name(obj, request.name)
     write = Write(ctx, served, request, options, warnings)
-    version = metadata.get("resourceVersion", "")
-    if served.strategy.requires_version and not version:
-        cause = invalid("metadata.resourceVersion", 0, "must be specified for an update")
-        raise Invalid.object(resource.plural, resource.group, request.name, [cause])
     try:
         return await rewrite(write, lambda entry: (_checked(served, obj, entry), []))
     except NotFound:
@@ -149,6 +144,10 @@ async def update(ctx: ServerContext, served: Served, request: ApiRequest) -> Obj
 
 def _checked(served: Served, obj: Obj, entry: Entry) -> Obj:
     """A private copy of an update's body, once its identity and version agree with what is stored."""
+    resource = served.resource
+    if served.strategy.requires_version and not obj["metadata"].get("resourceVersion"):
+        cause = invalid("metadata.resourceVersion", 0, "must be specified for an update")
+        raise Invalid.object(resource.plural, resource.group, obj["metadata"]["name"], [cause])
     check_precondition(served, obj["metadata"], entry)
     return {**obj, "metadata": dict(obj["metadata"])}
 
@@ -188,11 +187,14 @@ async def _replace(write: Write, entry: Entry, obj: Obj) -> ObjectResponse:
     if obj == old:
         return write.respond(entry)
     with ctx.services.transaction(served.storage, obj, old, dry_run=write.options.dry_run) as obj:
+        if obj == old:  # it had only left out what it was given
+            return write.respond(entry)
         if write.options.dry_run:
             return write.respond_dry(obj)
         if objectmeta.is_finished(obj):
             await ctx.store.delete(entry.key, expect=entry.modified)
-            ctx.services.release(served.storage, old)
+            for gone in (old, obj):
+                ctx.services.release(served.storage, gone)
             return write.respond_dry(obj)
         stored = await ctx.store.put(entry.key, served.stored(obj), expect=entry.modified)
     return write.respond(stored)
@@ -201,11 +203,14 @@ async def _replace(write: Write, entry: Entry, obj: Obj) -> ObjectResponse:
 def prepare_replacement(write: Write, obj: Obj, old: Doc) -> Obj:
     """What an update stores: the new document with everything kept, defaulted, admitted and validated."""
     served, strategy = write.served, write.served.strategy
-    is_status = write.request.subresource == "status"
+    is_status = write.request.subresource in ("status", "approval")
     objectmeta.begin_update(obj, old)
     strategy.default(obj)
     if is_status:
         strategy.prepare_status_update(obj, old)
+        if write.request.subresource == "approval":
+            conditions = obj.get("status", {}).get("conditions")
+            obj["status"] = evolve(old.get("status", {}), "conditions", value=conditions)
         if strategy.status_keeps_metadata:
             obj["metadata"] = {**old["metadata"], "managedFields": obj["metadata"].get("managedFields")}
             _drop_none(obj["metadata"], "managedFields")
@@ -243,6 +248,15 @@ def admit(write: Write, operation: str, obj: Obj | None, old: Doc | None) -> Non
 
 def metadata_errors(served: Served, obj: Doc, old: Doc | None) -> FieldErrors:
     return validate_metadata(obj, old, namespaced=served.resource.namespaced, name_rule=served.strategy.name_errors)
+
+
+def check_name(obj: Doc, name: str) -> None:
+    """Raises BadRequest when the body is not the object that the URL names."""
+    given = obj["metadata"].get("name", "")
+    if not given:
+        raise BadRequest(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
+    if given != name:
+        raise BadRequest(f"the name of the object ({given}) does not match the name on the URL ({name})")
 
 
 def check_namespace(served: Served, request: ApiRequest, obj: Doc) -> None:

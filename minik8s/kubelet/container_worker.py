@@ -138,7 +138,9 @@ class ContainerWorker:
         if run is None or run.container is None:
             return
         began = self.host.node.clock.monotonic()
-        if await self._post_start(run):
+        hooked = await self._post_start(run)
+        self.attempted.set()  # the next container may start
+        if hooked:
             await self._live(run)
         await self._ended(run)
         self._ran = self.host.node.clock.monotonic() - began

@@ -235,6 +235,13 @@ class InternalError(ApiError):
     code, reason = 500, "InternalError"
 
 
+def unexplained(message: str) -> InternalError:
+    """A 500 without a reason: what upstream answers where it passes an error on that it did not expect."""
+    error = InternalError(message)
+    error.reason = ""
+    return error
+
+
 class ServiceUnavailable(ApiError):
     code, reason = 503, "ServiceUnavailable"
 

@@ -40,6 +40,19 @@ def test_a_pod_comes_to_run(play: Any) -> None:
     play(scenario)
 
 
+def test_containers_side_by_side(play: Any) -> None:
+    """All containers of a pod run at once, started in the order of the spec."""
+
+    async def scenario(world: Any) -> None:
+        await world.run_pod({"containers": [container("a"), container("b"), container("c")]})
+        await world.until_phase("Running")
+        assert [world.status(name)["ready"] for name in "abc"] == [True, True, True]
+        started = [world.status(name)["state"]["running"]["startedAt"] for name in "abc"]
+        assert started == sorted(started)
+
+    play(scenario)
+
+
 def test_graceful_deletion(play: Any) -> None:
     """Deleting a pod stops its container, writes the last status, and only then removes the object."""
 

@@ -1,0 +1,226 @@
+"""An API server without controllers, reached by its function, by its ASGI app, and (where it matters) by a socket.
+
+Documents are frozen, time stands still until a test moves it, and an answer that says "Internal error occurred" fails
+the test that got it, whatever it was about.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from random import Random
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from minik8s.api.request import ADMIN
+from minik8s.apiserver.admission import builtin_plugins
+from minik8s.apiserver.allocation import ServiceAllocator
+from minik8s.apiserver.authorization import ANONYMOUS
+from minik8s.apiserver.bootstrap import bootstrap
+from minik8s.apiserver.codec import DocumentCodec
+from minik8s.apiserver.context import ServerContext
+from minik8s.apiserver.dispatch import dispatch
+from minik8s.apiserver.http import HttpApp
+from minik8s.apiserver.registry import Registry
+from minik8s.apiserver.tokens import TokenIssuer
+from minik8s.client.asgi import AppTransport
+from minik8s.client.client import Client
+from minik8s.client.inprocess import InProcessTransport
+from minik8s.store import MemoryStore
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+TOKEN = "the-administrator"
+TIMEOUT = 10.0
+
+
+class HandTimer:
+    """A call that waits for `HandClock.advance`."""
+
+    def __init__(self, due: float, callback: Callable[[], object]) -> None:
+        self.due, self.callback = due, callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class HandClock:
+    """Time that a test moves."""
+
+    def __init__(self) -> None:
+        self.elapsed = 0.0
+        self.timers: list[HandTimer] = []
+
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=self.elapsed)
+
+    def monotonic(self) -> float:
+        return self.elapsed
+
+    async def sleep(self, seconds: float) -> None:
+        woken = anyio.Event()
+        self.call_later(seconds, woken.set)
+        await woken.wait()
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> HandTimer:
+        timer = HandTimer(self.elapsed + seconds, callback)
+        self.timers.append(timer)
+        return timer
+
+    def advance(self, seconds: float) -> None:
+        """Lets time pass, with everything that is due in it."""
+        end = self.elapsed + seconds
+        while due := [t for t in self.timers if not t.cancelled and t.due <= end]:
+            timer = min(due, key=lambda t: t.due)
+            self.elapsed = max(self.elapsed, timer.due)
+            self.timers.remove(timer)
+            timer.callback()
+        self.elapsed = end
+
+    @property
+    def pending(self) -> int:
+        return sum(not timer.cancelled for timer in self.timers)
+
+
+class Events:
+    """The lines of a watch, one at a time."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        self._lines = response.aiter_lines()
+
+    async def next(self) -> dict[str, Any]:
+        """The next event; fails when none comes."""
+        with anyio.fail_after(TIMEOUT):
+            event: dict[str, Any] = json.loads(await anext(self._lines))
+        return event
+
+    async def names(self, count: int) -> list[tuple[str, str]]:
+        """(type, name) of the next events."""
+        events = [await self.next() for _ in range(count)]
+        return [(e["type"], e["object"]["metadata"].get("name", "")) for e in events]
+
+    async def rest(self) -> list[dict[str, Any]]:
+        """Everything up to the end of the stream."""
+        with anyio.fail_after(TIMEOUT):
+            return [json.loads(line) async for line in self._lines]
+
+
+class ApiServer:
+    """One server and the ways to reach it. Paths of core resources may leave out /api/v1."""
+
+    def __init__(self, ctx: ServerContext, http: httpx.AsyncClient, clock: HandClock) -> None:
+        self.ctx, self.http, self.clock = ctx, http, clock
+        self.client = Client(InProcessTransport(partial(dispatch, ctx)))
+
+    async def call(self, method: str, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        """One request. `body` is a document or bytes; `type` its Content-Type; the rest is httpx's."""
+        headers = dict(options.pop("headers", {}))
+        if content_type := options.pop("type", None):
+            headers["content-type"] = content_type
+        if body is not None:
+            options["content"] = body if isinstance(body, bytes | str) else json.dumps(body)
+        with anyio.fail_after(TIMEOUT):
+            response = await self.http.request(method, url_of(path), headers=headers, **options)
+        assert "Internal error occurred" not in response.text, f"{method} {path}: {response.text}"
+        return response
+
+    async def ok(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        """The document of a request that must succeed."""
+        response = await self.call(method, path, body, **options)
+        assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
+        return response.json()
+
+    async def refused(
+        self, method: str, path: str, code: int, reason: str, message: str, body: Any = None, **options: Any
+    ) -> Any:
+        """The Status of a request that must fail like this; the store must be as it was. Answers its details."""
+        before = self.ctx.store.revision
+        response = await self.call(method, path, body, **options)
+        status = response.json()
+        assert (response.status_code, status.get("reason", ""), status["message"]) == (code, reason, message)
+        assert status["kind"] == "Status"
+        assert status["apiVersion"] == "v1"
+        assert status["status"] == "Failure"
+        assert status["code"] == code
+        assert self.ctx.store.revision == before, "a refused request has written something"
+        return status["details"]
+
+    @asynccontextmanager
+    async def watching(self, path: str, **options: Any) -> AsyncIterator[Events]:
+        """A watch by HTTP."""
+        async with self.http.stream("GET", url_of(path), **options) as response:
+            assert response.status_code == 200, await response.aread()
+            yield Events(response)
+
+    @property
+    def watchers(self) -> int:
+        return self.ctx.store.statistics().watchers
+
+    async def settle(self) -> None:
+        """Lets every task that can run, run."""
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+
+
+def url_of(path: str) -> str:
+    """Absolute paths stay; `pods/x` is in the namespace default, `/nodes` stays for the caller to spell out."""
+    return path if path.startswith("/") else f"/api/v1/namespaces/default/{path}"
+
+
+@asynccontextmanager
+async def running_server(*, anonymous: bool = False, history: int = 10_000) -> AsyncIterator[ApiServer]:
+    """A server with its bootstrap objects; with `anonymous`, callers without a token are nobody."""
+    registry, clock, rng = Registry(), HandClock(), Random(7)
+    store = MemoryStore(DocumentCodec(registry.indexed, frozen=True), history=history)
+    tokens = TokenIssuer()
+    tokens.add_admin(TOKEN)
+    ctx = ServerContext(
+        store=store,
+        registry=registry,
+        clock=clock,
+        rng=rng,
+        plugins=builtin_plugins(rng),
+        services=ServiceAllocator("127.96.0.0/16", (30000, 32767), rng),
+        tokens=tokens,
+        anonymous=ANONYMOUS if anonymous else ADMIN,
+    )
+    await bootstrap(ctx)
+    async with anyio.create_task_group() as group:
+        transport = AppTransport(HttpApp(ctx), group)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=None) as http:
+            yield ApiServer(ctx, http, clock)
+        await store.aclose()
+        group.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ApiServer]:
+    """A server where everybody is the administrator."""
+    async with running_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[ApiServer]:
+    """A server that asks for credentials; `TOKEN` is the administrator's."""
+    async with running_server(anonymous=True) as running:
+        yield running
+
+
+@pytest.fixture
+def start() -> Callable[..., Any]:
+    """`running_server` itself, for tests that need several servers or other settings."""
+    return running_server
+
+
+@pytest.fixture
+def admin() -> dict[str, str]:
+    """The administrator's headers."""
+    return {"authorization": f"Bearer {TOKEN}"}
