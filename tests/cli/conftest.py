@@ -22,17 +22,6 @@ from minik8s.cli import main
 ROOT = Path(__file__).parents[2]
 SECONDS = 40.0
 
-POD = """\
-apiVersion: v1
-kind: Pod
-metadata: {name: pod, labels: {app: web}}
-spec:
-  terminationGracePeriodSeconds: 1
-  containers:
-  - {name: main, image: busybox}
-  - {name: side, image: busybox}
-"""
-
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[BlockingCluster]:

@@ -19,7 +19,9 @@ def show(config: ClusterConfig) -> None:
     click.echo(f"{config.nodes} {sorted(config.images.items())}")
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("1h30m", 5400), ("1.5s", 1.5), ("250ms", 0.25)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("1h30m", 5400), ("1.5s", 1.5), ("250ms", 0.25)]
+)
 def test_durations(text: str, seconds: float) -> None:
     """Go's durations and plain seconds."""
     assert duration(click.Context(show), click.Argument(["x"]), text) == seconds
