@@ -8,6 +8,8 @@ ends, by whatever way, the group is cancelled and nothing is left: no task, proc
 from __future__ import annotations
 
 import secrets
+import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -15,40 +17,51 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
-import anyio.to_thread
 import attrs
-import httpx
 from anyio.abc import TaskGroup
 
+from minik8s.api.request import ADMIN
 from minik8s.api.resource import Resource
+from minik8s.api.resources import NODES, SERVICE_ACCOUNTS
 from minik8s.apiserver.admission import builtin_plugins
 from minik8s.apiserver.allocation import ServiceAllocator
+from minik8s.apiserver.authorization import ANONYMOUS
 from minik8s.apiserver.bootstrap import bootstrap, publish_address
 from minik8s.apiserver.codec import DocumentCodec
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.dispatch import dispatch
 from minik8s.apiserver.http import HttpApp
-from minik8s.apiserver.pki import Authority, server_context
 from minik8s.apiserver.registry import Registry
-from minik8s.apiserver.server import listen, serve
 from minik8s.apiserver.tokens import TokenIssuer
-from minik8s.client.asgi import AppTransport
 from minik8s.client.client import Client
 from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.client.inprocess import InProcessTransport
-from minik8s.client.kubeconfig import kubeconfig_document
-from minik8s.client.manifests import apply_manifests
+from minik8s.client.kubeconfig import ClusterCredentials, write_kubeconfig
+from minik8s.client.manifests import Source, apply_manifests
 from minik8s.client.waiting import wait_for
 from minik8s.clock import Clock, RealClock
 from minik8s.config import ClusterConfig
-from minik8s.machinery.meta import Doc, Obj, is_condition_true
+from minik8s.controllers import controllers
+from minik8s.controllers.runtime import Context, run_controllers
+from minik8s.machinery.meta import Obj
 from minik8s.nodes import NodePool
-from minik8s.schema import codec
+from minik8s.proxy.proxier import Proxier
+from minik8s.scheduler.scheduler import Scheduler
 from minik8s.store import MemoryStore
+
+SERVE_SECONDS = 30.0
+"""How long `address_of` waits for the proxy."""
+START_SECONDS = 60.0
+"""How long a cluster may take to be ready for pods."""
+
+if TYPE_CHECKING:
+    import httpx
+
+    from minik8s.apiserver.pki import Authority
 
 T = TypeVar("T", bound=Mapping[str, Any])
 
@@ -71,27 +84,37 @@ class Cluster:
         self.token = secrets.token_urlsafe(24)
         self.directory = Path()
         self.url = ""
-        self.client: Client
-        self.http: httpx.AsyncClient
-        self.informers: Informers
         self._context = self._server()
+        self.client: Client
+        self._app = HttpApp(self._context)
+        self._exchanges: TaskGroup
+        self._http: httpx.AsyncClient | None = None
+        self.informers: Informers
+        self.nodes: NodePool
         self._authority: Authority | None = None
+        self._proxier: Proxier | None = None
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as stack:
-            await self._start(stack)
-            self._stack = stack.pop_all()
+        try:
+            await self._start(self._stack)
+        except BaseException:
+            await self.__aexit__(*sys.exc_info())
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        return await self._stack.__aexit__(kind, error, trace)
+        """Ends everything. A body's own exception goes on as it is: only a cancellation is the task groups' affair."""
+        if isinstance(error, anyio.get_cancelled_exc_class()):
+            return await self._stack.__aexit__(kind, error, trace)
+        await self._stack.aclose()
+        return None
 
     @property
     def kubeconfig(self) -> Path:
-        """A kubeconfig file for this cluster alone, in its own directory. Raises RuntimeError if it serves no socket."""
+        """A kubeconfig file for this cluster alone, in its directory. Raises RuntimeError if it serves no socket."""
         path = self.directory / "kubeconfig"
         if not path.exists():
             if not self.url:
@@ -107,9 +130,14 @@ class Cluster:
     @property
     def ca_bundle(self) -> bytes:
         """The PEM certificate of the cluster's CA; made when first needed."""
-        if self._authority is None:
-            self._authority = Authority.create(self.clock.now())
-        return self._authority.pem
+        return self._certificate_authority().pem
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """A client of the API by URL path that needs no socket, streams, and is the administrator."""
+        if self._http is None:
+            self._http = self._http_client()
+        return self._http
 
     async def apply(self, source: Source, *, namespace: str = "default") -> list[Obj]:
         """Applies manifests: YAML text, a path, an object or several. Answers the resulting objects."""
@@ -131,6 +159,17 @@ class Cluster:
         where = namespace if resource.namespaced else ""
         return await wait_for(self.client, resource, name, condition, namespace=where, timeout=timeout)
 
+    async def address_of(self, namespace: str, service: str, port: int | str) -> tuple[str, int]:
+        """(host, port) at which a Service's port answers on this machine, once the proxy serves it.
+
+        It is the ClusterIP, or a stand-in on 127.0.0.1 where that could not be bound. Raises RuntimeError without a
+        proxy and TimeoutError when the port does not come to be served.
+        """
+        if self._proxier is None:
+            raise RuntimeError("a cluster with proxy=False serves no Service addresses")
+        with anyio.fail_after(SERVE_SECONDS):
+            return await self._proxier.served_address(namespace, service, port)
+
     def _server(self) -> ServerContext:
         config, registry = self.config, Registry()
         codec = DocumentCodec(registry.indexed, frozen=config.freeze)
@@ -150,15 +189,20 @@ class Cluster:
     async def _start(self, stack: AsyncExitStack) -> None:
         """Enters everything in the order in which the rest needs it; the stack leaves it in reverse."""
         self.directory = self._make_directory(stack)
-        context, app = self._context, HttpApp(self._context)
+        context = self._context
         await bootstrap(context)
         self.client = Client(InProcessTransport(partial(dispatch, context)))
-        exchanges = await stack.enter_async_context(_task_group())
-        self.http = await stack.enter_async_context(self._http_client(app, exchanges))
+        self._exchanges = await stack.enter_async_context(_task_group())
+        stack.push_async_callback(self._close_http)
         if self.config.serve:
-            await self._listen(stack, app)
+            await self._listen(stack)
         stack.push_async_callback(context.store.aclose)  # ends the watches, so that the socket can close at once
-        await self._run_components(await stack.enter_async_context(_task_group()))
+        self.informers = Informers(self.client, self.clock, self.rng)
+        recorders = Recorders(self.client, self.clock, self.rng)
+        self.nodes = context.connector = self._node_pool(recorders)
+        self.nodes.open(stack)
+        self._run_components(await stack.enter_async_context(_task_group()), recorders)
+        await self._settle()
 
     def _make_directory(self, stack: AsyncExitStack) -> Path:
         if self.config.directory is not None:
@@ -166,35 +210,101 @@ class Cluster:
             return self.config.directory
         return Path(stack.enter_context(TemporaryDirectory(prefix="minik8s-", ignore_cleanup_errors=True)))
 
-    def _http_client(self, app: HttpApp, group: TaskGroup) -> httpx.AsyncClient:
-        headers = {"Authorization": f"Bearer {self.token}"}
+    def _http_client(self) -> httpx.AsyncClient:
+        import httpx
+
+        from minik8s.client.asgi import AppTransport
+
         return httpx.AsyncClient(
-            transport=AppTransport(app, group), base_url="http://minik8s", headers=headers, timeout=None
+            transport=AppTransport(self._app, self._exchanges),
+            base_url="http://minik8s",
+            headers={"Authorization": f"Bearer {self.token}"},
+            timeout=None,
+            trust_env=False,
         )
 
-    async def _listen(self, stack: AsyncExitStack, app: HttpApp) -> None:
+    async def _close_http(self) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+
+    def _certificate_authority(self) -> Authority:
+        if self._authority is None:
+            from minik8s.apiserver.pki import Authority
+
+            self._authority = Authority.create(self.clock.now())
+        return self._authority
+
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        """Opens the socket; what only a served cluster needs (TLS, uvicorn) is imported here."""
+        from minik8s.apiserver.server import listen, serve
+
         config = self.config
         sock = listen(config.host, config.port)
         host, port = sock.getsockname()[:2]
-        tls = None
-        if config.tls:
-            self._authority = Authority.create(self.clock.now())
-            addresses = [host, "127.0.0.1", self._context.services.api_server_address]
-            pair = self._authority.issue_serving(self.clock.now(), addresses)
-            tls = server_context(pair, self.directory)
-        await stack.enter_async_context(serve(app, sock, tls))
+        tls = self._tls(host) if config.tls else None
+        await stack.enter_async_context(serve(self._app, sock, tls))
         self.url = f"{'https' if tls else 'http'}://{host}:{port}"
         await publish_address(self._context, host, port)
 
-    async def _run_components(self, group: TaskGroup) -> None:
+    def _tls(self, host: str) -> ssl.SSLContext:
+        from minik8s.apiserver.pki import server_context
+
+        addresses = [host, "127.0.0.1", self._context.services.api_server_address]
+        pair = self._certificate_authority().issue_serving(self.clock.now(), addresses)
+        return server_context(pair, self.directory)
+
+    def _node_pool(self, recorders: Recorders) -> NodePool:
+        return NodePool(
+            self.config,
+            client=self.client,
+            informers=self.informers,
+            clock=self.clock,
+            rng=self.rng,
+            recorders=recorders,
+            directory=self.directory,
+        )
+
+    def _run_components(self, group: TaskGroup, recorders: Recorders) -> None:
         """Starts everything that works through the client."""
+        config, client, clock, rng = self.config, self.client, self.clock, self.rng
+        context = Context(client, self.informers, clock, rng, recorders, root_ca=self._root_ca())
+        group.start_soon(recorders.run, name="events")
+        group.start_soon(self.informers.run, name="informers")
+        group.start_soon(run_controllers, context, controllers(config.controllers), name="controllers")
+        if config.scheduler:
+            scheduler = Scheduler(client, self.informers, clock, rng, recorders)
+            group.start_soon(scheduler.run, name="scheduler")
+        if config.proxy:
+            self._proxier = Proxier(self.informers, clock, recorders)
+            group.start_soon(self._proxier.run, name="proxy")
+        self.nodes.start(group)
+
+    def _root_ca(self) -> str:
+        """The CA bundle that pods find in kube-root-ca.crt; "" where nobody could read or need it."""
+        needed = self.config.runtime == "subprocess" or (self.config.serve and self.config.tls)
+        return self.ca_bundle.decode() if needed else ""
+
+    async def _settle(self) -> None:
+        """Waits until pods can be created and scheduled: the default ServiceAccount exists, the nodes are Ready."""
+        if "serviceaccount" in self.config.controllers:
+            await self.wait_for(SERVICE_ACCOUNTS, "default", lambda _: True, timeout=START_SECONDS)
+        for name in self.nodes.kubelets:
+            await self.wait_for(NODES, name, "Ready", timeout=START_SECONDS)
 
 
 @asynccontextmanager
 async def _task_group() -> AsyncIterator[TaskGroup]:
-    """A task group that is cancelled, not waited for, when its context ends."""
+    """A task group that is cancelled, not waited for, when its context ends.
+
+    What the body raises comes out as it is: whoever writes `async with Cluster()` raised it, not a task of the cluster.
+    """
+    raised: Exception | None = None
     async with anyio.create_task_group() as group:
         try:
             yield group
+        except Exception as error:
+            raised = error
         finally:
             group.cancel_scope.cancel()
+    if raised is not None:
+        raise raised

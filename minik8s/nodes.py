@@ -21,7 +21,7 @@ from minik8s.clock import Clock
 from minik8s.config import ClusterConfig
 from minik8s.kubelet.dispatch import PodDispatch
 from minik8s.kubelet.kubelet import Kubelet
-from minik8s.kubelet.runtime.addresses import AddressPool, Addresses, machine_addresses, no_claim
+from minik8s.kubelet.runtime.addresses import Addresses, AddressPool, machine_addresses, no_claim
 from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.processes import Spawner
 from minik8s.kubelet.runtime.protocol import Runtime
@@ -54,8 +54,8 @@ class NodePool:
         self._registry = ImageRegistry(config.images, directory=directory / "images")
         self.kubelets: dict[str, Kubelet] = {}
 
-    async def start(self, group: TaskGroup, stack: AsyncExitStack) -> None:
-        """Starts the configured number of nodes; `stack` gets what outlives every kubelet."""
+    def open(self, stack: AsyncExitStack) -> None:
+        """Takes what the nodes share; `stack` gives it back, and must outlive every kubelet."""
         config = self._config
         if config.runtime == "simulated":
             self._addresses = AddressPool(config.pod_cidr, self._rng, claim=no_claim)
@@ -66,7 +66,10 @@ class NodePool:
                 self._spawner.start()
                 stack.push_async_callback(self._spawner.aclose)
         stack.callback(self._addresses.close)
-        for index in range(config.nodes):
+
+    def start(self, group: TaskGroup) -> None:
+        """Starts the configured number of nodes."""
+        for index in range(self._config.nodes):
             self.add(group, f"node-{index + 1}")
 
     def add(self, group: TaskGroup, name: str) -> Kubelet:
@@ -97,6 +100,10 @@ class NodePool:
             addresses=self._addresses,
             spawner=self._spawner,
         )
+
+    def signal(self, pod: Doc, container: str, name: str) -> None:
+        """Sends a signal to a running container, as if the machine had. Raises BadRequest when it does not run."""
+        self.kubelets[pod["spec"]["nodeName"]].running_container(pod, container)[1].signal(name)
 
     def logs(
         self,

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 import anyio
-import structlog
 
 from minik8s.api.request import JSON, YAML, ApiRequest, User
 from minik8s.api.resource import Resource
@@ -26,6 +25,7 @@ from minik8s.apiserver.nonresource import NOT_FOUND, PlainResponse, Site
 from minik8s.apiserver.options import truth
 from minik8s.apiserver.requestinfo import RequestInfo, check_scope, parse_path, verb_of
 from minik8s.apiserver.response import ApiResponse, ListResponse, ObjectResponse, StreamResponse, WatchResponse
+from minik8s.logs import get_logger
 from minik8s.machinery.errors import ApiError, InternalError, MethodNotAllowed, NotAcceptable, RequestEntityTooLarge
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -45,7 +45,7 @@ DEPRECATED = {
 _RAW = frozenset({"log"})
 """Subresources that answer bytes, whatever Accept says."""
 _NO_CACHE: Header = (b"cache-control", b"no-cache, private")
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class HttpCall:

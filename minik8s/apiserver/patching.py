@@ -9,11 +9,12 @@ import orjson
 from minik8s.api.request import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, ApiRequest
 from minik8s.apiserver.body import decode_object, unsupported
 from minik8s.apiserver.context import ServerContext
+from minik8s.apiserver.fieldmanagers import applied
 from minik8s.apiserver.options import write_options
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
-from minik8s.apiserver.writing import Write, check_name, check_precondition, rewrite
-from minik8s.machinery.errors import BadRequest, Invalid, UnsupportedMediaType
+from minik8s.apiserver.writing import Write, check_name, check_namespace, check_precondition, create_object, rewrite
+from minik8s.machinery.errors import BadRequest, Invalid, NotFound, UnsupportedMediaType
 from minik8s.machinery.meta import Doc, Obj
 from minik8s.machinery.patch.jsonpatch import apply_json_patch
 from minik8s.machinery.patch.mergepatch import apply_merge_patch
@@ -28,19 +29,49 @@ async def patch(ctx: ServerContext, served: Served, request: ApiRequest) -> Obje
     request.content_type = request.content_type.partition(";")[0].strip()
     if request.content_type not in (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH):
         raise UnsupportedMediaType("415: Unsupported Media Type")
-    options = write_options(request)
-    write = Write(ctx, served, request, options, [])
+    write = Write(ctx, served, request, write_options(request), [])
     body = parse_patch(request)
+    if request.content_type == APPLY_PATCH:
+        return await _server_side_apply(write, body)
 
     def change(entry: Entry) -> tuple[Obj, list[str]]:
         current = served.view(entry.value)
-        changed = apply_patch(current, body, request.content_type, served)
-        resource = served.resource
-        obj, warnings = decode_object(changed, (), resource.api_version, resource.kind, options.validation)
-        _check_identity(request, served, obj, current, entry)
-        return obj, warnings
+        return _decoded(write, apply_patch(current, body, request.content_type, served), current, entry)
 
     return await rewrite(write, change)
+
+
+async def _server_side_apply(write: Write, body: Any) -> ObjectResponse:
+    """Applies a configuration; an object that does not exist is created by it."""
+    served, request = write.served, write.request
+
+    def change(entry: Entry) -> tuple[Obj, list[str]]:
+        current = served.view(entry.value)
+        result = applied(write.options, served, request, current, body, write.ctx.clock.now())
+        write.managed = result.managed_fields
+        return _decoded(write, result.document, current, entry)
+
+    try:
+        return await rewrite(write, change)
+    except NotFound:
+        if request.subresource:
+            raise
+    result = applied(write.options, served, request, None, body, write.ctx.clock.now())
+    write.managed = result.managed_fields
+    resource = served.resource
+    obj, write.warnings = decode_object(
+        result.document, (), resource.api_version, resource.kind, write.options.validation
+    )
+    obj["metadata"]["name"] = request.name
+    check_namespace(served, request, obj)
+    return await create_object(write, obj)
+
+
+def _decoded(write: Write, changed: Obj, current: Doc, entry: Entry) -> tuple[Obj, list[str]]:
+    resource = write.served.resource
+    obj, warnings = decode_object(changed, (), resource.api_version, resource.kind, write.options.validation)
+    _check_identity(write.request, write.served, obj, current, entry)
+    return obj, warnings
 
 
 def apply_patch(current: Doc, body: Any, content_type: str, served: Served) -> Obj:

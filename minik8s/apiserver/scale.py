@@ -13,7 +13,7 @@ from minik8s.apiserver.response import ObjectResponse
 from minik8s.apiserver.writing import Write, check_name, check_precondition, rewrite
 from minik8s.machinery.errors import Invalid
 from minik8s.machinery.field import invalid
-from minik8s.machinery.meta import Doc, Obj, evolve
+from minik8s.machinery.meta import Doc, Obj, copy_document, evolve
 from minik8s.machinery.selectors import LabelSelector
 from minik8s.store.protocol import Entry
 
@@ -72,6 +72,5 @@ def _scaled(served: Served, request: ApiRequest, current: Doc, scale: Obj, entry
     if replicas < 0:
         cause = invalid("spec.replicas", replicas, "must be greater than or equal to 0")
         raise Invalid.object(KIND, "autoscaling", request.name, [cause])
-    changed = evolve(current, "spec", "replicas", value=replicas)
-    changed["metadata"] = dict(changed["metadata"])
+    changed: Obj = copy_document(evolve(current, "spec", "replicas", value=replicas))
     return changed

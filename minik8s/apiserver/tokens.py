@@ -1,22 +1,22 @@
 """Bearer tokens: the administrator's, and signed ones for service accounts.
 
 Service-account tokens are RS256 JWTs as kube-apiserver issues them. The signing key is made when the first token is
-asked for (it costs tens of milliseconds), unless the cluster brings one.
+asked for (it costs tens of milliseconds), and the JOSE library is imported then, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import RSAKey
 
 from minik8s.api.request import ADMIN, User
 from minik8s.machinery.meta import Doc, name_of, namespace_of, uid_of
+
+if TYPE_CHECKING:
+    from joserfc.jwk import RSAKey
 
 DEFAULT_ISSUER = "https://kubernetes.default.svc.cluster.local"
 _KEY_BITS = 2048
@@ -33,6 +33,8 @@ class TokenIssuer:
     @property
     def key(self) -> RSAKey:
         if self._key is None:
+            from joserfc.jwk import RSAKey
+
             self._key = RSAKey.generate_key(_KEY_BITS, auto_kid=True)
         return self._key
 
@@ -51,6 +53,8 @@ class TokenIssuer:
         bound: Mapping[str, Mapping[str, str]],
     ) -> str:
         """A token for a ServiceAccount; `bound` is {"pod": {name, uid}} or the like."""
+        from joserfc import jwt
+
         issued = int(now.timestamp())
         private: dict[str, Any] = {
             "namespace": namespace_of(account),
@@ -75,6 +79,9 @@ class TokenIssuer:
             return user
         if self._key is None or token.count(".") != 2:
             return None
+        from joserfc import jwt
+        from joserfc.errors import JoseError
+
         try:
             claims = jwt.decode(token, self._key, algorithms=["RS256"]).claims
         except (JoseError, ValueError):

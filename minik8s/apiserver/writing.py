@@ -18,7 +18,7 @@ from minik8s.apiserver import objectmeta
 from minik8s.apiserver.admission.plugin import Attributes
 from minik8s.apiserver.body import read_resource
 from minik8s.apiserver.context import ServerContext, StoreWorld
-from minik8s.apiserver.fieldmanagers import track
+from minik8s.apiserver.fieldmanagers import set_managed_fields, track
 from minik8s.apiserver.options import WriteOptions, write_options
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
@@ -38,13 +38,24 @@ Change = Callable[[Entry], tuple[Obj, list[str]]]
 
 @attrs.define(eq=False)
 class Write:
-    """One write on its way through the server."""
+    """One write on its way through the server.
+
+    `managed` are the managedFields to store when the writer has worked them out itself, as server-side apply does.
+    """
 
     ctx: ServerContext
     served: Served
     request: ApiRequest
     options: WriteOptions
     warnings: list[str]
+    managed: list[Obj] | None = None
+
+    def own_fields(self, obj: Obj, old: Doc | None) -> None:
+        """Brings metadata.managedFields up to date with this write."""
+        if self.managed is not None:
+            set_managed_fields(obj, self.managed)
+        else:
+            track(self.options, self.served, obj, old, self.ctx.clock.now(), self.request.subresource)
 
     def respond(self, entry: Entry, code: int = 200) -> ObjectResponse:
         served = self.served
@@ -96,7 +107,7 @@ async def _create_once(write: Write, obj: Obj) -> ObjectResponse:
     strategy.prepare_create(obj)
     if "status" not in obj and (status := served.initial_status()) is not None:
         obj["status"] = status
-    track(write.options, served, obj, None, now)
+    write.own_fields(obj, None)
     admit(write, "CREATE", obj, None)
     errors = metadata_errors(served, obj, None) + strategy.validate_create(obj)
     if errors:
@@ -207,7 +218,7 @@ def prepare_replacement(write: Write, obj: Obj, old: Doc) -> Obj:
         strategy.prepare_update(obj, old)
         if strategy.has_generation and objectmeta.spec_changed(obj, old):
             objectmeta.bump_generation(obj)
-    track(write.options, served, obj, old, rfc3339(write.ctx.clock.now()), write.request.subresource)
+    write.own_fields(obj, old)
     admit(write, "UPDATE", obj, old)
     errors = metadata_errors(served, obj, old)
     errors += strategy.validate_status_update(obj, old) if is_status else strategy.validate_update(obj, old)

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from minik8s.api.pods import is_pod_ready
 from minik8s.api.resources import DEPLOYMENTS, NAMESPACES, NODES, PODS, SERVICES
-from minik8s.cli.options import execute, until_signal
+from minik8s.cli.running import execute
 from minik8s.cluster import Cluster
 from minik8s.machinery.meta import Doc, is_condition_true, name_of
 
@@ -241,4 +241,4 @@ async def run_tour(console: Console) -> int:
 @click.command()
 def command() -> None:
     """Show a Deployment behind a Service: round-robin, healing, a rolling update under load, scaling."""
-    execute(lambda: until_signal(lambda: run_tour(Console(highlight=False))))
+    execute(lambda: run_tour(Console(highlight=False)))

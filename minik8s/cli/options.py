@@ -1,101 +1,144 @@
-"""Options that several commands share, and the way every command runs its coroutine."""
+"""Options that several commands share, and values that they are given in."""
 
 from __future__ import annotations
 
-import gc
-import signal
-from collections.abc import Awaitable, Callable
+import functools
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import anyio
+import attrs
 import click
 
-from minik8s.machinery.errors import ApiError
+from minik8s.config import ClusterConfig
 
-F = TypeVar("F", bound=Callable[..., Any])
+Command = Callable[..., Any]
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smh]))+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smh])")
 
 
-class ImageType(click.ParamType):
-    """`NAME=COMMAND`: an image name and the entrypoint that stands for it."""
-
-    name = "NAME=COMMAND"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
+def _images(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    """`NAME=COMMAND` entries as a mapping."""
+    entries = {}
+    for value in values:
         name, equals, command = value.partition("=")
         if not (name and equals and command.strip()):
-            self.fail(f"{value!r} is not of the form NAME=COMMAND", param, ctx)
-        return name, command
+            raise click.BadParameter(f"{value!r} is not of the form NAME=COMMAND", context, parameter)
+        entries[name] = command
+    return entries
 
 
-def cluster_options(function: F) -> F:
-    """--nodes, --port, --image, --runtime, --seed: what a new cluster can be told."""
-    for option in (
+def _images_file(context: click.Context, parameter: click.Parameter, path: Path | None) -> dict[str, str]:
+    """A file of `NAME=COMMAND` lines as a mapping."""
+    from minik8s.kubelet.runtime.images import parse_entries
+
+    if path is None:
+        return {}
+    try:
+        return parse_entries(path.read_text("utf-8"))
+    except ValueError as error:  # also for text that is not UTF-8
+        raise click.BadParameter(f"{path}: {error}", context, parameter) from None
+
+
+def duration(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """Seconds of Go's `1h30m`, `90s`, `500ms`, or of a plain number of seconds."""
+    if value is None:
+        return None
+    if value.isdecimal():
+        return float(value)
+    if not _DURATION.fullmatch(value):
+        raise click.BadParameter(f"{value!r} is not a duration like 90s or 1h30m", context, parameter)
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
+
+
+def cluster_options(function: Command) -> Command:
+    """What a new cluster can be told; the command gets it as one `config`."""
+
+    @functools.wraps(function)
+    def command(
+        nodes: int,
+        port: int,
+        images: dict[str, str],
+        images_file: dict[str, str],
+        runtime: Any,
+        seed: int | None,
+        **others: Any,
+    ) -> Any:
+        config = ClusterConfig(nodes=nodes, port=port, images=images_file | images, runtime=runtime, seed=seed)
+        return function(config=config, **others)
+
+    return _decorated(
+        command,
         click.option("--nodes", type=click.IntRange(0, 10_000), default=1, show_default=True, help="Nodes to start."),
         click.option("--port", type=click.IntRange(0, 65535), default=0, help="API server port; 0 takes a free one."),
         click.option(
-            "--image", "images", type=ImageType(), multiple=True, help="A local command as an image; repeatable."
+            "--image",
+            "images",
+            multiple=True,
+            metavar="NAME=COMMAND",
+            callback=_images,
+            help="A local command as an image; repeatable.",
         ),
-        click.option("--runtime", type=click.Choice(["subprocess", "simulated"]), default="subprocess"),
+        click.option(
+            "--images",
+            "images_file",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            callback=_images_file,
+            help="A file of NAME=COMMAND lines.",
+        ),
+        click.option(
+            "--runtime",
+            type=click.Choice(["subprocess", "simulated"]),
+            default="subprocess",
+            show_default=True,
+            help="Run real processes, or only pretend to.",
+        ),
         click.option("--seed", type=int, default=None, help="Source of all names and UIDs."),
-    ):
-        function = option(function)
-    return function
-
-
-def kubeconfig_option(function: F) -> F:
-    """--kubeconfig: which cluster to talk to."""
-    option = click.option(
-        "--kubeconfig",
-        type=click.Path(path_type=Path),
-        default=None,
-        help="Kubeconfig of the cluster; $KUBECONFIG or ~/.kube/config by default.",
     )
-    return option(function)
 
 
-def namespace_option(function: F) -> F:
-    return click.option("-n", "--namespace", default=None, help="Namespace; the context's, else default.")(function)
+@attrs.frozen
+class Where:
+    """Which cluster a command is for: see `load_kubeconfig`. `namespace` None is the context's own, "" every one."""
+
+    kubeconfig: Path | None = None
+    context: str = ""
+    namespace: str | None = None
 
 
-def execute(main: Callable[[], Awaitable[int]]) -> None:
-    """Runs a command's coroutine, and exits with the code it returns; API errors become one line on stderr."""
-    raise SystemExit(anyio.run(_guarded, main))
+def session_options(function: Command) -> Command:
+    """Which cluster and namespace to talk to; the command gets it as one `where`."""
+
+    @functools.wraps(function)
+    def command(kubeconfig: Path | None, context: str, namespace: str | None, **others: Any) -> Any:
+        return function(where=Where(kubeconfig, context, namespace), **others)
+
+    return _decorated(
+        command,
+        click.option(
+            "--kubeconfig",
+            type=click.Path(path_type=Path),
+            default=None,
+            help="Kubeconfig of the cluster; $KUBECONFIG or ~/.kube/config by default.",
+        ),
+        click.option("--context", default="", help="Context of the kubeconfig; its current one by default."),
+        click.option("-n", "--namespace", default=None, help="Namespace; the context's, else default."),
+    )
 
 
-async def _guarded(main: Callable[[], Awaitable[int]]) -> int:
-    try:
-        return await main()
-    except ApiError as error:
-        click.echo(f"Error from server ({error.reason}): {error.message}", err=True)
-    except OSError as error:
-        click.echo(f"Error: {error}", err=True)
-    return 1
+all_namespaces_option = click.option("-A", "--all-namespaces", is_flag=True, help="Objects of every namespace.")
+selector_option = click.option("-l", "--selector", default="", help="Label selector, as app=web,tier!=cache.")
 
 
-async def until_signal(main: Callable[[], Awaitable[int]]) -> int:
-    """Runs `main` until it returns, or SIGINT or SIGTERM arrives: then it is cancelled and cleans up after itself."""
-    result = 0
-    async with anyio.create_task_group() as group:
-
-        async def work() -> None:
-            nonlocal result
-            result = await main()
-            group.cancel_scope.cancel()
-
-        group.start_soon(work)
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for received in signals:
-                result = 0 if received == signal.SIGTERM else 130
-                group.cancel_scope.cancel()
-                break
-    return result
+def files_option(purpose: str) -> Callable[[Command], Command]:
+    """-f, repeatable: paths of manifests as text, `-` is stdin."""
+    return click.option("-f", "--filename", "files", multiple=True, metavar="FILE", help=purpose)
 
 
-def tune_collector() -> None:
-    """Keeps long-lived documents out of the cyclic collector's way; only for processes that are ours."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+def _decorated(command: Command, *options: Callable[[Command], Command]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command

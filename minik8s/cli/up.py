@@ -2,66 +2,104 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import click
 
-from minik8s.cli.options import cluster_options, execute, tune_collector, until_signal
-from minik8s.client.kubeconfig import default_kubeconfig, remove_context, write_kubeconfig
+from minik8s.cli.options import cluster_options, files_option
+from minik8s.cli.running import execute, tune_collector
+from minik8s.cli.session import read_manifests
+from minik8s.client.kubeconfig import (
+    KubeconfigError,
+    default_kubeconfig,
+    load_kubeconfig,
+    remove_context,
+    write_kubeconfig,
+)
 from minik8s.cluster import Cluster
 from minik8s.config import ClusterConfig
+from minik8s.machinery.meta import Obj, name_of
 
 CONTEXT = "minik8s"
+PROBE_SECONDS = 1.0
 
 
 @click.command()
 @cluster_options
 @click.option(
     "--kubeconfig",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, dir_okay=False),
     default=None,
-    help="Kubeconfig to add the context `minik8s` to; ~/.kube/config or the first of $KUBECONFIG by default.",
+    help="Kubeconfig to add a context to; the first of $KUBECONFIG or ~/.kube/config by default.",
 )
-@click.option(
-    "-f", "--filename", "files", type=click.Path(exists=True, path_type=Path), multiple=True, help="Manifests to apply."
-)
-def command(
-    nodes: int,
-    port: int,
-    images: tuple[tuple[str, str], ...],
-    runtime: str,
-    seed: int | None,
-    kubeconfig: Path | None,
-    files: tuple[Path, ...],
-) -> None:
+@files_option("A manifest to apply, a folder of them, or - for stdin; repeatable.")
+@click.argument("more", nargs=-1, metavar="[FILE...]")
+def command(config: ClusterConfig, kubeconfig: Path | None, files: tuple[str, ...], more: tuple[str, ...]) -> None:
     """Start a cluster and keep it running until Ctrl-C or SIGTERM."""
-    config = ClusterConfig(nodes=nodes, port=port, images=dict(images), runtime=runtime, seed=seed)  # type: ignore[arg-type]
-    execute(lambda: until_signal(lambda: _up(config, kubeconfig or default_kubeconfig(), files)))
+    if more and not files:
+        raise click.UsageError(f"got unexpected argument {more[0]}; manifests come after -f")
+    objects = read_manifests((*files, *more))
+    execute(lambda: _up(config, kubeconfig or default_kubeconfig(), objects), clean=True)
 
 
-async def _up(config: ClusterConfig, kubeconfig: Path, files: tuple[Path, ...]) -> int:
+async def _up(config: ClusterConfig, kubeconfig: Path, objects: Sequence[Obj]) -> int:
+    context = await free_context(kubeconfig)
     async with Cluster(config) as cluster:
-        previous = write_kubeconfig(kubeconfig, cluster.credentials, context=CONTEXT)
+        previous = write_kubeconfig(kubeconfig, cluster.credentials, context=context)
         try:
-            for file in files:
-                for obj in await cluster.apply(file):
-                    click.echo(f"applied {obj['kind']} {obj['metadata']['name']}")
+            for obj in await cluster.apply(objects):
+                click.echo(f"{obj['kind'].lower()}/{name_of(obj)} applied")
             tune_collector()
-            _greet(cluster, kubeconfig)
+            _greet(cluster, kubeconfig, context)
             await anyio.sleep_forever()
         finally:
-            remove_context(kubeconfig, CONTEXT, restore=previous)
+            remove_context(kubeconfig, context, restore=previous)
     return 0
 
 
-def _greet(cluster: Cluster, kubeconfig: Path) -> None:
+async def free_context(kubeconfig: Path) -> str:
+    """`minik8s`, or `minik8s-2` and so on where that is the name of a cluster that still runs."""
+    for number in itertools.count(1):
+        name = CONTEXT if number == 1 else f"{CONTEXT}-{number}"
+        try:
+            server = load_kubeconfig(kubeconfig, name).server
+        except KubeconfigError:
+            return name  # nobody's; a file that cannot be read is refused when it is written to
+        if not await _in_use(server):
+            return name
+    raise AssertionError("unreachable")
+
+
+async def _in_use(server: str) -> bool:
+    """Whether the context is not ours to replace: somebody listens, or it is not on this machine."""
+    url = urlsplit(server)
+    try:
+        if not url.hostname or not ip_address(url.hostname).is_loopback:
+            return True
+    except ValueError:
+        return True
+    try:
+        with anyio.fail_after(PROBE_SECONDS):
+            stream = await anyio.connect_tcp(url.hostname, url.port or 443)
+    except (OSError, TimeoutError):
+        return False
+    await stream.aclose()
+    return True
+
+
+def _greet(cluster: Cluster, kubeconfig: Path, context: str) -> None:
     shown = f"export KUBECONFIG={kubeconfig}\n  " if kubeconfig != default_kubeconfig() else ""
+    nodes = cluster.config.nodes
     click.echo(
-        f"minik8s is up: {cluster.config.nodes} nodes, API server at {cluster.url}\n"
-        f'Context "{CONTEXT}" is in {kubeconfig}. Type:\n\n'
+        f"minik8s is up: {nodes} node{'' if nodes == 1 else 's'}, API server at {cluster.url}\n"
+        f'Context "{context}" is in {kubeconfig}. Type:\n\n'
         f"  {shown}kubectl get nodes          (or: minik8s get nodes)\n"
         "  kubectl create deployment web --image=minik8s/testserver --replicas=3\n"
-        "  kubectl expose deployment web --port=80 --target-port=8080\n\n"
+        "  kubectl expose deployment web --port=8080\n\n"
         "Ctrl-C stops the cluster and every process in it."
     )

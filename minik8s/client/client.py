@@ -173,7 +173,14 @@ class Client:
         )
 
     async def apply(
-        self, resource: Resource[T], obj: Doc, *, manager: str = "", force: bool = True, subresource: str = ""
+        self,
+        resource: Resource[T],
+        obj: Doc,
+        *,
+        manager: str = "",
+        force: bool = True,
+        subresource: str = "",
+        dry_run: bool = False,
     ) -> T:
         """Server-side apply: the object is to have these fields, owned by `manager` (the user agent by default).
 
@@ -181,6 +188,8 @@ class Client:
         """
         meta = obj["metadata"]
         options = {"fieldManager": manager or self.user_agent.partition("/")[0]}
+        if dry_run:
+            options["dryRun"] = "All"
         if force:
             options["force"] = "true"
         return await self._call(

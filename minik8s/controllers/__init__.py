@@ -1,0 +1,41 @@
+"""Controllers: coroutines that keep what is equal to what is wanted.
+
+Upstream's counterpart is kube-controller-manager. `runtime.py` is what they share; every controller is a file under
+its upstream name, with its decisions in a pure plan beside it. They know nothing but the client, so each works against
+any API server. Left out so far: everything not in `CONTROLLERS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minik8s.controllers.runtime import Controller
+
+CONTROLLERS: dict[str, tuple[str, ...]] = {
+    "namespace": ("namespace:NamespaceController",),
+    "garbagecollector": ("garbagecollector:GarbageCollector",),
+    "serviceaccount": ("serviceaccount:ServiceAccountController",),
+    "root-ca-cert-publisher": ("root_ca:RootCAPublisher",),
+    "replicationcontroller": ("replication:ReplicationController",),
+    "replicaset": ("replicaset:ReplicaSetController",),
+    "deployment": ("deployment:DeploymentController",),
+    "endpoint": ("endpoint:EndpointController",),
+    "endpointslice": ("endpointslice:EndpointSliceController",),
+    "nodelifecycle": ("nodelifecycle:NodeLifecycleController", "podgc:PodGCController"),
+}
+"""Name in the configuration -> the classes behind it, as module:class; imported when they are run."""
+
+
+def controllers(names: Iterable[str]) -> list[type[Controller[Any]]]:
+    """The classes of these controllers. Raises ValueError for a name that is not in CONTROLLERS."""
+    found: list[type[Controller[Any]]] = []
+    for name in names:
+        if name not in CONTROLLERS:
+            raise ValueError(f"unknown controller {name!r}; there are {', '.join(CONTROLLERS)}")
+        for path in CONTROLLERS[name]:
+            module, _, attribute = path.partition(":")
+            found.append(getattr(importlib.import_module(f"{__name__}.{module}"), attribute))
+    return found

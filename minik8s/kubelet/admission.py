@@ -1,8 +1,8 @@
 """Whether a node takes a pod that was bound to it.
 
 The kubelet checks again what the scheduler has checked, because a pod may be bound by anybody (upstream:
-pkg/kubelet/lifecycle/predicate.go): room for its requests, node affinity, free host ports. A pod that does not fit
-is Failed at once with the reason found here.
+pkg/kubelet/lifecycle/predicate.go): node affinity, NoExecute taints, free host ports, room for its requests. A pod
+that does not fit is Failed at once with the reason found here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import reduce
 
 import attrs
 
+from minik8s.api.scheduling import RequiredNodeAffinity, untolerated
 from minik8s.kubelet.restart import is_sidecar
 from minik8s.machinery.meta import Doc, labels_of, name_of
 from minik8s.machinery.quantity import Quantity, parse_quantity
@@ -22,6 +23,7 @@ HostPort = tuple[str, str, int]
 """Protocol, host address, port."""
 
 AFFINITY_MESSAGE = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+TAINT_MESSAGE = "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate"
 PORTS_MESSAGE = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
 
 
@@ -47,9 +49,11 @@ def claim_of(pod: Doc) -> Claim:
 
 def admit(pod: Doc, claim: Claim, others: Iterable[Claim], node: Doc) -> Rejection | None:
     """None when the pod may run; `others` are the claims of the node's active pods."""
-    others = list(others)
-    if not matches_node(pod["spec"], node):
+    others, spec = list(others), pod["spec"]
+    if not RequiredNodeAffinity.of(spec).matches(name_of(node), labels_of(node)):
         return Rejection("NodeAffinity", AFFINITY_MESSAGE)
+    if untolerated(node["spec"].get("taints") or (), spec.get("tolerations") or (), ("NoExecute",)):
+        return Rejection("TaintToleration", TAINT_MESSAGE)
     if any(_collide(port, taken) for port in claim.host_ports for other in others for taken in other.host_ports):
         return Rejection("NodePorts", PORTS_MESSAGE)
     allocatable = (node.get("status") or {}).get("allocatable") or {}
@@ -91,53 +95,8 @@ def host_ports(spec: Doc) -> frozenset[HostPort]:
     )
 
 
-def matches_node(spec: Doc, node: Doc) -> bool:
-    """Whether nodeSelector and the required node affinity accept the node."""
-    labels = labels_of(node)
-    if any(labels.get(key) != value for key, value in (spec.get("nodeSelector") or {}).items()):
-        return False
-    affinity = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
-        "requiredDuringSchedulingIgnoredDuringExecution"
-    )
-    if not affinity:
-        return True
-    return any(_term_matches(term, labels, name_of(node)) for term in affinity.get("nodeSelectorTerms") or ())
-
-
 def amount(resource: str, quantity: Quantity) -> int:
     return quantity.milli() if resource == "cpu" else quantity.value()
-
-
-def _term_matches(term: Doc, labels: Mapping[str, str], node_name: str) -> bool:
-    expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
-    if not expressions and not fields:
-        return False
-    named = {"metadata.name": node_name}
-    return all(_matches(e, labels) for e in expressions) and all(_matches(f, named) for f in fields)
-
-
-def _matches(requirement: Doc, labels: Mapping[str, str]) -> bool:
-    value, values = labels.get(requirement["key"]), requirement.get("values") or ()
-    match requirement["operator"]:
-        case "In":
-            return value in values
-        case "NotIn":
-            return value not in values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case "Gt" | "Lt" as operator:
-            return _compares(operator, value, values)
-    return False
-
-
-def _compares(operator: str, value: str | None, values: Iterable[str]) -> bool:
-    try:
-        left, right = int(value or ""), int(next(iter(values)))
-    except (ValueError, StopIteration):
-        return False
-    return left > right if operator == "Gt" else left < right
 
 
 def _collide(one: HostPort, other: HostPort) -> bool:

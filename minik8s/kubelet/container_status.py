@@ -94,8 +94,6 @@ def unknown_state(container_id: str = "", message: str = LOST) -> Obj:
         "exitCode": UNKNOWN_EXIT_CODE,
         "reason": UNKNOWN_REASON,
         "message": message,
-        "startedAt": None,
-        "finishedAt": None,
     }
     if container_id:
         state["containerID"] = container_id

@@ -6,12 +6,13 @@ leave and then takes over whatever is running. What the container needs of its p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
 
+from minik8s.client.events import EventKind
 from minik8s.kubelet.backoff import INITIAL, restart_delay
 from minik8s.kubelet.command import argv, working_dir
 from minik8s.kubelet.container_run import ContainerRun, Turn
@@ -95,10 +96,9 @@ class ContainerWorker:
         run = self.runs[-1] if self.runs else None
         return run if run is not None and run.container is not None else None
 
-    def event(self, type_: str, reason: str, message: str) -> None:
-        kind = "Normal" if type_ == "Normal" else "Warning"
+    def event(self, type_: EventKind, reason: str, message: str) -> None:
         path = f"{_FIELDS[self.role]}{{{self.record.name}}}"
-        self.host.node.recorder.event(self.host.pod, kind, reason, message, field_path=path)  # type: ignore[arg-type]
+        self.host.node.recorder.event(self.host.pod, type_, reason, message, field_path=path)
 
     # -- leading
 
@@ -138,7 +138,9 @@ class ContainerWorker:
         if run is None or run.container is None:
             return
         began = self.host.node.clock.monotonic()
-        if await self._post_start(run):
+        hooked = await self._post_start(run)
+        self.attempted.set()  # the next container may start
+        if hooked:
             await self._live(run)
         await self._ended(run)
         self._ran = self.host.node.clock.monotonic() - began
@@ -262,7 +264,7 @@ class ContainerWorker:
 
     def _remember(self, run: ContainerRun) -> None:
         """Keeps the logs of this run and of the one before."""
-        for old in self.runs[:-1]:
+        for old in self.runs[:-1] if self.host.node.files else ():
             old.config.log_path.unlink(missing_ok=True)
         self.runs = [*self.runs[-1:], run]
 
@@ -372,6 +374,12 @@ class ContainerWorker:
         run.container, self._prober = None, None
         self.host.changed()
         await self.host.node.runtime.remove(container)
+
+
+async def all_stopped(workers: Iterable[ContainerWorker]) -> None:
+    """Waits until `stop` has done its work on all of them."""
+    for worker in workers:
+        await worker.stopped.wait()
 
 
 def _minutes(seconds: float) -> str:

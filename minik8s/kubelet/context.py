@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from minik8s.api.resource import Resource
 from minik8s.api.resources import CONFIG_MAPS, SECRETS
 from minik8s.client.client import Client
+from minik8s.client.events import EventRecorder
 from minik8s.clock import Clock
 from minik8s.kubelet.dispatch import PodDispatch
 from minik8s.kubelet.runtime.protocol import Runtime
 from minik8s.kubelet.status import StatusManager
 from minik8s.machinery.meta import Doc, namespace_of
-
-if TYPE_CHECKING:
-    from minik8s.client.events import EventRecorder
 
 
 @attrs.frozen(eq=False, kw_only=True)

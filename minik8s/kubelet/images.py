@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from minik8s.client.events import EventKind
 from minik8s.clock import Clock
 from minik8s.kubelet.backoff import doubled
 from minik8s.kubelet.runtime.protocol import Image, ImageError, Runtime
 from minik8s.machinery.meta import Doc
 
-ContainerEvent = Callable[[str, str, str], None]
+ContainerEvent = Callable[[EventKind, str, str], None]
 """(type, reason, message) of an event about one container."""
 
 

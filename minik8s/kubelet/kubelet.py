@@ -9,16 +9,16 @@ reaches the one kubelet it concerns.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
 import anyio
 import anyio.abc
 
 from minik8s.client.client import Client
+from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock
 from minik8s.kubelet.admission import admit, claim_of
@@ -34,9 +34,6 @@ from minik8s.kubelet.runtime.protocol import Container, LogOptions, Runtime, San
 from minik8s.kubelet.status import SettledPod, StatusManager
 from minik8s.machinery.errors import BadRequest
 from minik8s.machinery.meta import Doc, is_terminating, name_of, rfc3339, uid_of
-
-if TYPE_CHECKING:
-    from minik8s.client.events import Recorders
 
 COMPONENT = "kubelet"
 
@@ -91,15 +88,18 @@ class Kubelet:
 
     async def run(self) -> None:
         """Registers the node and runs its pods until cancelled; then nothing of them is left."""
+        unsubscribe: list[Callable[[], None]] = []
         try:
             await self.node.dispatch.synced()
             await self.agent.register()
             async with anyio.create_task_group() as self._group:
                 self._group.start_soon(self.agent.run, name=f"{self.name} heartbeat")
                 self._group.start_soon(self.node.statuses.run, name=f"{self.name} statuses")
-                self._subscribe()
+                unsubscribe += self._subscribe()
                 await anyio.sleep_forever()
         finally:
+            for remove in unsubscribe:
+                remove()
             self._group = None
             with anyio.CancelScope(shield=True):
                 await self.node.runtime.aclose()
@@ -147,12 +147,16 @@ class Kubelet:
 
     # -- pods
 
-    def _subscribe(self) -> None:
+    def _subscribe(self) -> list[Callable[[], None]]:
+        """Hears of the node and its pods from now on, and takes the pods that there are; returns the removals."""
         dispatch = self.node.dispatch
-        dispatch.nodes.subscribe(self.name, self.agent.observe)
-        dispatch.pods.subscribe(self.name, self._pod_changed)
+        removals = [
+            dispatch.nodes.subscribe(self.name, self.agent.observe),
+            dispatch.pods.subscribe(self.name, self._pod_changed),
+        ]
         for pod in dispatch.pod_informer.lister.by_index("node", self.name):
             self._pod_changed(None, pod)
+        return removals
 
     def _pod_changed(self, old: Doc | None, new: Doc | None) -> None:
         if self._group is None:
@@ -163,9 +167,8 @@ class Kubelet:
             known = self.workers.get(uid_of(new)) or self._settled.get(uid_of(new))
             if known is None:
                 self._pod_added(new)
-            else:
-                known.update(new)
-                self._mark_settled(known)
+            elif known.update(new):
+                self.node.statuses.mark(known)
 
     def _pod_added(self, pod: Doc) -> None:
         assert self._group is not None
@@ -175,7 +178,7 @@ class Kubelet:
         claim = claim_of(pod)
         others = [worker.claim for worker in self.workers.values() if not worker.ended]
         resumed = bool((pod.get("status") or {}).get("startTime"))
-        rejection = None if resumed else admit(pod, claim, others, self.agent.object or {})
+        rejection = None if resumed else admit(pod, claim, others, self.agent.node)
         if rejection is not None:
             self.node.recorder.event(pod, "Warning", rejection.reason, rejection.message)
             now = rfc3339(self.node.clock.now())
@@ -207,7 +210,3 @@ class Kubelet:
     def _settle(self, pod: SettledPod) -> None:
         self._settled[uid_of(pod.pod)] = pod
         self.node.statuses.mark(pod)
-
-    def _mark_settled(self, known: PodWorker | SettledPod) -> None:
-        if isinstance(known, SettledPod):
-            self.node.statuses.mark(known)

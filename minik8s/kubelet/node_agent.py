@@ -7,6 +7,7 @@ nodeStatusReportFrequency). A node that somebody deleted stays deleted until the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from minik8s.api.resources import LEASES, NODES
 from minik8s.kubelet.context import NodeContext
@@ -40,17 +41,24 @@ class NodeAgent:
         self._capacity = capacity
         self._lease: Doc | None = None
 
+    @property
+    def node(self) -> Doc:
+        """The Node as last heard of; there is one after `register`."""
+        assert self.object is not None
+        return self.object
+
     async def register(self) -> None:
         """Creates the Node, or adopts the one of that name, and reports it ready; tries until it succeeds."""
         delay = RETRY_SECONDS
         while True:
             try:
                 await self._register()
-                await self._renew()
-                return
+                break
             except (ApiError, OSError):
                 await self._node.clock.sleep(delay)
                 delay = min(delay * 2, RENEW_SECONDS)
+        with suppress(ApiError, OSError):  # the heartbeat tries again
+            await self._renew()
 
     async def run(self) -> None:
         """The heartbeat, until cancelled."""

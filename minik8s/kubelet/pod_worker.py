@@ -9,18 +9,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import anyio
 import anyio.abc
 
 from minik8s.api.resources import CONFIG_MAPS, SECRETS
+from minik8s.client.events import EventKind
 from minik8s.clock import TimerHandle
 from minik8s.kubelet.admission import Claim
 from minik8s.kubelet.backoff import mount_delay
 from minik8s.kubelet.container_status import ContainerRecord
-from minik8s.kubelet.container_worker import ContainerWorker
+from minik8s.kubelet.container_worker import ContainerWorker, all_stopped
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.deadline import Deadline
 from minik8s.kubelet.downward import Surroundings
@@ -93,8 +96,7 @@ class PodWorker:
     @property
     def grace_period(self) -> float:
         """Seconds between stop signal and SIGKILL when nobody says otherwise."""
-        seconds = self.pod["spec"].get("terminationGracePeriodSeconds")
-        return 30.0 if seconds is None else float(seconds)
+        return float(self.pod["spec"].get("terminationGracePeriodSeconds", 30))
 
     def changed(self) -> None:
         """Something that the status shows may have changed."""
@@ -102,13 +104,12 @@ class PodWorker:
             self.node.statuses.mark(self)
 
     def status(self, now: str) -> Obj:
-        host_network = bool(self.pod["spec"].get("hostNetwork"))
         view = PodView(
             pod=self.pod,
             records=self.records,
             start_time=self._start_time,
             host_ip=self.node.address,
-            pod_ips=self._pod_ips or ((self.node.address,) if host_network else ()),
+            pod_ips=self._pod_ips,
             sandbox_ready=self._sandbox_ready,
             initialized=self._initialized,
             ended=self.ended,
@@ -118,11 +119,11 @@ class PodWorker:
         self._previous = status
         return status
 
-    def update(self, pod: Doc) -> None:
-        """Takes note of a newer document of the pod, from a watch or as the answer to a write."""
-        old, known = self.pod, revision_of(self.pod)
-        if revision_of(pod) <= known:
-            return
+    def update(self, pod: Doc) -> bool:
+        """Takes note of the pod as a watch or an answer shows it; tells whether that is newer than what was known."""
+        old = self.pod
+        if revision_of(pod) <= revision_of(old):
+            return False
         self.pod = pod
         if is_terminating(pod):
             grace = pod["metadata"].get("deletionGracePeriodSeconds")
@@ -131,7 +132,7 @@ class PodWorker:
             self._spec_changed(old)
         if labels_of(pod) != labels_of(old) or annotations_of(pod) != annotations_of(old):
             self._refresh_soon()
-        self.changed()
+        return True
 
     def terminate(self, grace: float, failure: tuple[str, str] | None = None) -> None:
         """Ends the pod within `grace` seconds; a second call can only hasten it."""
@@ -169,8 +170,8 @@ class PodWorker:
     def mounts(self, container: Doc, env: Mapping[str, str]) -> tuple[Mount, ...]:
         return self.volumes.mounts(container, env)
 
-    def event(self, reason: str, message: str, type_: str = "Warning") -> None:
-        self.node.recorder.event(self.pod, type_, reason, message)  # type: ignore[arg-type]
+    def event(self, reason: str, message: str, type_: EventKind = "Warning") -> None:
+        self.node.recorder.event(self.pod, type_, reason, message)
 
     # -- life
 
@@ -246,13 +247,12 @@ class PodWorker:
 
     async def _initialize(self) -> bool:
         """Runs the init containers; False when one has failed for good."""
-        assert self._group is not None
         for spec in self.pod["spec"].get("ephemeralContainers") or ():
             self._start_beside(spec)
         for spec in self.pod["spec"].get("initContainers") or ():
             worker = self._worker(spec)
             if worker.role == "sidecar":
-                self._group.start_soon(worker.run)
+                self._spawn(worker.run)
                 await worker.started.wait()
                 continue
             if worker.record.exits:
@@ -275,8 +275,8 @@ class PodWorker:
         return worker
 
     def _start_beside(self, spec: Doc) -> None:
-        if self._group is not None and self._sandbox is not None and not self._terminating:
-            self._group.start_soon(self._worker(spec).run)
+        if self._sandbox is not None and not self._terminating:
+            self._spawn(self._worker(spec).run)
 
     # -- the end
 
@@ -293,12 +293,11 @@ class PodWorker:
                 if worker.role == "sidecar":
                     before = [w for w in workers if w.role != "sidecar"]
                     before += [w for w in workers[index + 1 :] if w.role == "sidecar"]
-                    turn = _after(before)
+                    turn = partial(all_stopped, before)
                 group.start_soon(worker.stop, deadline, turn)
 
     def _start_over(self) -> None:
-        self._again, self._deadline = False, None
-        self._initialized = False
+        self._again, self._initialized, self._deadline = False, False, None
         for worker in self.containers.values():
             worker.record.wait("")
         self.containers.clear()
@@ -339,9 +338,8 @@ class PodWorker:
 
     def _refresh_soon(self) -> None:
         """Brings mounted volumes up to date, once for any number of changes."""
-        if self._group is not None and self._sandbox is not None and not self._refreshing:
-            self._refreshing = True
-            self._group.start_soon(self._refresh)
+        if self._sandbox is not None and not self._refreshing:
+            self._refreshing = self._spawn(self._refresh)
 
     async def _refresh(self) -> None:
         self._refreshing = False
@@ -350,8 +348,7 @@ class PodWorker:
 
     def _report(self, failures: list[MountFailure]) -> None:
         for failure in failures:
-            text = f'MountVolume.SetUp failed for volume "{failure.volume}" : {failure.text}'
-            self.event("FailedMount", text)
+            self.event("FailedMount", f'MountVolume.SetUp failed for volume "{failure.volume}" : {failure.text}')
 
     def _plan_renewal(self) -> None:
         if (when := self.volumes.renew_at) is not None:
@@ -363,11 +360,7 @@ class PodWorker:
         if seconds is not None:
             end = parse_time(self._start_time) + timedelta(seconds=seconds)
             left = (end - self.node.clock.now()).total_seconds()
-            self._set_timer("deadline", left, self._exceed_soon)
-
-    def _exceed_soon(self) -> None:
-        if self._group is not None:
-            self._group.start_soon(self._exceed)
+            self._set_timer("deadline", left, partial(self._spawn, self._exceed))
 
     async def _exceed(self) -> None:
         self.terminate(self.grace_period, DEADLINE_EXCEEDED)
@@ -391,21 +384,17 @@ class PodWorker:
         if worker is not None:
             replaced = worker.spec["image"] != container["image"]
             worker.spec = container
-            if replaced and worker.role in ("app", "sidecar") and self._group is not None and not self._terminating:
-                self._group.start_soon(worker.replace)
+            if replaced and worker.role in ("app", "sidecar") and not self._terminating:
+                self._spawn(worker.replace)
         elif name not in self.records:
             self.records[name] = ContainerRecord(name, role_of(container, field))
             self._start_beside(container)
 
+    def _spawn(self, func: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """Runs something beside the rest of the pod's life; False when that is over."""
+        if self._group is not None:
+            self._group.start_soon(func)
+        return self._group is not None
+
     def _surroundings(self) -> Surroundings:
         return Surroundings(self.node.address, self._pod_ips, self.node.allocatable)
-
-
-def _after(workers: list[ContainerWorker]) -> Callable[[], Awaitable[None]]:
-    """Waits until all these have been stopped."""
-
-    async def wait() -> None:
-        for worker in workers:
-            await worker.stopped.wait()
-
-    return wait

@@ -8,17 +8,21 @@ last status is written and nothing of it is left.
 from __future__ import annotations
 
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import anyio
+import anyio.lowlevel
 
 from minik8s.api.resources import PODS
 from minik8s.client.client import Client
 from minik8s.clock import Clock
 from minik8s.kubelet.pod_status import status_patch
 from minik8s.machinery.errors import ApiError, Conflict, NotFound
-from minik8s.machinery.meta import Doc, Obj, is_terminating, name_of, namespace_of, rfc3339, uid_of
+from minik8s.machinery.meta import Doc, Obj, is_terminating, name_of, namespace_of, revision_of, rfc3339, uid_of
 
 RETRY_SECONDS = 1.0
+SETTLING_ROUNDS = 4
+"""Turns of the event loop between a change and its write: a start that waits for nothing is one write, not two."""
 
 
 class StatusSource(Protocol):
@@ -41,8 +45,8 @@ class StatusSource(Protocol):
 
     def status(self, now: str) -> Obj: ...
 
-    def update(self, pod: Doc) -> None:
-        """Takes note of a newer document."""
+    def update(self, pod: Doc) -> bool:
+        """Takes note of a document; answers whether it is newer than the one known."""
         ...
 
 
@@ -54,6 +58,7 @@ class StatusManager:
         self._clock = clock
         self._changed: dict[StatusSource, None] = {}
         self._wake = anyio.Event()
+        self._written: WeakKeyDictionary[StatusSource, tuple[Obj, Doc]] = WeakKeyDictionary()
         self.writes = 0
 
     def mark(self, source: StatusSource) -> None:
@@ -65,6 +70,8 @@ class StatusManager:
         """Writes until cancelled."""
         while True:
             await self._wake.wait()
+            for _ in range(SETTLING_ROUNDS):
+                await anyio.lowlevel.checkpoint()
             self._wake = anyio.Event()
             while self._changed:
                 source = next(iter(self._changed))
@@ -86,15 +93,16 @@ class StatusManager:
             self._clock.call_later(RETRY_SECONDS, lambda: self.mark(source))
 
     async def _write(self, source: StatusSource) -> None:
-        pod = source.pod
-        patch = status_patch(pod, source.status(rfc3339(self._clock.now())))
-        if patch is None:
-            return
+        pod, desired = source.pod, source.status(rfc3339(self._clock.now()))
+        patch = status_patch(pod, desired)
+        if patch is None or self._written.get(source) == (desired, pod.get("status")):
+            return  # the second: the server took this very status and keeps it in another form
         self.writes += 1
         written = await self._client.patch(
             PODS, name_of(pod), patch, namespace=namespace_of(pod), type="strategic", subresource="status"
         )
         source.update(written)
+        self._written[source] = desired, written.get("status") or {}
 
     async def _finish(self, pod: Doc) -> None:
         """The last step of a graceful deletion."""
@@ -125,5 +133,8 @@ class SettledPod:
     def status(self, now: str) -> Obj:
         return self._status if self._status is not None else dict(self.pod.get("status") or {})
 
-    def update(self, pod: Doc) -> None:
-        self.pod = pod
+    def update(self, pod: Doc) -> bool:
+        newer = revision_of(pod) > revision_of(self.pod)
+        if newer:
+            self.pod = pod
+        return newer

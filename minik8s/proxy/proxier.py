@@ -13,6 +13,7 @@ from collections.abc import Collection
 import anyio
 
 from minik8s.api.resources import ENDPOINT_SLICES, SERVICES
+from minik8s.api.services import SERVICE_NAME_LABEL, by_service
 from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock, TimerHandle
@@ -20,7 +21,7 @@ from minik8s.machinery.meta import Doc, labels_of, name_of, namespace_of
 from minik8s.proxy.poller import make_poller
 from minik8s.proxy.relay import Connections, bind
 from minik8s.proxy.served import Bind, Served, Status
-from minik8s.proxy.servicemap import SERVICE_NAME_LABEL, Frontend, ServiceMap, diff, frontends_of
+from minik8s.proxy.servicemap import Frontend, ServiceMap, diff, frontends_of
 
 RETRY_SECONDS = 30.0
 """How soon an address that could not be bound is tried again: kube-proxy's sync period."""
@@ -51,7 +52,7 @@ class Proxier:
     ) -> None:
         self._services = informers(SERVICES)
         self._slices = informers(ENDPOINT_SLICES)
-        self._slices.add_index("service", _services_of)
+        self._slices.add_index("service", by_service)
         self._clock = clock
         self._recorder = recorders.recorder(COMPONENT, host)
         self._nodes = nodes
@@ -63,6 +64,7 @@ class Proxier:
         self._told: dict[tuple[Key, Frontend], str] = {}
         self._dirty: dict[Key, None] = {}
         self._wake = anyio.Event()
+        self._acted = anyio.Event()
         self._retry: TimerHandle | None = None
         self._connections: Connections | None = None
 
@@ -87,6 +89,14 @@ class Proxier:
                     return address
         raise LookupError(f'Service "{namespace}/{name}" has no port {port!r} that the proxy serves')
 
+    async def served_address(self, namespace: str, name: str, port: str | int) -> tuple[str, int]:
+        """`address_of`, once there is one; waits as long as it takes."""
+        while True:
+            try:
+                return self.address_of(namespace, name, port)
+            except LookupError:
+                await self._acted.wait()
+
     async def run(self) -> None:
         """Serves until cancelled; then every socket is closed and established connections are reset."""
         poller = make_poller(asyncio.get_running_loop())
@@ -101,6 +111,8 @@ class Proxier:
                 self._wake = anyio.Event()
                 dirty, self._dirty = list(self._dirty), {}
                 self._sync(dirty, self._connections)
+                acted, self._acted = self._acted, anyio.Event()
+                acted.set()
         finally:
             for remove in removals:
                 remove()
@@ -200,9 +212,3 @@ class Proxier:
         if status.address is not None:
             text += f" {status.address[0]}:{status.address[1]} stands in for it."
         self._recorder.event(service, "Warning", "FailedToListen", text)
-
-
-def _services_of(slice_: Doc) -> tuple[str, ...]:
-    """The index of EndpointSlices by the Service they belong to."""
-    name = labels_of(slice_).get(SERVICE_NAME_LABEL)
-    return (f"{namespace_of(slice_)}/{name}",) if name else ()

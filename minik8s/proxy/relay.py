@@ -13,9 +13,8 @@ import struct
 from collections.abc import Callable
 from errno import EINPROGRESS, EMFILE, ENFILE
 
-import structlog
-
 from minik8s.clock import Clock, TimerHandle
+from minik8s.logs import get_logger
 from minik8s.proxy.poller import READ, WRITE, Poller
 from minik8s.proxy.servicemap import Endpoint
 
@@ -30,7 +29,7 @@ CHUNK = 256 * 1024
 Choose = Callable[[str, list[Endpoint]], Endpoint | None]
 """(client address, endpoints already tried) -> the endpoint to connect to; None: nobody is (left) there."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close answers with RST
 _chunk = bytearray(CHUNK)  # one for all: what is read is handed on or copied before the next read
 _view = memoryview(_chunk)

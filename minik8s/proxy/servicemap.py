@@ -14,7 +14,6 @@ import attrs
 
 from minik8s.machinery.meta import Doc, labels_of, name_of, namespace_of
 
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 DEFAULT_AFFINITY_SECONDS = 10800
 

@@ -81,14 +81,18 @@ class Cache:
             self.remove_pod(uid)
 
     def nominate(self, pod: PodInfo, node: str) -> None:
-        """Keeps the room that is being made on a node from pods of lower priority; "" ends that."""
-        before = self._nominated.pop(pod.uid, None)
-        if before is not None and (info := self._infos.get(before)) is not None:
-            info.nominated.pop(pod.uid, None)
-            self._touch(info)
-        if node and (info := self.node(node)) is not None:
+        """Keeps the room that is being made on a node from pods of lower priority."""
+        self.denominate(pod.uid)
+        if (info := self.node(node)) is not None:
             info.nominated[pod.uid] = pod
             self._nominated[pod.uid] = node
+            self._touch(info)
+
+    def denominate(self, uid: str) -> None:
+        """No room is kept for the pod any more; nothing when none was."""
+        before = self._nominated.pop(uid, None)
+        if before is not None and (info := self._infos.get(before)) is not None:
+            info.nominated.pop(uid, None)
             self._touch(info)
 
     def is_nominated(self, uid: str) -> bool:

@@ -11,6 +11,7 @@ Upstream: `backend/queue/scheduling_queue.go`. Like there, an idle scheduler tak
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from heapq import heappop, heappush
 from itertools import count
@@ -86,6 +87,7 @@ class SchedulingQueue:
         self._stale = _Heap()
         self._unschedulable: dict[str, QueuedPod] = {}
         self._tickets = count(1)
+        self._counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._pods)
@@ -98,10 +100,7 @@ class SchedulingQueue:
 
     def counts(self) -> dict[str, int]:
         """How many pods are in each place."""
-        result: dict[str, int] = {}
-        for queued in self._pods.values():
-            result[queued.place] = result.get(queued.place, 0) + 1
-        return result
+        return {place: number for place, number in self._counts.items() if number}
 
     def add(self, doc: Doc, now: float) -> None:
         """A pod without a node has appeared, or has been updated."""
@@ -109,6 +108,7 @@ class SchedulingQueue:
         queued = self._pods.get(uid)
         if queued is None:
             queued = self._pods[uid] = QueuedPod(PodInfo(doc), "gated", now)
+            self._counts["gated"] += 1
             self._enter(queued, now)
             return
         changed = _matters(queued.pod.doc, doc)
@@ -123,6 +123,7 @@ class SchedulingQueue:
         queued = self._pods.pop(uid, None)
         if queued is not None:
             queued.ticket = 0
+            self._counts[queued.place] -= 1
             self._unschedulable.pop(uid, None)
 
     def pop(self, now: float) -> QueuedPod | None:
@@ -180,6 +181,8 @@ class SchedulingQueue:
         uid = queued.pod.uid
         if uid not in self._pods:
             return
+        self._counts[queued.place] -= 1
+        self._counts[place] += 1
         queued.place, queued.ticket = place, next(self._tickets)
         self._unschedulable.pop(uid, None)
         match place:

@@ -12,27 +12,27 @@ from collections.abc import Awaitable, Callable
 from random import Random
 
 import anyio
-import anyio.lowlevel
 import attrs
-import structlog
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from minik8s.api.resources import NAMESPACES, NODES, PODS
 from minik8s.client.client import Client
 from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock, TimerHandle
+from minik8s.logs import get_logger
 from minik8s.machinery.errors import ApiError, NotFound
 from minik8s.machinery.meta import Doc, find_condition, is_terminating, name_of, rfc3339, uid_of
 from minik8s.scheduler.cache import Cache
 from minik8s.scheduler.cycle import Decision, Refusal, Scheduling
 from minik8s.scheduler.diagnosis import Diagnosis
 from minik8s.scheduler.framework import Code, CycleState, Event, Nomination, Status
-from minik8s.scheduler.info import PodInfo
+from minik8s.scheduler.info import NodeInfo, PodInfo
 from minik8s.scheduler.plugins.defaults import default_profile
 from minik8s.scheduler.profile import Profile
 from minik8s.scheduler.queue import QueuedPod, SchedulingQueue
 
-log = structlog.get_logger("minik8s.scheduler")
+log = get_logger("minik8s.scheduler")
 
 WORKERS = 16
 MAX_IN_FLIGHT = 256
@@ -75,7 +75,8 @@ class Scheduler:
         self._clock = clock
         self._recorder = recorders.recorder(self.profile.name)
         self._scheduling = Scheduling(self.profile, self.cache, rng, percentage_of_nodes_to_score)
-        self._acts, self._work = anyio.create_memory_object_stream[Act](math.inf)
+        self._acts: MemoryObjectSendStream[Act]
+        self._work: MemoryObjectReceiveStream[Act]
         self._in_flight = 0
         self._room = anyio.Event()
         self._wake = anyio.Event()
@@ -103,13 +104,14 @@ class Scheduler:
         nodes, pods, namespaces = self._informers(NODES), self._informers(PODS), self._informers(NAMESPACES)
         for informer in (namespaces, nodes, pods):
             await informer.synced()
+        self._acts, self._work = anyio.create_memory_object_stream[Act](math.inf)
         removals = (
             namespaces.add_handler(self._on_namespace),
             nodes.add_handler(self._on_node),
             pods.add_handler(self._on_pod),
         )
         try:
-            async with anyio.create_task_group() as group:
+            async with self._acts, self._work, anyio.create_task_group() as group:
                 for number in range(WORKERS):
                     group.start_soon(self._worker, name=f"scheduler worker {number}")
                 await self._loop()
@@ -174,7 +176,7 @@ class Scheduler:
             self._assigned(old, new)
         elif new["spec"].get("schedulerName", self.profile.name) == self.profile.name:
             if is_terminating(new):
-                self.queue.remove(uid_of(new))
+                self._dequeue(uid_of(new))
             elif not self.cache.is_assumed(uid_of(new)):
                 self.queue.add(new, self._clock.monotonic())
                 self._wake.set()
@@ -182,7 +184,7 @@ class Scheduler:
     def _assigned(self, old: Doc | None, new: Doc) -> None:
         uid = uid_of(new)
         known = self.cache.pod(uid)
-        self.queue.remove(uid)
+        self._dequeue(uid)
         self.cache.set_pod(new)
         current = self.cache.pod(uid)
         if known is None and current is not None:
@@ -191,16 +193,18 @@ class Scheduler:
             self._happened(Event.POD_LABEL | Event.POD_DELETE, current)  # a resize may have freed something
 
     def _gone(self, uid: str) -> None:
-        if (queued := self.queue.get(uid)) is not None:
-            self.cache.nominate(queued.pod, "")
-        self.queue.remove(uid)
+        self._dequeue(uid)
         pod = self.cache.pod(uid)
         self.cache.remove_pod(uid)
         if pod is not None:
             self._happened(Event.POD_DELETE, pod)
 
-    def _happened(self, event: Event, subject: object) -> None:
-        self.queue.wake(event, subject, self._clock.monotonic())  # type: ignore[arg-type]
+    def _dequeue(self, uid: str) -> None:
+        self.queue.remove(uid)
+        self.cache.denominate(uid)
+
+    def _happened(self, event: Event, subject: NodeInfo | PodInfo) -> None:
+        self.queue.wake(event, subject, self._clock.monotonic())
         self._wake.set()
 
     # ------------------------------------------------------------------ deciding
@@ -213,7 +217,7 @@ class Scheduler:
         if isinstance(decision, Refusal):
             self._refused(queued, decision)
             return
-        self.cache.nominate(pod, "")
+        self.cache.denominate(pod.uid)
         self.cache.assume(pod, decision.node)
         if status := self._reserve(pod, decision):
             self._taken_back(queued, decision, status)

@@ -43,7 +43,9 @@ class JumpingSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> Any:
         ready = super().select(0)
-        if not ready and timeout is not None:
+        if not ready:
+            if timeout is None:
+                raise RuntimeError("everybody waits and no timer is set")
             self.time += timeout
         return ready
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from minik8s.api.resources import CONFIG_MAPS, PODS
@@ -35,6 +36,19 @@ def test_a_pod_comes_to_run(play: Any) -> None:
         reasons = [r for r in world.recorder.reasons() if not r.startswith(("Node", "Starting"))]
         assert reasons == ["Pulling", "Pulled", "Created", "Started"]
         assert world.recorder.paths["Started"] == "spec.containers{c}"
+
+    play(scenario)
+
+
+def test_containers_side_by_side(play: Any) -> None:
+    """All containers of a pod run at once, started in the order of the spec."""
+
+    async def scenario(world: Any) -> None:
+        await world.run_pod({"containers": [container("a"), container("b"), container("c")]})
+        await world.until_phase("Running")
+        assert [world.status(name)["ready"] for name in "abc"] == [True, True, True]
+        started = [world.status(name)["state"]["running"]["startedAt"] for name in "abc"]
+        assert started == sorted(started)
 
     play(scenario)
 
@@ -91,7 +105,7 @@ def test_crash_loop(play: Any) -> None:
                 }
                 assert world.status("c")["lastState"]["terminated"]["exitCode"] == 3
                 assert world.pod()["status"]["phase"] == "Running"
-        assert [round(b - a) for a, b in zip(starts, starts[1:], strict=False)] == [1, 11, 21, 41]
+        assert [round(b - a) for a, b in pairwise(starts)] == [1, 11, 21, 41]
         await world.until(lambda: world.status("c")["restartCount"] == 4)
         text = "Back-off restarting failed container c in pod p_default(u1)"
         assert set(world.recorder.messages("BackOff")) == {text}

@@ -57,9 +57,9 @@ def udp() -> Iterator[socket.socket]:
 
 
 @contextmanager
-def relay(clock: RealClock, *endpoints: Endpoint) -> Iterator[UdpListener]:
-    """Endpoints take turns."""
-    turns = iter(endpoints * 100)
+def relay(clock: RealClock, *pods: socket.socket) -> Iterator[UdpListener]:
+    """Pods take turns."""
+    turns = iter([Endpoint(*pod.getsockname()) for pod in pods] * 100)
     poller = make_poller(asyncio.get_running_loop())
     sock = bind("127.0.0.1", 0, socket.AF_INET, socket.SOCK_DGRAM)
     listener = UdpListener(sock, poller, clock, lambda _client, _tried: next(turns, None))
@@ -75,64 +75,59 @@ async def receive(sock: socket.socket) -> tuple[bytes, Any]:
 
 async def test_datagrams_go_to_one_endpoint_and_answers_come_back():
     """A client's datagrams form a flow to one endpoint, whose answers come from the address the client sent to."""
-    with udp() as one, udp() as two, udp() as client:
-        with relay(RealClock(), Endpoint(*one.getsockname()), Endpoint(*two.getsockname())) as listener:
-            for payload in (b"a", b"", b"b" * 9000):
-                client.sendto(payload, listener.address)
-                data, flow = await receive(one)
-                assert data == payload
-                one.sendto(b"re:" + data, flow)
-                assert await receive(client) == (b"re:" + payload, listener.address)
-            assert len(listener) == 1
+    with udp() as one, udp() as two, udp() as client, relay(RealClock(), one, two) as listener:
+        for payload in (b"a", b"", b"b" * 9000):
+            client.sendto(payload, listener.address)
+            data, flow = await receive(one)
+            assert data == payload
+            one.sendto(b"re:" + data, flow)
+            assert await receive(client) == (b"re:" + payload, listener.address)
+        assert len(listener) == 1
 
 
 async def test_every_client_has_a_flow_of_its_own():
     """Two clients are balanced separately and get their own answers."""
-    with udp() as one, udp() as two, udp() as x, udp() as y:
-        with relay(RealClock(), Endpoint(*one.getsockname()), Endpoint(*two.getsockname())) as listener:
-            x.sendto(b"x", listener.address)
-            assert (await receive(one))[0] == b"x"
-            y.sendto(b"y", listener.address)
-            data, flow = await receive(two)
-            two.sendto(data, flow)
-            assert (await receive(y))[0] == b"y"
+    with udp() as one, udp() as two, udp() as x, udp() as y, relay(RealClock(), one, two) as listener:
+        x.sendto(b"x", listener.address)
+        assert (await receive(one))[0] == b"x"
+        y.sendto(b"y", listener.address)
+        data, flow = await receive(two)
+        two.sendto(data, flow)
+        assert (await receive(y))[0] == b"y"
 
 
 async def test_an_idle_flow_ends_and_a_used_one_does_not():
     """After the idle time a client's next datagram is balanced anew; traffic in either direction prolongs a flow."""
     clock = HandClock()
-    with udp() as one, udp() as two, udp() as client:
-        with relay(clock, Endpoint(*one.getsockname()), Endpoint(*two.getsockname())) as listener:
-            client.sendto(b"1", listener.address)
-            _, flow = await receive(one)
-            clock.advance(IDLE_SECONDS - 1)
-            one.sendto(b"late answer", flow)
-            await receive(client)
-            clock.advance(IDLE_SECONDS - 1)
-            assert len(listener) == 1
-            clock.advance(1)
-            assert len(listener) == 0
-            assert not clock.timers
-            client.sendto(b"2", listener.address)
-            assert (await receive(two))[0] == b"2"
+    with udp() as one, udp() as two, udp() as client, relay(clock, one, two) as listener:
+        client.sendto(b"1", listener.address)
+        _, flow = await receive(one)
+        clock.advance(IDLE_SECONDS - 1)
+        one.sendto(b"late answer", flow)
+        await receive(client)
+        clock.advance(IDLE_SECONDS - 1)
+        assert len(listener) == 1
+        clock.advance(1)
+        assert len(listener) == 0
+        assert not clock.timers
+        client.sendto(b"2", listener.address)
+        assert (await receive(two))[0] == b"2"
 
 
 async def test_flows_to_endpoints_that_are_gone_end():
     """A client that keeps sending from one port is moved to a living endpoint."""
-    with udp() as one, udp() as two, udp() as client:
-        with relay(RealClock(), Endpoint(*one.getsockname()), Endpoint(*two.getsockname())) as listener:
-            client.sendto(b"1", listener.address)
-            await receive(one)
-            listener.keep_only(lambda endpoint: endpoint == Endpoint(*two.getsockname()))
-            client.sendto(b"2", listener.address)
-            assert (await receive(two))[0] == b"2"
+    with udp() as one, udp() as two, udp() as client, relay(RealClock(), one, two) as listener:
+        client.sendto(b"1", listener.address)
+        await receive(one)
+        listener.keep_only(lambda endpoint: endpoint == Endpoint(*two.getsockname()))
+        client.sendto(b"2", listener.address)
+        assert (await receive(two))[0] == b"2"
 
 
 async def test_a_refusing_endpoint_loses_its_flow():
     """A "port unreachable" ends the flow, so that the next datagram goes elsewhere."""
-    with udp() as gone:
-        dead = Endpoint(*gone.getsockname())
-    with udp() as alive, udp() as client, relay(RealClock(), dead, Endpoint(*alive.getsockname())) as listener:
+    with udp() as dead, udp() as alive, udp() as client, relay(RealClock(), dead, alive) as listener:
+        dead.close()
         client.sendto(b"lost", listener.address)
         with anyio.fail_after(5):
             while not len(listener):
@@ -154,13 +149,12 @@ async def test_without_endpoints_datagrams_are_lost():
 async def test_the_least_recently_used_flow_gives_way(monkeypatch):
     """A flood of client ports cannot exhaust descriptors: the number of flows is bounded."""
     monkeypatch.setattr(datagrams, "MAX_FLOWS", 2)
-    with udp() as one, udp() as x, udp() as y, udp() as z:
-        with relay(RealClock(), Endpoint(*one.getsockname())) as listener:
-            flows = {}
-            for client in (x, y, x, z):
-                client.sendto(b"?", listener.address)
-                flows[client] = (await receive(one))[1]
-            assert len(listener) == 2
-            for client in (x, z):
-                one.sendto(b"!", flows[client])
-                assert (await receive(client))[0] == b"!"
+    with udp() as one, udp() as x, udp() as y, udp() as z, relay(RealClock(), one) as listener:
+        flows = {}
+        for client in (x, y, x, z):
+            client.sendto(b"?", listener.address)
+            flows[client] = (await receive(one))[1]
+        assert len(listener) == 2
+        for client in (x, z):
+            one.sendto(b"!", flows[client])
+            assert (await receive(client))[0] == b"!"

@@ -89,5 +89,5 @@ def test_room_made_is_kept(world: Any, node: Any, pod: Any) -> None:
     where.cache.nominate(PodInfo(winner), "a")
     assert where.why(pod("thief", requests={"cpu": "1"})) == "0/1 nodes are available: 1 Insufficient cpu."
     assert isinstance(where.decide(winner), Decision)
-    where.cache.nominate(PodInfo(winner), "")
+    where.cache.denominate("uid-winner")
     assert isinstance(where.decide(pod("thief", requests={"cpu": "1"})), Decision)

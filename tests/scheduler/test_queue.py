@@ -118,6 +118,8 @@ def test_status_updates_do_not_requeue(queue: SchedulingQueue, pod: Any) -> None
 def test_removed_pods_are_not_tried(queue: SchedulingQueue, pod: Any) -> None:
     """Deletion takes a pod out wherever it waits."""
     queue.add(pod("p"), 0.0)
+    assert queue.counts() == {"active": 1}
     queue.remove("uid-p")
     assert queue.pop(0.0) is None
     assert len(queue) == 0
+    assert queue.counts() == {}

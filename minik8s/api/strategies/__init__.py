@@ -1,163 +1,62 @@
-"""Temporary."""
+"""What each built-in kind does that its type table cannot say: defaults, initial status, validation, immutability.
 
-import base64
+Upstream counterparts: pkg/apis/*/v1/defaults.go, pkg/apis/*/validation and pkg/registry/*/*/strategy.go. One file per
+API group (core is a folder), imported when the first of its kinds is asked for. Everything here is pure. Error
+texts are upstream's to the letter, with all errors of a document reported at once.
+
+Left out on purpose: validation of volume sources that no node of ours can mount beyond their required fields,
+Windows-only options, and the text diff behind messages about immutable specs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from minik8s.api.resource import Resource
+from minik8s.api.strategies.kind import KindStrategy
 from minik8s.api.strategy import Strategy
+from minik8s.schema import table
 
-
-def pod_spec(s):
-    s.setdefault("restartPolicy", "Always")
-    s.setdefault("terminationGracePeriodSeconds", 30)
-    s.setdefault("dnsPolicy", "ClusterFirst")
-    s.setdefault("securityContext", {})
-    s.setdefault("schedulerName", "default-scheduler")
-    for c in [*s.get("containers", []), *s.get("initContainers", [])]:
-        c.setdefault("resources", {})
-        c.setdefault("terminationMessagePath", "/dev/termination-log")
-        c.setdefault("terminationMessagePolicy", "File")
-        c.setdefault("imagePullPolicy", "IfNotPresent")
-        for p in c.get("ports", []):
-            p.setdefault("protocol", "TCP")
-        for k in ("readinessProbe", "livenessProbe", "startupProbe"):
-            if k in c:
-                p = c[k]
-                p.setdefault("timeoutSeconds", 1)
-                p.setdefault("periodSeconds", 10)
-                p.setdefault("successThreshold", 1)
-                p.setdefault("failureThreshold", 3)
-                if "httpGet" in p:
-                    p["httpGet"].setdefault("path", "/")
-                    p["httpGet"].setdefault("scheme", "HTTP")
-    for v in s.get("volumes", []):
-        for k in ("secret", "configMap", "projected", "downwardAPI"):
-            if k in v:
-                v[k].setdefault("defaultMode", 420)
-
-
-class Pod(Strategy):
-    has_generation = True
-    graceful = True
-    returns_deleted = True
-    selectable = {
-        "spec.nodeName": lambda p: p["spec"].get("nodeName", ""),
-        "status.phase": lambda p: p.get("status", {}).get("phase", ""),
-    }
-    indexed = ("spec.nodeName",)
-
-    def default(self, o):
-        s = o["spec"]
-        pod_spec(s)
-        s.setdefault("enableServiceLinks", True)
-        s.setdefault("serviceAccountName", "default")
-
-    def prepare_create(self, o):
-        o["status"] = {"phase": "Pending", "qosClass": "BestEffort"}
-
-    def grace_period(self, o):
-        return o["spec"].get("terminationGracePeriodSeconds", 30)
-
-    def deletable_at_once(self, o, g):
-        return not o["spec"].get("nodeName") or o["status"].get("phase") in ("Succeeded", "Failed")
-
-
-class Work(Strategy):
-    has_generation = True
-
-    def default(self, o):
-        s = o["spec"]
-        s.setdefault("replicas", 1)
-        pod_spec(s["template"]["spec"])
-        if o["kind"] == "Deployment":
-            s.setdefault("revisionHistoryLimit", 10)
-            s.setdefault("progressDeadlineSeconds", 600)
-            st = s.setdefault("strategy", {})
-            st.setdefault("type", "RollingUpdate")
-            if st["type"] == "RollingUpdate":
-                r = st.setdefault("rollingUpdate", {})
-                r.setdefault("maxUnavailable", "25%")
-                r.setdefault("maxSurge", "25%")
-
-    def prepare_create(self, o):
-        o["status"] = {"replicas": 0} if o["kind"] != "Deployment" else {}
-
-
-class Svc(Strategy):
-    returns_deleted = True
-
-    def default(self, o):
-        s = o["spec"]
-        s.setdefault("type", "ClusterIP")
-        s.setdefault("sessionAffinity", "None")
-        s.setdefault("internalTrafficPolicy", "Cluster")
-        s.setdefault("ipFamilies", ["IPv4"])
-        s.setdefault("ipFamilyPolicy", "SingleStack")
-        for p in s.get("ports", []):
-            p.setdefault("protocol", "TCP")
-            p.setdefault("targetPort", p["port"])
-
-    def prepare_create(self, o):
-        o["status"] = {"loadBalancer": {}}
-
-    def prepare_update(self, o, old):
-        super().prepare_update(o, old)
-        for k in ("clusterIP", "clusterIPs"):
-            if k in old["spec"]:
-                o["spec"].setdefault(k, old["spec"][k])
-
-
-class Ns(Strategy):
-    returns_deleted = True
-
-    def default(self, o):
-        o["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = o["metadata"].get("name", "")
-
-    def prepare_create(self, o):
-        o["spec"] = {"finalizers": ["kubernetes"]}
-        o["status"] = {"phase": "Active"}
-
-
-class Sec(Strategy):
-    def default(self, o):
-        o.setdefault("type", "Opaque")
-        sd = o.pop("stringData", None)
-        if sd:
-            o.setdefault("data", {}).update({k: base64.b64encode(v.encode()).decode() for k, v in sd.items()})
-
-
-class Ev(Strategy):
-    selectable = {
-        f"involvedObject.{k}": (lambda k: lambda e: e["involvedObject"].get(k, ""))(k)
-        for k in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
-    }
-
-
-class Node(Strategy):
-    status_keeps_metadata = False
-    selectable = {"spec.unschedulable": lambda n: "true" if n["spec"].get("unschedulable") else "false"}
-
-
-class Lease(Strategy):
-    requires_version = True
-    creates_on_update = True
-
-
-class EpS(Strategy):
-    has_generation = True
-
-
-M = {
-    "pods": Pod(),
-    "deployments": Work(),
-    "replicasets": Work(),
-    "replicationcontrollers": Work(),
-    "services": Svc(),
-    "namespaces": Ns(),
-    "secrets": Sec(),
-    "events": Ev(),
-    "nodes": Node(),
-    "leases": Lease(),
-    "endpointslices": EpS(),
+_MODULES = {
+    "": "core",
+    "admissionregistration.k8s.io": "admissionregistration",
+    "apiextensions.k8s.io": "apiextensions",
+    "apiregistration.k8s.io": "apiregistration",
+    "apps": "apps",
+    "autoscaling": "autoscaling",
+    "batch": "batch",
+    "certificates.k8s.io": "certificates",
+    "coordination.k8s.io": "coordination",
+    "discovery.k8s.io": "discovery",
+    "events.k8s.io": "events",
+    "flowcontrol.apiserver.k8s.io": "flowcontrol",
+    "networking.k8s.io": "networking",
+    "node.k8s.io": "node",
+    "policy": "policy",
+    "rbac.authorization.k8s.io": "rbac",
+    "scheduling.k8s.io": "scheduling",
+    "storage.k8s.io": "storage",
 }
 
 
-def strategy_for(r):
-    return M.get(r.plural, Strategy())
+@cache
+def strategy_for(resource: Resource[Any]) -> Strategy:
+    """The strategy of a resource: its own, else what the type table implies, else (a custom resource) the base."""
+    found = _of_group(resource.group)
+    kind = found.get(f"{resource.version}/{resource.plural}") or found.get(resource.plural)
+    if kind is not None:
+        return kind(resource)
+    if table.has_struct(resource.api_version if resource.group else "core/v1", resource.kind):
+        return KindStrategy(resource)
+    return Strategy()
+
+
+def _of_group(group: str) -> Mapping[str, type[KindStrategy]]:
+    """The strategies of a group by plural, or by version/plural where versions differ."""
+    if group not in _MODULES:
+        return {}
+    strategies: Mapping[str, type[KindStrategy]] = import_module(f"{__name__}.{_MODULES[group]}").STRATEGIES
+    return strategies

@@ -1,5 +1,6 @@
-import attrs
 from typing import Any
+
+import attrs
 
 
 @attrs.define

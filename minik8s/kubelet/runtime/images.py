@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -151,8 +152,9 @@ class ImageRegistry:
         allow_unknown_with_command: bool = False,
     ) -> None:
         self._allow_unknown = allow_unknown_with_command
-        self._directory = directory
-        self._busybox: Entry | None = None
+        self._applets = directory / "busybox" if directory is not None and shutil.which("busybox") else None
+        self._linked = False
+        self._linking = threading.Lock()
         self._entries: dict[str, Entry] = {}
         for name, command in (entries or {}).items():
             self.register(name, command)
@@ -193,26 +195,35 @@ class ImageRegistry:
             case "docker.io/library/pause" | "registry.k8s.io/pause":
                 return _pause()
             case "docker.io/library/busybox":
-                self._busybox = self._busybox or self._make_busybox()
-                return self._busybox
+                return self._busybox()
             case "docker.io/library/python":
                 return _python()
             case "docker.io/minik8s/testserver":
                 return _test_server()
         return None
 
-    def _make_busybox(self) -> Entry:
+    def _busybox(self) -> Entry:
         """The host's busybox under its applets' names; without it the host's own tools serve as well."""
-        binary = shutil.which("busybox")
-        if binary is None or self._directory is None:
+        if self._applets is None:
             return Entry(args=("sh",))
-        applets = self._directory / "busybox"
-        if not applets.exists():
+        return Entry(args=("sh",), env={"PATH": f"{self._applets}:{os.environ.get('PATH', os.defpath)}"})
+
+    def unprepared(self, image: Image) -> bool:
+        """Whether `prepare` has to be called before this image can be used."""
+        return self._applets is not None and str(self._applets) in image.env.get("PATH", "") and not self._linked
+
+    def prepare(self) -> None:
+        """Links busybox's applets: a few hundred links, some tens of milliseconds, so rather in a thread."""
+        with self._linking:
+            if self._applets is None or self._linked:
+                return
+            binary = Path(shutil.which("busybox") or "busybox")
             listing = subprocess.run([binary, "--list"], capture_output=True, text=True, check=True, timeout=10)
-            applets.mkdir(parents=True)
+            self._applets.mkdir(parents=True, exist_ok=True)
             for name in listing.stdout.split():
-                (applets / name).symlink_to(binary)
-        return Entry(args=("sh",), env={"PATH": f"{applets}:{os.environ.get('PATH', os.defpath)}"})
+                if not (self._applets / name).exists():
+                    (self._applets / name).symlink_to(binary)
+            self._linked = True
 
 
 def as_image(reference: Reference, entry: Entry) -> Image:

@@ -20,7 +20,9 @@ import attrs
 from minik8s.config import VERSION
 from minik8s.kubelet.runtime.protocol import ExecResult, ProbeResult, RuntimeFailure
 
-USER_AGENT = "kube-probe/" + ".".join(VERSION.lstrip("v").split(".")[:2])
+_MINOR = ".".join(VERSION.lstrip("v").split(".")[:2])
+USER_AGENT = f"kube-probe/{_MINOR}"
+LIFECYCLE_USER_AGENT = f"kube-lifecycle/{_MINOR}"
 MAX_BODY = 10 << 10
 """Bytes of a body or an exec's output that a probe looks at (upstream's maxRespBodyLength, maxReadLength)."""
 MAX_HEADER = 1 << 16
@@ -37,13 +39,17 @@ async def run_probe(
     *,
     timeout: float,
     execute: Callable[[Sequence[str]], Awaitable[ExecResult]],
+    lifecycle: bool = False,
 ) -> ProbeResult:
-    """Carries out `handler` (the API's probe or lifecycle handler) against a pod's `address`."""
+    """Carries out `handler` (the API's probe or lifecycle handler) against a pod's `address`.
+
+    A lifecycle hook by HTTP has succeeded once it was answered, whatever the status (upstream's `runHTTPHandler`).
+    """
     try:
         if "exec" in handler:
             return await _exec(handler["exec"].get("command") or [], timeout, execute)
         if "httpGet" in handler:
-            return await _http(handler["httpGet"], address, timeout)
+            return await _http(handler["httpGet"], address, timeout, lifecycle)
         if "tcpSocket" in handler:
             return await _tcp(handler["tcpSocket"], address, timeout)
         if "grpc" in handler:
@@ -120,12 +126,13 @@ class _Response:
     body: bytes
 
 
-async def _http(handler: Mapping[str, Any], address: str, timeout: float) -> ProbeResult:
+async def _http(handler: Mapping[str, Any], address: str, timeout: float, lifecycle: bool) -> ProbeResult:
     scheme = str(handler.get("scheme") or "HTTP").lower()
     path = str(handler.get("path") or "/")
     host = _join(handler.get("host") or address, int(handler["port"]))
     url = urlsplit(f"{scheme}://{host}{path if path.startswith('/') else '/' + path}")
-    headers = _headers(handler.get("httpHeaders") or [])
+    agent = LIFECYCLE_USER_AGENT if lifecycle else USER_AGENT
+    headers = _headers(handler.get("httpHeaders") or [], agent)
     try:
         with anyio.fail_after(timeout):
             response = await _follow(url, headers)
@@ -133,6 +140,8 @@ async def _http(handler: Mapping[str, Any], address: str, timeout: float) -> Pro
         text = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
         raise Failed(f'Get "{url.geturl()}": {text}') from None
     body = response.body.decode(errors="replace")
+    if lifecycle:
+        return ProbeResult(True, body)
     if not 200 <= response.status < 400:
         raise Failed(f"HTTP probe failed with statuscode: {response.status}")
     if response.status >= 300:
@@ -140,11 +149,11 @@ async def _http(handler: Mapping[str, Any], address: str, timeout: float) -> Pro
     return ProbeResult(True, body)
 
 
-def _headers(given: Sequence[Mapping[str, str]]) -> list[tuple[str, str]]:
+def _headers(given: Sequence[Mapping[str, str]], agent: str) -> list[tuple[str, str]]:
     """The request's headers; a given User-Agent or Accept replaces ours, an empty one removes it."""
     headers = [(str(header["name"]), str(header.get("value", ""))) for header in given]
     names = {name.lower() for name, _ in headers}
-    for name, value in (("User-Agent", USER_AGENT), ("Accept", "*/*")):
+    for name, value in (("User-Agent", agent), ("Accept", "*/*")):
         if name.lower() not in names:
             headers.append((name, value))
     return [(name, value) for name, value in headers if value or name.lower() not in ("user-agent", "accept")]

@@ -185,7 +185,7 @@ class Spawner:
         ours, theirs = socket.socketpair()
         with theirs:
             self._server = subprocess.Popen(
-                [sys.executable, "-I", "-S", spawner.__file__, str(theirs.fileno())],
+                [sys.executable, "-I", "-S", "-c", spawner.COMMAND, spawner.DIRECTORY, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

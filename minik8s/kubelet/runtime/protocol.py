@@ -199,7 +199,9 @@ class Runtime(Protocol):
         """What is present, for the node's status."""
         ...
 
-    async def create_sandbox(self, config: SandboxConfig) -> Sandbox: ...
+    async def create_sandbox(self, config: SandboxConfig) -> Sandbox:
+        """Gives a pod its address. Raises RuntimeFailure FailedCreatePodSandBox."""
+        ...
 
     async def remove_sandbox(self, sandbox: Sandbox) -> None:
         """Kills what still runs in it and gives the address back. Idempotent."""
@@ -232,7 +234,8 @@ class Runtime(Protocol):
     ) -> ProbeResult:
         """Carries out one probe: `handler` is the API's probe with its exec, httpGet, tcpSocket or grpc; numeric or
         named ports are already numbers. Also serves lifecycle hooks, and is told so: a simulated container that is
-        not ready yet fails its probes, not its postStart hook. Raises nothing for a failing target."""
+        not ready yet fails its probes, not its postStart hook, and to a hook every HTTP status is an answer. Raises
+        nothing for a failing target."""
         ...
 
     def logs(self, log_path: Path, options: LogOptions, *, container: Container | None) -> AsyncIterator[bytes]:

@@ -266,7 +266,7 @@ class SimulatedRuntime:
         try:
             address = self._node_address if config.host_network else self._addresses.acquire()
         except AddressesExhausted as error:
-            raise RuntimeFailure("FailedCreatePodSandBox", str(error)) from error
+            raise RuntimeFailure("FailedCreatePodSandBox", f"failed to create pod sandbox: {error}") from error
         sandbox = Sandbox(self._identity(), address, config)
         self._sandboxes[sandbox.id] = (sandbox, {})
         return sandbox

@@ -18,9 +18,11 @@ import signal
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import attrs
 
 from minik8s.clock import Clock
@@ -37,6 +39,7 @@ from minik8s.kubelet.runtime.protocol import (
     ExecResult,
     Exit,
     Image,
+    ImageError,
     LogOptions,
     ProbeResult,
     RuntimeFailure,
@@ -151,6 +154,11 @@ class SubprocessRuntime:
 
     async def pull(self, image: str) -> Image:
         found = self._images.resolve(image)
+        if self._images.unprepared(found):
+            try:
+                await anyio.to_thread.run_sync(self._images.prepare)
+            except (OSError, SubprocessError) as error:
+                raise ImageError("ErrImagePull", f'failed to pull and unpack image "{found.name}": {error}') from error
         self._used[found.name] = found
         return found
 
@@ -161,11 +169,11 @@ class SubprocessRuntime:
         return f"{self._rng.getrandbits(256):064x}"
 
     async def create_sandbox(self, config: SandboxConfig) -> Sandbox:
-        self._spawner.start()
         try:
+            self._spawner.start()
             address = self._node_address if config.host_network else self._addresses.acquire()
-        except AddressesExhausted as error:
-            raise RuntimeFailure("FailedCreatePodSandBox", str(error)) from error
+        except (AddressesExhausted, OSError) as error:
+            raise RuntimeFailure("FailedCreatePodSandBox", f"failed to create pod sandbox: {error}") from error
         sandbox = Sandbox(self._identity(), address, config)
         self._sandboxes[sandbox.id] = (sandbox, {})
         return sandbox
@@ -212,6 +220,8 @@ class SubprocessRuntime:
             return await self._spawner.spawn(command)
         except SpawnError as error:
             raise start_failure(error, command) from error
+        except OSError as error:  # this process is out of descriptors or memory
+            raise StartError("StartError", f"unable to start container process: {error}") from error
 
     async def remove(self, container: Container) -> None:
         for _, containers in self._sandboxes.values():
@@ -260,7 +270,7 @@ class SubprocessRuntime:
         async def execute(argv: Sequence[str]) -> ExecResult:
             return await self.exec(container, argv, timeout=timeout)
 
-        return await run_probe(handler, sandbox.address, timeout=timeout, execute=execute)
+        return await run_probe(handler, sandbox.address, timeout=timeout, execute=execute, lifecycle=lifecycle)
 
     def logs(self, log_path: Path, options: LogOptions, *, container: Container | None) -> AsyncIterator[bytes]:
         running = self._running(container)

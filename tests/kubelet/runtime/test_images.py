@@ -128,3 +128,28 @@ def test_built_in_images(tmp_path: Path) -> None:
     first, second = registry.resolve("minik8s/testserver:v1"), registry.resolve("minik8s/testserver:v2")
     assert (first.env["VERSION"], second.env["VERSION"]) == ("v1", "v2")
     assert first.id != second.id
+
+
+def test_busybox_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host's busybox is linked under the names it lists, when it is first pulled; twice does no harm."""
+    binary = tmp_path / "bin" / "busybox"
+    binary.parent.mkdir()
+    binary.write_text("#!/bin/sh\necho sh\necho sleep\n")
+    binary.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{binary.parent}:/bin:/usr/bin")
+    registry = ImageRegistry(directory=tmp_path)
+    image = registry.resolve("busybox")
+    assert registry.unprepared(image)
+    assert not registry.unprepared(registry.resolve("pause"))
+    registry.prepare()
+    registry.prepare()
+    assert not registry.unprepared(image)
+    applets = Path(image.env["PATH"].split(":")[0])
+    assert {link.name: link.readlink() for link in applets.iterdir()} == {"sh": binary, "sleep": binary}
+
+
+def test_without_busybox_the_hosts_tools_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a host without busybox the image is there all the same."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    image = ImageRegistry(directory=tmp_path).resolve("busybox")
+    assert (image.args, image.env) == (("sh",), {})

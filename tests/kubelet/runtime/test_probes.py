@@ -96,6 +96,16 @@ async def test_headers_can_be_replaced() -> None:
     assert b"Accept" not in requests[0]
 
 
+async def test_lifecycle_hooks_are_content_with_any_answer() -> None:
+    """A hook by HTTP succeeds with any status and names itself; one that is not answered fails."""
+    async with server(answer("500 Oops")) as (port, requests):
+        handler = {"httpGet": {"port": port}}
+        assert (await run_probe(handler, HOST, timeout=20, execute=no_exec, lifecycle=True)).success
+    assert b"User-Agent: kube-lifecycle/1.36\r\n" in requests[0]
+    handler = {"httpGet": {"port": free_port()}}
+    assert not (await run_probe(handler, HOST, timeout=20, execute=no_exec, lifecycle=True)).success
+
+
 async def test_refused() -> None:
     """A closed port reads as in Go."""
     port = free_port()

@@ -1,0 +1,151 @@
+"""What may change in a Pod that exists. Upstream: `ValidatePodUpdate`, `ValidatePodStatusUpdate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from minik8s.api.pods import is_sidecar
+from minik8s.api.validation.common import IMMUTABLE, MAX_INT32, Causes, in_range, named
+from minik8s.machinery import names
+from minik8s.machinery.field import forbidden, invalid
+from minik8s.machinery.meta import Doc
+
+Part = Mapping[str, Any]
+
+_UNCHANGEABLE = (
+    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
+    "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
+    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+)
+_ENDED = "may not be transitioned to non-terminated state"
+_SYSTEM_CONDITIONS = ("PodScheduled", "Ready", "Initialized")
+
+
+def validate_pod_change(pod: Doc, old: Doc) -> Causes:
+    """An update through the main endpoint."""
+    new, before = pod["spec"], old["spec"]
+    if new == before:
+        return
+    for field in ("containers", "initContainers"):
+        if len(new.get(field) or ()) != len(before.get(field) or ()):
+            yield forbidden(f"spec.{field}", "pod updates may not add or remove containers")
+            return
+    yield from _deadline(new, before)
+    yield from _tolerations(new.get("tolerations") or (), before.get("tolerations") or ())
+    known = {gate["name"] for gate in before.get("schedulingGates") or ()}
+    for index, gate in enumerate(new.get("schedulingGates") or ()):
+        if gate["name"] not in known:
+            detail = f"only deletion is allowed, but found new scheduling gate '{gate['name']}'"
+            yield forbidden(f"spec.schedulingGates[{index}].name", detail)
+    if known:
+        yield from _gated(new, before)
+    if _fixed(new, before) != _fixed(before, before):
+        yield forbidden("spec", _UNCHANGEABLE)
+
+
+def _deadline(new: Part, before: Part) -> Causes:
+    path, seconds, had = (
+        "spec.activeDeadlineSeconds",
+        new.get("activeDeadlineSeconds"),
+        before.get("activeDeadlineSeconds"),
+    )
+    if seconds is None:
+        if had is not None:
+            yield invalid(path, None, "must not update from a positive integer to nil value")
+        return
+    yield from in_range(seconds, path, 0, MAX_INT32)
+    if had is not None and had < seconds:
+        yield invalid(path, seconds, "must be less than or equal to previous value")
+
+
+def _tolerations(new: Sequence[Part], before: Sequence[Part]) -> Causes:
+    present = [_without_seconds(toleration) for toleration in new]
+    if any(_without_seconds(toleration) not in present for toleration in before):
+        yield forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
+
+
+def _without_seconds(toleration: Part) -> dict[str, Any]:
+    return {key: value for key, value in toleration.items() if key != "tolerationSeconds"}
+
+
+def _gated(new: Part, before: Part) -> Causes:
+    """A pod that waits at a gate may still have its choice of nodes narrowed."""
+    wanted, had = new.get("nodeSelector") or {}, before.get("nodeSelector") or {}
+    for key, value in had.items():
+        if wanted.get(key) != value:
+            detail = "only additions are allowed, existing requirements cannot be changed or deleted"
+            yield invalid("spec.nodeSelector", dict(wanted), detail)
+            break
+    old_terms, new_terms = _required_terms(before), _required_terms(new)
+    if not old_terms:
+        return
+    path = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
+    if len(old_terms) != len(new_terms):
+        yield invalid(path, list(new_terms), "no additions/deletions to non-empty NodeSelectorTerms list are allowed")
+        return
+    for index, (old_term, new_term) in enumerate(zip(old_terms, new_terms, strict=True)):
+        for field in ("matchExpressions", "matchFields"):
+            listed = new_term.get(field) or ()
+            if any(requirement not in listed for requirement in old_term.get(field) or ()):
+                detail = "only additions are allowed (no mutations or deletions)"
+                yield invalid(f"{path}[{index}]", dict(new_term), detail)
+
+
+def _required_terms(spec: Part) -> Sequence[Part]:
+    node = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    return (node.get("requiredDuringSchedulingIgnoredDuringExecution") or {}).get("nodeSelectorTerms") or ()
+
+
+def _fixed(spec: Part, before: Part) -> dict[str, Any]:
+    """A spec without what may change, given what it was before."""
+    free = {"activeDeadlineSeconds", "tolerations", "schedulingGates"}
+    if before.get("schedulingGates"):
+        free.add("nodeSelector")
+    grace = before.get("terminationGracePeriodSeconds")
+    if grace is not None and grace < 0 and spec.get("terminationGracePeriodSeconds") in (1, grace):
+        free.add("terminationGracePeriodSeconds")
+    fixed = {key: value for key, value in spec.items() if key not in free}
+    for field in ("containers", "initContainers"):
+        if field in fixed:
+            fixed[field] = [{k: v for k, v in c.items() if k != "image"} for c in fixed[field]]
+    if before.get("schedulingGates") and "affinity" in fixed:
+        fixed["affinity"] = {k: v for k, v in fixed["affinity"].items() if k != "nodeAffinity"} or None
+    return {key: value for key, value in fixed.items() if value is not None}
+
+
+def validate_pod_status_change(pod: Doc, old: Doc) -> Causes:
+    """An update of the status, mostly a kubelet's."""
+    status, before = pod.get("status") or {}, old.get("status") or {}
+    for index, condition in enumerate(status.get("conditions") or ()):
+        kind = condition.get("type", "")
+        if kind not in _SYSTEM_CONDITIONS:
+            yield from named(kind, f"metadata.conditions[{index}].Type", names.qualified_name)
+    nominated = status.get("nominatedNodeName")
+    if nominated and nominated != before.get("nominatedNodeName"):
+        yield from named(nominated, "status.nominatedNodeName", names.dns1123_subdomain)
+    if before.get("qosClass") and status.get("qosClass") != before["qosClass"]:
+        yield invalid("status.qosClass", status.get("qosClass", ""), IMMUTABLE)
+    spec = old["spec"]
+    restart = spec.get("restartPolicy", "Always")
+    sidecars = {c["name"] for c in spec.get("initContainers") or () if is_sidecar(c)}
+    yield from _revived(status, before, "containerStatuses", restart, set())
+    yield from _revived(status, before, "initContainerStatuses", restart, sidecars)
+    yield from _revived(status, before, "ephemeralContainerStatuses", "Never", set())
+    for field, part in (("podIPs", "ip"), ("hostIPs", "ip")):
+        for index, address in enumerate(status.get(field) or ()):
+            yield from named(address.get(part, ""), f"status.{field}[{index}]", names.ip)
+
+
+def _revived(status: Part, before: Part, field: str, restart: str, exempt: set[str]) -> Causes:
+    """Containers that have ended for good but are reported as something else."""
+    if restart == "Always":
+        return
+    now = {container["name"]: container for container in status.get(field) or ()}
+    for index, container in enumerate(before.get(field) or ()):
+        ended = (container.get("state") or {}).get("terminated")
+        if ended is None or container["name"] in exempt or (ended.get("exitCode", 0) and restart == "OnFailure"):
+            continue
+        new = now.get(container["name"])
+        if new is not None and "terminated" not in (new.get("state") or {}):
+            yield forbidden(f"status.{field}[{index}].state", _ENDED)

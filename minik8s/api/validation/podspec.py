@@ -1,0 +1,298 @@
+"""A pod spec as a whole, in a Pod or in a template. Upstream: `ValidatePodSpec` and what it calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from minik8s.api.pods import is_sidecar
+from minik8s.api.validation.common import (
+    MAX_INT32,
+    Causes,
+    in_range,
+    named,
+    one_of,
+    required_name,
+    validate_annotations,
+    validate_labels,
+)
+from minik8s.api.validation.container import Volumes, validate_container, validate_probes_and_hooks
+from minik8s.api.validation.resources import validate_overhead, validate_pod_level
+from minik8s.api.validation.scheduling import (
+    validate_affinity,
+    validate_scheduling_gates,
+    validate_tolerations,
+    validate_topology_spread,
+)
+from minik8s.api.validation.security import validate_pod_security
+from minik8s.api.validation.volumes import validate_volumes
+from minik8s.machinery import names
+from minik8s.machinery.field import duplicate, forbidden, invalid, not_found, not_supported, required
+from minik8s.machinery.meta import Doc
+
+Part = Mapping[str, Any]
+
+RESTART_POLICIES = ("Always", "OnFailure", "Never")
+DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+_MAX_NAMESERVERS, _MAX_SEARCHES, _MAX_SEARCH_TEXT = 3, 32, 2048
+_INIT_ONLY = "may not be set for init containers without restartPolicy=Always"
+_EPHEMERAL_FORBIDDEN = (
+    "ports",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+)
+
+
+def validate_pod(pod: Doc) -> Causes:
+    """A Pod's spec, with the rules that templates are spared."""
+    spec = pod["spec"]
+    yield from validate_pod_spec(spec, "spec", in_pod=True)
+    for field in ("containers", "initContainers"):
+        for index, container in enumerate(spec.get(field) or ()):
+            yield from _padded_image(container, f"spec.{field}[{index}]")
+    if not spec.get("serviceAccountName"):
+        for index, volume in enumerate(spec.get("volumes") or ()):
+            for number, source in enumerate((volume.get("projected") or {}).get("sources") or ()):
+                if "serviceAccountToken" in source:
+                    path = f"spec.volumes[{index}].projected.sources[{number}].serviceAccountToken"
+                    yield forbidden(path, "must not be specified when serviceAccountName is not set")
+
+
+def validate_pod_template(template: Part, path: str) -> Causes:
+    """A PodTemplateSpec."""
+    metadata = template.get("metadata") or {}
+    yield from validate_labels(metadata.get("labels"), f"{path}.labels")
+    yield from validate_annotations(metadata.get("annotations"), f"{path}.annotations")
+    yield from validate_pod_spec(template["spec"], f"{path}.spec", in_pod=False)
+    if template["spec"].get("ephemeralContainers"):
+        yield forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
+
+
+def validate_pod_spec(spec: Part, path: str, *, in_pod: bool) -> Causes:
+    """The whole spec, in upstream's order."""
+    volumes: Volumes = {volume.get("name", ""): volume for volume in spec.get("volumes") or ()}
+    if volumes:
+        yield from validate_volumes(spec["volumes"], f"{path}.volumes")
+    yield from _resource_claims(spec.get("resourceClaims") or (), f"{path}.resourceClaims")
+    yield from _containers(spec, path, volumes)
+    yield from _init_containers(spec, path, volumes)
+    yield from _ephemeral_containers(spec, path, volumes)
+    if resources := spec.get("resources"):
+        yield from validate_pod_level(resources, f"{path}.resources")
+    if spec.get("hostNetwork"):
+        yield from _host_network_ports(spec, path, in_pod=in_pod)
+    yield from one_of(spec.get("restartPolicy"), f"{path}.restartPolicy", RESTART_POLICIES)
+    yield from one_of(spec.get("dnsPolicy"), f"{path}.dnsPolicy", DNS_POLICIES)
+    yield from validate_labels(spec.get("nodeSelector"), f"{path}.nodeSelector")
+    yield from validate_pod_security(spec.get("securityContext") or {}, spec, f"{path}.securityContext")
+    if affinity := spec.get("affinity"):
+        yield from validate_affinity(affinity, f"{path}.affinity")
+    yield from _dns_config(spec, f"{path}.dnsConfig")
+    for index, gate in enumerate(spec.get("readinessGates") or ()):
+        condition, place = gate.get("conditionType", ""), f"{path}.readinessGates[{index}].conditionType"
+        yield from named(condition, place, names.qualified_name)
+    yield from validate_scheduling_gates(spec.get("schedulingGates") or (), f"{path}.schedulingGates")
+    yield from validate_topology_spread(
+        spec.get("topologySpreadConstraints") or (), f"{path}.topologySpreadConstraints"
+    )
+    yield from _host_users(spec, path)
+    yield from _names(spec, path)
+    if (seconds := spec.get("activeDeadlineSeconds")) is not None:
+        yield from in_range(seconds, f"{path}.activeDeadlineSeconds", 1, MAX_INT32)
+    yield from validate_tolerations(spec.get("tolerations") or (), f"{path}.tolerations")
+    yield from _host_aliases(spec.get("hostAliases") or (), f"{path}.hostAliases")
+    if policy := spec.get("preemptionPolicy"):
+        yield from one_of(policy, f"{path}.preemptionPolicy", ("PreemptLowerPriority", "Never"))
+    if overhead := spec.get("overhead"):
+        yield from validate_overhead(overhead, f"{path}.overhead")
+    if (os := spec.get("os")) is not None:
+        yield from one_of(os.get("name"), f"{path}.os.name", ("linux", "windows"))
+
+
+_NAMED = (
+    ("serviceAccountName", names.dns1123_subdomain),
+    ("nodeName", names.dns1123_subdomain),
+    ("hostname", names.dns1123_label),
+    ("subdomain", names.dns1123_label),
+    ("priorityClassName", names.dns1123_subdomain),
+    ("runtimeClassName", names.dns1123_subdomain),
+)
+
+
+def _names(spec: Part, path: str) -> Causes:
+    for field, rule in _NAMED:
+        if value := spec.get(field):
+            yield from named(value, f"{path}.{field}", rule)
+
+
+def _claim_names(spec: Part) -> frozenset[str]:
+    return frozenset(claim.get("name", "") for claim in spec.get("resourceClaims") or ())
+
+
+def _containers(spec: Part, path: str, volumes: Volumes) -> Causes:
+    containers = spec.get("containers") or ()
+    path = f"{path}.containers"
+    if not containers:
+        yield required(path)
+    claims, restart, grace = (
+        _claim_names(spec),
+        spec.get("restartPolicy", ""),
+        spec.get("terminationGracePeriodSeconds"),
+    )
+    seen = set()
+    for index, container in enumerate(containers):
+        place, name = f"{path}[{index}]", container.get("name", "")
+        yield from validate_container(container, place, volumes, claims, restart)
+        if name in seen:
+            yield duplicate(f"{place}.name", name)
+        seen.add(name)
+        yield from validate_probes_and_hooks(container, place, grace)
+        policy = container.get("restartPolicy")
+        if policy is not None and policy not in RESTART_POLICIES:
+            yield not_supported(f"{place}.restartPolicy", policy, ("Always", "Never", "OnFailure"))
+    yield from _host_ports(containers, path)
+
+
+def _host_ports(containers: Sequence[Part], path: str) -> Causes:
+    seen = set()
+    for index, container in enumerate(containers):
+        for number, port in enumerate(container.get("ports") or ()):
+            if not port.get("hostPort"):
+                continue
+            text = f"{port.get('protocol', '')}/{port.get('hostIP', '')}/{port['hostPort']}"
+            if text in seen:
+                yield duplicate(f"{path}[{index}].ports[{number}].hostPort", text)
+            seen.add(text)
+
+
+def _init_containers(spec: Part, path: str, volumes: Volumes) -> Causes:
+    path = f"{path}.initContainers"
+    claims, restart, grace = (
+        _claim_names(spec),
+        spec.get("restartPolicy", ""),
+        spec.get("terminationGracePeriodSeconds"),
+    )
+    seen = {container.get("name") for container in spec.get("containers") or ()}
+    for index, container in enumerate(spec.get("initContainers") or ()):
+        place, name = f"{path}[{index}]", container.get("name", "")
+        yield from validate_container(container, place, volumes, claims, restart)
+        policy = container.get("restartPolicy")
+        if policy is not None and policy not in RESTART_POLICIES:
+            yield not_supported(f"{place}.restartPolicy", policy, ("Always", "Never", "OnFailure"))
+        if name and name in seen:
+            yield duplicate(f"{place}.name", name)
+        seen.add(name)
+        yield from _host_ports([container], path)
+        if is_sidecar(container):
+            yield from validate_probes_and_hooks(container, place, grace)
+            continue
+        for field in ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe"):
+            if container.get(field) is not None:
+                yield forbidden(f"{place}.{field}", _INIT_ONLY)
+
+
+def _ephemeral_containers(spec: Part, path: str, volumes: Volumes) -> Causes:
+    path = f"{path}.ephemeralContainers"
+    claims, restart = _claim_names(spec), spec.get("restartPolicy", "")
+    others = {c.get("name") for field in ("containers", "initContainers") for c in spec.get(field) or ()}
+    seen = set(others)
+    for index, container in enumerate(spec.get("ephemeralContainers") or ()):
+        place, name = f"{path}[{index}]", container.get("name", "")
+        yield from validate_container(container, place, volumes, claims, restart)
+        yield from _padded_image(container, place)
+        if name in seen:
+            yield duplicate(f"{place}.name", name)
+        seen.add(name)
+        target = container.get("targetContainerName")
+        if target and target not in others:
+            yield not_found(f"{place}.targetContainerName", target)
+        for field in _EPHEMERAL_FORBIDDEN:
+            if container.get(field):
+                yield forbidden(f"{place}.{field}", "cannot be set for an Ephemeral Container")
+        for number, mount in enumerate(container.get("volumeMounts") or ()):
+            for field in ("subPath", "subPathExpr"):
+                if mount.get(field):
+                    where = f"{place}.volumeMounts[{number}].{field}"
+                    yield forbidden(where, "cannot be set for an Ephemeral Container")
+
+
+def _padded_image(container: Part, path: str) -> Causes:
+    image = container.get("image", "")
+    if image != image.strip():
+        yield invalid(f"{path}.image", image, "must not have leading or trailing whitespace")
+
+
+def _host_network_ports(spec: Part, path: str, *, in_pod: bool) -> Causes:
+    for index, container in enumerate(spec.get("containers") or ()):
+        for number, port in enumerate(container.get("ports") or ()):
+            host = port.get("hostPort", 0)
+            if (in_pod or host) and host != port.get("containerPort", 0):
+                place = f"{path}.containers[{index}].ports[{number}].hostPort"
+                yield invalid(place, host, "must match `containerPort` when `hostNetwork` is true")
+
+
+def _dns_config(spec: Part, path: str) -> Causes:
+    config = spec.get("dnsConfig")
+    if spec.get("dnsPolicy") == "None":
+        if config is None:
+            yield required(path, "must provide `dnsConfig` when `dnsPolicy` is None")
+        elif not config.get("nameservers"):
+            detail = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+            yield required(f"{path}.nameservers", detail)
+    if config is None:
+        return
+    servers, searches = config.get("nameservers") or (), config.get("searches") or ()
+    if len(servers) > _MAX_NAMESERVERS:
+        yield invalid(f"{path}.nameservers", servers, f"must not have more than {_MAX_NAMESERVERS} nameservers")
+    for index, server in enumerate(servers):
+        yield from named(server, f"{path}.nameservers[{index}]", names.ip)
+    if len(searches) > _MAX_SEARCHES:
+        yield invalid(f"{path}.searches", searches, f"must not have more than {_MAX_SEARCHES} search paths")
+    if len(" ".join(searches)) > _MAX_SEARCH_TEXT:
+        detail = f"must not have more than {_MAX_SEARCH_TEXT} characters (including spaces) in the search list"
+        yield invalid(f"{path}.searches", searches, detail)
+    for index, search in enumerate(searches):
+        if search != ".":
+            bare = search.removesuffix(".").replace("_", "a")
+            yield from named(bare, f"{path}.searches[{index}]", names.dns1123_subdomain)
+    for index, option in enumerate(config.get("options") or ()):
+        if not option.get("name"):
+            yield required(f"{path}.options[{index}]", "must not be empty")
+
+
+def _host_users(spec: Part, path: str) -> Causes:
+    if spec.get("hostUsers") is not False:
+        return
+    for field, shown in (("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")):
+        if spec.get(field):
+            yield forbidden(f"{path}.{shown}", "when `hostUsers` is false")
+
+
+def _host_aliases(aliases: Sequence[Part], path: str) -> Causes:
+    for index, alias in enumerate(aliases):
+        yield from named(alias.get("ip", ""), f"{path}[{index}].ip", names.ip)
+        for number, hostname in enumerate(alias.get("hostnames") or ()):
+            yield from named(hostname, f"{path}[{index}].hostnames[{number}]", names.dns1123_subdomain)
+
+
+def _resource_claims(claims: Sequence[Part], path: str) -> Causes:
+    seen = set()
+    for index, claim in enumerate(claims):
+        place, name = f"{path}[{index}]", claim.get("name", "")
+        if name in seen and name:
+            yield duplicate(f"{place}.name", name)
+        else:
+            yield from required_name(name, f"{place}.name", names.dns1123_label)
+        seen.add(name)
+        given = [key for key in ("resourceClaimName", "resourceClaimTemplateName") if claim.get(key) is not None]
+        if len(given) > 1:
+            detail = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            yield invalid(place, dict(claim), detail)
+        elif not given:
+            detail = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
+            yield invalid(place, dict(claim), detail)

@@ -1,0 +1,102 @@
+"""The endpointslice controller: keeps the EndpointSlices of every Service with a selector.
+
+Upstream: `pkg/controller/endpointslice`. What is decided stands in `endpointslice_plan`; here it is carried out, and
+the worker waits until its cache has seen what it wrote, so that the next pass does not plan the same slices twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from minik8s.api.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
+from minik8s.client.lister import Key, key_of
+from minik8s.controllers import service_endpoints
+from minik8s.controllers.endpointslice_plan import SlicePlan, is_managed, plan_slices
+from minik8s.controllers.runtime import Context, Reconciler, Requeue, mapped
+from minik8s.controllers.service_pods import ServicePods
+from minik8s.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound
+from minik8s.machinery.meta import Doc, controller_of, labels_of, name_of, namespace_of, revision_of, uid_of
+
+
+class EndpointSliceController(Reconciler[Any]):
+    """Keyed by Service. Slices made by hand or by another controller are never touched."""
+
+    name = "endpointslice"
+    component = "endpointslice-controller"
+    resource = SERVICES
+    watches = (mapped(PODS, "services_of_pod"), mapped(ENDPOINT_SLICES, "service_of_slice"), mapped(NODES, "waiting"))
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        slices = self.informers(ENDPOINT_SLICES)
+        slices.add_index("service", service_endpoints.by_service)
+        self._slices = slices.lister
+        self._nodes = self.informers(NODES).lister
+        self._pods = ServicePods(self.informers)
+        self._triggers = service_endpoints.TriggerTimes()
+        self._waiting: dict[Key, None] = {}  # Services with pods on nodes that are not known (yet)
+
+    def services_of_pod(self, pod: Doc) -> Iterable[Key]:
+        return self._pods.selecting(pod)
+
+    def service_of_slice(self, slice_: Doc) -> Iterable[Key]:
+        name = labels_of(slice_).get(service_endpoints.SERVICE_NAME_LABEL, "")
+        return self._pods.service_named(slice_, name) if is_managed(slice_) else ()
+
+    def waiting(self, _node: Doc) -> Iterable[Key]:
+        return list(self._waiting)
+
+    async def reconcile(self, obj: Any) -> Requeue | None:
+        if not service_endpoints.has_endpoints(obj):
+            return None
+        key = key_of(obj)
+        pods = self._pods.selected_by(obj)
+        names = {pod["spec"].get("nodeName", "") for pod in pods}
+        nodes = {name: node for name in names if (node := self._nodes.get(name)) is not None}
+        trigger = self._triggers.observe(obj, pods)
+        plan = plan_slices(obj, pods, self._managed(*key), nodes, trigger_time=trigger)
+        self._waiting.pop(key, None)
+        if plan.missing_nodes:
+            self._waiting[key] = None
+        try:
+            await self._carry_out(plan)
+        except (AlreadyExists, Conflict, NotFound):
+            raise  # the cache was behind
+        except ApiError as error:
+            if service_endpoints.is_namespace_terminating(error):
+                return None
+            text = f"Error updating Endpoint Slices for Service {namespace_of(obj)}/{name_of(obj)}: {error.message}"
+            self.recorder.event(obj, "Warning", "FailedToUpdateEndpointSlices", text)
+            raise
+        return None
+
+    async def deleted(self, namespace: str, name: str) -> None:
+        """Deletes the slices that the Service still owns; orphaned ones (without its reference) stay."""
+        self._triggers.forget(namespace, name)
+        self._waiting.pop((namespace, name), None)
+        for slice_ in self._managed(namespace, name):
+            if (controller_of(slice_) or {}).get("kind") == SERVICES.kind:
+                await self._delete(slice_)
+
+    def _managed(self, namespace: str, name: str) -> list[Any]:
+        return [s for s in self._slices.by_index("service", f"{namespace}/{name}") if is_managed(s)]
+
+    async def _carry_out(self, plan: SlicePlan) -> None:
+        revision = 0
+        for slice_ in plan.create:
+            revision = revision_of(await self.client.create(ENDPOINT_SLICES, slice_))
+        for slice_ in plan.update:
+            revision = revision_of(await self.client.update(ENDPOINT_SLICES, slice_))
+        for doomed in plan.delete:
+            await self._delete(doomed)
+        if revision:
+            await self._slices.caught_up(revision)
+
+    async def _delete(self, slice_: Doc) -> None:
+        try:
+            await self.client.delete(
+                ENDPOINT_SLICES, name_of(slice_), namespace=namespace_of(slice_), uid=uid_of(slice_)
+            )
+        except NotFound:
+            return

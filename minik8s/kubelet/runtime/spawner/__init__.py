@@ -1,0 +1,51 @@
+"""The fork server: a program of its own that turns requests into containers.
+
+The process that hosts a cluster may be big and full of threads; forking it costs tens of milliseconds and is unsafe,
+so it starts this small program once and asks it to fork. Each container gets a *shim*,
+a fork of this server that stays beside it: the shim is the container's "pid 1" (child subreaper), stamps its output
+with the time and writes it to the log, and kills every descendant when the container's main process ends, when it is
+told to, or when its control socket closes. The kernel closes that socket however the host dies, so nothing outlives
+it.
+
+It runs outside the package, as a top-level package `spawner` in an interpreter of its own (`COMMAND`), so that
+nothing but a little of the standard library is loaded: starting takes about 20 ms, a shim about 1 MB of its own. Hence
+the relative imports.
+
+Wire format. The server's descriptor is a stream socket; every request is one byte with file descriptors: the shim's
+control socket, a file with the marshalled `Spec`, and the descriptors that `Spec["stdio"]` counts. On the control
+socket the host writes one byte a signal, and the shim answers with lines: `started SHIM_PID MAIN_PID`, or `failed
+ERRNO STAGE`; later `exited WAIT_STATUS`, when nothing of the container is left and its output is in the log.
+
+Without Linux (no subreaper, parent-death signal or /proc) a descendant that leaves its process group is not found.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False  # typing would take half of the time to start; checkers know the name
+
+COMMAND = "import sys; sys.path.append(sys.argv[1]); from spawner.server import main; main(int(sys.argv[2]))"
+"""To be run with `python -I -S -c`, with `DIRECTORY` and the number of the server's descriptor as arguments.
+
+The directory is appended, so that its `subprocess` does not hide the standard library's."""
+DIRECTORY = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120 (pathlib takes 10 ms to import)
+
+
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    class Spec(TypedDict):
+        """What is to be run. `paths` are tried in order as the program (execvp has looked up PATH already).
+
+        `stdio` says for stdin, stdout and stderr which passed descriptor to use; None is /dev/null for stdin and the
+        log for the others. With `tty` those without a descriptor get a terminal instead.
+        """
+
+        paths: list[bytes]
+        argv: list[bytes]
+        env: dict[bytes, bytes]
+        cwd: bytes
+        log: bytes | None
+        tty: bool
+        stdio: list[int | None]

@@ -1,0 +1,87 @@
+"""What the server and the shims ask of the operating system: parenthood, signals, children."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+LINUX = sys.platform == "linux"
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+_LIBC = ctypes.CDLL(None)  # opened before the forks, which share it
+
+
+def prctl(option: int, value: int) -> None:
+    """Sets a process attribute; where there is no prctl, nothing."""
+    if LINUX:
+        _LIBC.prctl(option, value, 0, 0, 0)
+
+
+def die_with_parent(parent: int, signum: int) -> None:
+    """Asks for `signum` when the parent dies, and notices if it has died before the request."""
+    prctl(PR_SET_PDEATHSIG, signum)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+class Wakeups:
+    """Makes signals readable: `fd` polls as readable after one, `stop` tells that SIGTERM was among them."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        self.fd, write = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(write, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, self._handle)
+        signal.signal(signal.SIGTERM, self._handle)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if signum == signal.SIGTERM:
+            self.stop = True
+
+    def drain(self) -> None:
+        try:
+            while os.read(self.fd, 4096):
+                pass
+        except BlockingIOError:
+            return
+
+
+def children() -> list[int]:
+    """The living and unreaped children of this process, adopted ones included; empty where it cannot be known."""
+    me = os.getpid()
+    try:
+        with open(f"/proc/{me}/task/{me}/children", "rb") as listing:  # noqa: PTH123 (pathlib takes 10 ms to import)
+            return [int(pid) for pid in listing.read().split()]
+    except OSError:
+        return [pid for pid in _processes() if _parent(pid) == me]
+
+
+def _processes() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
+    except OSError:
+        return []
+
+
+def _parent(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
+            return int(stat.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def kill(pid: int, send: Callable[[int, int], None] = os.kill) -> bool:
+    """SIGKILL to a process, or to its group with `os.killpg`; whether it is going to die."""
+    try:
+        send(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

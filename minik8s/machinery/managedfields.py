@@ -1,0 +1,217 @@
+"""Who owns which field: `metadata.managedFields`.
+
+Every write says which fields it changed; those become the writer's and cease to be anybody else's. Server-side apply
+(`patch/apply.py`) builds on these records. Upstream: apimachinery `pkg/util/managedfields` and structured-merge-diff
+`merge/update.go`. Field sets of other API versions of the same kind are taken as they stand, without conversion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import attrs
+
+from minik8s.machinery.fieldset import SELF, FieldSet, difference, is_valid, union
+from minik8s.machinery.meta import Doc, Obj, rfc3339
+from minik8s.machinery.patch.shape import Shape
+from minik8s.machinery.patch.typed import compare, shape_node
+
+Operation = Literal["Apply", "Update"]
+
+BEFORE_FIRST_APPLY = "before-first-apply"
+ANCIENT_CHANGES = "ancient-changes"
+MAX_UPDATE_MANAGERS = 10
+"""More Update entries than this are merged into `ancient-changes`, oldest first."""
+UNTRACKED_METADATA = frozenset({
+    "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "selfLink", "managedFields",
+    "deletionTimestamp", "deletionGracePeriodSeconds",
+})  # fmt: skip
+"""Metadata that the server writes and nobody owns."""
+_UNTRACKED = frozenset({"apiVersion", "kind"})
+
+
+@attrs.frozen
+class Manager:
+    """One entry of managedFields: a writer, and what it owns. An applier is the same one in every API version."""
+
+    name: str
+    operation: Operation
+    api_version: str
+    subresource: str
+    fields: FieldSet = attrs.field(factory=dict, eq=False)
+    time: str = attrs.field(default="", eq=False)
+
+    @property
+    def identity(self) -> tuple[str, str, str, str]:
+        version = "" if self.operation == "Apply" else self.api_version
+        return self.name, self.operation, version, self.subresource
+
+    @property
+    def is_applier(self) -> bool:
+        return self.operation == "Apply"
+
+    def to_entry(self) -> Obj:
+        """The ManagedFieldsEntry (meta/v1)."""
+        entry: Obj = {"manager": self.name, "operation": self.operation, "apiVersion": self.api_version}
+        if self.time:
+            entry["time"] = self.time
+        entry |= {"fieldsType": "FieldsV1", "fieldsV1": self.fields}
+        if self.subresource:
+            entry["subresource"] = self.subresource
+        return entry
+
+
+def read_managers(entries: Iterable[Doc]) -> list[Manager] | None:
+    """The managers of `metadata.managedFields`, None when the entries make no sense."""
+    managers = []
+    for entry in entries:
+        fields = entry.get("fieldsV1") or {}
+        if entry.get("operation") not in ("Apply", "Update") or not is_valid(fields):
+            return None
+        if entry.get("fieldsType") != "FieldsV1":
+            return None
+        managers.append(_manager(entry))
+    return managers
+
+
+def _manager(entry: Doc) -> Manager:
+    """An entry that has been checked before, as all stored ones have."""
+    return Manager(
+        entry.get("manager", ""),
+        entry["operation"],
+        entry.get("apiVersion", ""),
+        entry.get("subresource", ""),
+        entry.get("fieldsV1") or {},
+        entry.get("time") or "",
+    )
+
+
+def managed_fields_of(old: Doc | None, new: Doc, *, subresource: str = "") -> Sequence[Doc]:
+    """The entries from which a write starts.
+
+    A writer may replace them (kubectl does, to migrate a client-side apply) unless it writes to a subresource;
+    `[{}]` resets them; absent, empty or meaningless ones leave those of the stored object.
+    """
+    stored: Sequence[Doc] = (old or {}).get("metadata", {}).get("managedFields") or ()
+    given: Sequence[Doc] = new.get("metadata", {}).get("managedFields") or ()
+    if subresource or not given or given == stored:
+        return stored
+    if len(given) == 1 and not given[0]:
+        return ()
+    return given if read_managers(given) is not None else stored
+
+
+def track_update(
+    old: Doc | None,
+    new: Doc,
+    managers: Sequence[Doc],
+    manager: str,
+    operation: Operation,
+    api_version: str,
+    subresource: str,
+    now: datetime,
+    type: Shape,
+    *,
+    ignore: Collection[str] | None = None,
+) -> list[Obj]:
+    """The managedFields after a write other than an apply; `managers` are those from before (`managed_fields_of`).
+
+    `old` is None on create. `ignore` names the top-level fields that this endpoint does not write: by default
+    `status` for the object itself, and all but metadata and status for /status. An existing object that nobody has
+    tracked so far stays untracked.
+    """
+    if old is not None and not managers and old.get("metadata", {}).get("uid"):
+        return []
+    changed, removed = changes(old or {}, new, type, ignored_fields(type, subresource, ignore))
+    if not changed and not removed:
+        return [dict(entry) for entry in managers]
+    writer = Manager(manager, operation, api_version, subresource, time=rfc3339(now))
+    before = [_manager(entry) for entry in managers]
+    return write_managers(record(before, writer, changed, removed))
+
+
+def record(managers: Sequence[Manager], writer: Manager, changed: FieldSet, removed: FieldSet) -> list[Manager]:
+    """The managers after `writer` has changed and removed fields. Its time moves when it has changed any."""
+    touched = union(changed, removed)
+    result = [attrs.evolve(m, fields=difference(m.fields, touched)) for m in managers if m.identity != writer.identity]
+    previous = next((m for m in managers if m.identity == writer.identity), None)
+    owned = union(difference(previous.fields, removed), changed) if previous else changed
+    time = previous.time if previous and not changed else writer.time
+    result.append(attrs.evolve(writer, fields=owned, time=time))
+    return [m for m in result if m.fields]
+
+
+def changes(old: Doc, new: Doc, type: Shape, ignored: Collection[str]) -> tuple[FieldSet, FieldSet]:
+    """The tracked fields that `new` adds or changes, and those that only `old` has."""
+    changed, removed = compare(tracked(old, ignored), tracked(new, ignored), shape_node(type))
+    return without_metadata_itself(changed), without_metadata_itself(removed)
+
+
+def without_metadata_itself(fields: Obj | None) -> FieldSet:
+    """Metadata is there before anybody writes, so nobody owns the whole of it."""
+    if fields and "f:metadata" in fields and SELF in (fields["f:metadata"] or {SELF}):
+        below = {k: v for k, v in fields["f:metadata"].items() if k != SELF}
+        fields = {k: v for k, v in fields.items() if k != "f:metadata"} | ({"f:metadata": below} if below else {})
+    return fields or {}
+
+
+def tracked(doc: Doc, ignored: Collection[str]) -> Obj:
+    """The document without the fields that nobody can own."""
+    result = {k: v for k, v in doc.items() if k not in ignored}
+    metadata = doc.get("metadata")
+    if isinstance(metadata, dict):
+        result["metadata"] = {k: v for k, v in metadata.items() if k not in UNTRACKED_METADATA}
+    return result
+
+
+def ignored_fields(type: Shape, subresource: str, ignore: Collection[str] | None) -> Collection[str]:
+    """The top-level fields that a write to an endpoint does not own."""
+    if ignore is not None:
+        return _UNTRACKED.union(ignore)
+    if subresource == "status":
+        return _UNTRACKED.union(name for name in type.fields if name not in ("metadata", "status"))
+    return _UNTRACKED | {"status"}
+
+
+def write_managers(managers: Iterable[Manager]) -> list[Obj]:
+    """The managers as managedFields: capped, and in upstream's order."""
+    kept = _capped(list(managers))
+    kept.sort(key=lambda m: (m.operation, m.time, m.name, m.api_version, m.subresource))
+    return [m.to_entry() for m in kept]
+
+
+def _capped(managers: list[Manager]) -> list[Manager]:
+    """At most ten Update entries: the oldest of each API version are merged into one bucket."""
+    updaters = sorted((m for m in managers if not m.is_applier), key=lambda m: (m.time, m.name))
+    excess = len(updaters) - MAX_UPDATE_MANAGERS
+    if excess <= 0:
+        return managers
+    buckets: dict[str, list[Manager]] = {}
+    merged: set[tuple[str, str, str, str]] = set()
+    for updater in updaters:
+        if excess <= 0:
+            break
+        bucket = buckets.setdefault(updater.api_version, [])
+        bucket.append(updater)
+        if len(bucket) > 1:  # the first of a version only opens its bucket
+            excess -= 1
+    result = []
+    for version, members in buckets.items():
+        if len(members) < 2:
+            continue
+        fields: FieldSet = {}
+        for member in members:
+            fields = union(fields, member.fields)
+            merged.add(member.identity)
+        result.append(Manager(ANCIENT_CHANGES, "Update", version, "", fields, members[-1].time))
+    return result + [m for m in managers if m.identity not in merged]
+
+
+def owned_by(managers: Iterable[Manager]) -> FieldSet:
+    """Everything that any of the managers owns."""
+    fields: Any = {}
+    for manager in managers:
+        fields = union(fields, manager.fields)
+    return fields

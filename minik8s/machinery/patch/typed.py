@@ -1,0 +1,274 @@
+"""Documents seen through their type: which parts merge, what identifies a list's elements, which fields a document has.
+
+The common ground of ownership tracking (`compare`) and server-side apply (`merge`); upstream: structured-merge-diff
+`typed`, and for what merges how the list and map types that OpenAPI declares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+
+from minik8s.machinery.fieldset import SELF, element_text
+from minik8s.machinery.meta import Doc, Obj
+from minik8s.machinery.patch.shape import Shape, ShapeField
+from minik8s.machinery.patch.strategic import go_text
+
+
+class Relation(Enum):
+    """How the parts of a value relate to it, which decides how finely it is owned and merged."""
+
+    LEAF = "leaf"  # one value: scalars, and whatever is atomic
+    STRUCT = "struct"  # declared fields
+    MAP = "map"  # free keys
+    SET = "set"  # a list of distinct scalars
+    KEYED = "keyed"  # a list of objects that are told apart by keys
+    UNTYPED = "untyped"  # arbitrary JSON: objects are maps, everything else is one value
+
+
+class Absent(Enum):
+    """Marks the side of a comparison on which a value does not exist; null is a value."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = Absent.ABSENT
+
+_BY_LIST_TYPE = {"set": Relation.SET, "map": Relation.KEYED}
+
+
+class Node:
+    """A place in a type: the relation there, and what is needed to go on below. Made once for each field."""
+
+    __slots__ = ("item", "keys", "relation", "shape", "zero")
+
+    def __init__(self, shape: Shape, field: ShapeField | None) -> None:
+        self.shape = shape
+        self.relation = _relation(shape, field)
+        self.zero = _zero(field)
+        """What the field holds in an object that exists but does not show it, ABSENT when nothing."""
+        self.keys: tuple[tuple[str, Any], ...] = ()
+        """The keys of a KEYED list, each with its default."""
+        if self.relation is Relation.KEYED and field is not None and shape.item is not None:
+            fields = shape.item.fields
+            self.keys = tuple((key, fields[key].default if key in fields else None) for key in field.list_keys)
+
+    def child(self, name: str) -> Node | None:
+        """The node of a member; None when a struct has no such field."""
+        if self.relation is Relation.STRUCT:
+            field = self.shape.fields.get(name)
+            return None if field is None else field_node(field)
+        item = self.shape.item
+        return UNTYPED if item is None else shape_node(item)
+
+    def element(self, item: Any) -> str:
+        """The path element of a list's element; raises ValueError when it has no identity."""
+        if self.relation is Relation.SET:
+            return "v:" + orjson.dumps(item).decode()
+        if not isinstance(item, Mapping):
+            raise ValueError("associative list with keys may not have non-map elements")
+        keys = {}
+        for key, default in self.keys:
+            value = item.get(key, default)
+            if value is not None:
+                keys[key] = value
+        if not keys:
+            names = " ".join(f'"{key}"' for key, _ in self.keys)
+            raise ValueError(
+                f"associative list with keys has an element that omits all key fields [{names}] "
+                "(and doesn't have default values for any key fields)"
+            )
+        return "k:" + orjson.dumps(keys, option=orjson.OPT_SORT_KEYS).decode()
+
+    def elements(self, items: Iterable[Any]) -> dict[str, list[Any]]:
+        """A list's elements by path element; more than one only where a list breaks its own rule."""
+        result: dict[str, list[Any]] = {}
+        for item in items:
+            result.setdefault(self.element(item), []).append(item)
+        return result
+
+
+@lru_cache(maxsize=16384)
+def field_node(field: ShapeField) -> Node:
+    """The node of a struct's field."""
+    return Node(field.type, field)
+
+
+@lru_cache(maxsize=4096)
+def shape_node(shape: Shape) -> Node:
+    """The node of a type that no field refers to: a whole object, a list's element, a map's value."""
+    return Node(shape, None)
+
+
+def _relation(shape: Shape, field: ShapeField | None) -> Relation:
+    match shape.kind:
+        case "struct":
+            return Relation.LEAF if shape.atomic or (field is not None and field.atomic_map) else Relation.STRUCT
+        case "map":
+            return Relation.LEAF if field is not None and field.atomic_map else Relation.MAP
+        case "list":
+            return _BY_LIST_TYPE.get(field.list_type if field is not None else "", Relation.LEAF)
+        case "any" | "object":
+            return Relation.UNTYPED
+    return Relation.LEAF
+
+
+_ZEROS: dict[str, Any] = {"string": "", "bool": False, "int32": 0, "int64": 0, "double": 0}
+
+
+def _zero(field: ShapeField | None) -> Any:
+    """Go writes a struct without pointer, and a field without omitempty, even when it is empty."""
+    if field is None or field.omit_zero:
+        return ABSENT
+    if field.type.kind == "struct" and not field.pointer:
+        return {}
+    if not field.always:
+        return ABSENT
+    return None if field.pointer else _ZEROS.get(field.type.kind)
+
+
+class _Untyped:
+    """The type of arbitrary JSON: it has no fields, and its members are of the same type."""
+
+    kind, name, item, atomic = "any", "any", None, False
+    fields: Mapping[str, ShapeField] = {}
+
+
+UNTYPED: Final = Node(_Untyped(), None)
+
+
+# comparing two documents
+
+Parts = tuple[Obj | None, Obj | None]
+"""The nodes of the changed (or added) and of the removed fields, None where there are none."""
+
+
+def compare(old: Any, new: Any, node: Node) -> Parts:
+    """The fields that differ between two values: those that `new` adds or changes, and those that only `old` has."""
+    match node.relation:
+        case Relation.STRUCT | Relation.MAP:
+            return _compare_maps(old, new, node)
+        case Relation.SET | Relation.KEYED:
+            return _compare_lists(old, new, node)
+        case Relation.UNTYPED if isinstance(old, dict) and isinstance(new, dict | Absent):
+            return _compare_maps(old, new, node)
+        case Relation.UNTYPED if isinstance(new, dict) and old is ABSENT:
+            return _compare_maps(old, new, node)
+    return _compare_leaf(old, new)
+
+
+def _compare_leaf(old: Any, new: Any) -> Parts:
+    if new is ABSENT:
+        return None, (None if old is ABSENT else {})
+    return (None if old is not ABSENT and old == new else {}), None
+
+
+def _compare_maps(old: Any, new: Any, node: Node) -> Parts:
+    before: Doc = old if isinstance(old, dict) else {}
+    after: Doc = new if isinstance(new, dict) else {}
+    if not before and not after:
+        return _compare_leaf(old, new)
+    changed: Obj = {SELF: {}} if old is ABSENT else {}
+    removed: Obj = {SELF: {}} if new is ABSENT else {}
+    for key in [*after, *(key for key in before if key not in after)]:
+        was, now = before.get(key, ABSENT), after.get(key, ABSENT)
+        if was is now or (was is not ABSENT and was == now):
+            continue
+        child = node.child(key) or UNTYPED
+        if was is ABSENT and old is not ABSENT:
+            was = child.zero
+        if now is ABSENT and new is not ABSENT:
+            now = child.zero
+        _place(changed, removed, "f:" + key, compare(was, now, child))
+    return changed or None, removed or None
+
+
+def _place(changed: Obj, removed: Obj, key: str, parts: Parts) -> None:
+    if parts[0] is not None:
+        changed[key] = parts[0]
+    if parts[1] is not None:
+        removed[key] = parts[1]
+
+
+def _compare_lists(old: Any, new: Any, node: Node) -> Parts:
+    before = node.elements(old) if isinstance(old, list) else {}
+    after = node.elements(new) if isinstance(new, list) else {}
+    if not before and not after:
+        return _compare_leaf(old, new)
+    changed: Obj = {SELF: {}} if old is ABSENT else {}
+    removed: Obj = {SELF: {}} if new is ABSENT else {}
+    item = UNTYPED if node.shape.item is None else shape_node(node.shape.item)
+    for key in [*after, *(key for key in before if key not in after)]:
+        was, now = before.get(key, [ABSENT]), after.get(key, [ABSENT])
+        if len(was) == len(now) == 1:
+            parts = compare(was[0], now[0], item)
+        else:
+            parts = (None if was == now else {}), None
+        _place(changed, removed, key, parts)
+    return changed or None, removed or None
+
+
+# the fields of an applied configuration
+
+
+def field_set(value: Any, node: Node, path: str, errors: list[str]) -> Obj:
+    """The fields that an applied value sets, as the children of its node; `errors` collects what is wrong with it."""
+    if value is None or node.relation is Relation.LEAF:
+        _check_leaf(value, node, path, errors)
+        return {}
+    if node.relation is Relation.UNTYPED and not isinstance(value, dict):
+        return {}
+    if node.relation in (Relation.SET, Relation.KEYED):
+        return _list_fields(value, node, path, errors)
+    if not isinstance(value, dict):
+        errors.append(f"{path}: expected map, got &{{{go_text(value)}}}")
+        return {}
+    fields: Obj = {}
+    for key, member in value.items():
+        child = node.child(key)
+        where = f"{path}.{key}"
+        if child is None:
+            errors.append(f"{where}: field not declared in schema")
+            continue
+        below = field_set(member, child, where, errors)
+        is_leaf = member is None or member == {} or child.relation is Relation.LEAF or _is_scalar(member, child)
+        if is_leaf or node.relation is not Relation.STRUCT:
+            fields["f:" + key] = {SELF: {}, **below} if below else {}
+        elif below:
+            fields["f:" + key] = below
+    return fields
+
+
+def _is_scalar(value: Any, node: Node) -> bool:
+    return node.relation is Relation.UNTYPED and not isinstance(value, dict)
+
+
+def _check_leaf(value: Any, node: Node, path: str, errors: list[str]) -> None:
+    expected = {"list": list, "map": dict, "struct": dict}.get(node.shape.kind)
+    if expected and value is not None and not isinstance(value, expected):
+        noun = "list" if expected is list else "map"
+        errors.append(f"{path}: expected {noun}, got &{{{go_text(value)}}}")
+
+
+def _list_fields(value: Any, node: Node, path: str, errors: list[str]) -> Obj:
+    if not isinstance(value, list):
+        errors.append(f"{path}: expected list, got &{{{go_text(value)}}}")
+        return {}
+    item_node = UNTYPED if node.shape.item is None else shape_node(node.shape.item)
+    fields: Obj = {}
+    for index, item in enumerate(value):
+        try:
+            element = node.element(item)
+        except ValueError as error:
+            errors.append(f"{path}: element {index}: {error}")
+            continue
+        where = path + element_text(element)
+        if element in fields:
+            errors.append(f"{path}: duplicate entries for key {element_text(element)}")
+        below = field_set(item, item_node, where, errors)
+        fields[element] = {SELF: {}, **below} if below else {}
+    return fields
