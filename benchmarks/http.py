@@ -38,9 +38,7 @@ CASES = (
         ("POST", f"{_BASE}/configmaps", "application/json", '{"metadata":{"generateName":"cm-"},"data":{"key":"#"}}'),
     ),
     Case("merge patch", 4_000, ("PATCH", _ONE, "application/merge-patch+json", '{"data":{"key":"#"}}')),
-    Case(
-        "server-side apply", 2_500, ("PATCH", f"{_ONE}?fieldManager=bench", "application/apply-patch+yaml", _APPLIED)
-    ),
+    Case("server-side apply", 2_500, ("PATCH", f"{_ONE}?fieldManager=bench", "application/apply-patch+yaml", _APPLIED)),
     Case(f"list {LISTED} pods", 60, ("GET", f"{_BASE}/pods")),
 )
 

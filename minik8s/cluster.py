@@ -197,7 +197,12 @@ class Cluster:
         if self.config.serve:
             await self._listen(stack)
         stack.push_async_callback(context.store.aclose)  # ends the watches, so that the socket can close at once
-        await self._run_components(stack, await stack.enter_async_context(_task_group()))
+        self.informers = Informers(self.client, self.clock, self.rng)
+        recorders = Recorders(self.client, self.clock, self.rng)
+        self.nodes = context.connector = self._node_pool(recorders)
+        self.nodes.open(stack)
+        self._run_components(await stack.enter_async_context(_task_group()), recorders)
+        await self._settle()
 
     def _make_directory(self, stack: AsyncExitStack) -> Path:
         if self.config.directory is not None:
@@ -248,15 +253,23 @@ class Cluster:
         pair = self._certificate_authority().issue_serving(self.clock.now(), addresses)
         return server_context(pair, self.directory)
 
-    async def _run_components(self, stack: AsyncExitStack, group: TaskGroup) -> None:
+    def _node_pool(self, recorders: Recorders) -> NodePool:
+        return NodePool(
+            self.config,
+            client=self.client,
+            informers=self.informers,
+            clock=self.clock,
+            rng=self.rng,
+            recorders=recorders,
+            directory=self.directory,
+        )
+
+    def _run_components(self, group: TaskGroup, recorders: Recorders) -> None:
         """Starts everything that works through the client."""
         config, client, clock, rng = self.config, self.client, self.clock, self.rng
-        self.informers = Informers(client, clock, rng)
-        recorders = Recorders(client, clock, rng)
+        context = Context(client, self.informers, clock, rng, recorders, root_ca=self._root_ca())
         group.start_soon(recorders.run, name="events")
         group.start_soon(self.informers.run, name="informers")
-        root_ca = self.ca_bundle.decode() if config.serve and config.tls else ""  # as upstream without a CA to trust
-        context = Context(client, self.informers, clock, rng, recorders, root_ca=root_ca)
         group.start_soon(run_controllers, context, controllers(config.controllers), name="controllers")
         if config.scheduler:
             scheduler = Scheduler(client, self.informers, clock, rng, recorders)
@@ -264,18 +277,12 @@ class Cluster:
         if config.proxy:
             self._proxier = Proxier(self.informers, clock, recorders)
             group.start_soon(self._proxier.run, name="proxy")
-        self.nodes = NodePool(
-            config,
-            client=client,
-            informers=self.informers,
-            clock=clock,
-            rng=rng,
-            recorders=recorders,
-            directory=self.directory,
-        )
-        self._context.connector = self.nodes
-        await self.nodes.start(group, stack)
-        await self._settle()
+        self.nodes.start(group)
+
+    def _root_ca(self) -> str:
+        """The CA bundle that pods find in kube-root-ca.crt; "" where nobody could read or need it."""
+        needed = self.config.runtime == "subprocess" or (self.config.serve and self.config.tls)
+        return self.ca_bundle.decode() if needed else ""
 
     async def _settle(self) -> None:
         """Waits until pods can be created and scheduled: the default ServiceAccount exists, the nodes are Ready."""

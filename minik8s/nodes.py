@@ -54,8 +54,8 @@ class NodePool:
         self._registry = ImageRegistry(config.images, directory=directory / "images")
         self.kubelets: dict[str, Kubelet] = {}
 
-    async def start(self, group: TaskGroup, stack: AsyncExitStack) -> None:
-        """Starts the configured number of nodes; `stack` gets what outlives every kubelet."""
+    def open(self, stack: AsyncExitStack) -> None:
+        """Takes what the nodes share; `stack` gives it back, and must outlive every kubelet."""
         config = self._config
         if config.runtime == "simulated":
             self._addresses = AddressPool(config.pod_cidr, self._rng, claim=no_claim)
@@ -66,7 +66,10 @@ class NodePool:
                 self._spawner.start()
                 stack.push_async_callback(self._spawner.aclose)
         stack.callback(self._addresses.close)
-        for index in range(config.nodes):
+
+    def start(self, group: TaskGroup) -> None:
+        """Starts the configured number of nodes."""
+        for index in range(self._config.nodes):
             self.add(group, f"node-{index + 1}")
 
     def add(self, group: TaskGroup, name: str) -> Kubelet:

@@ -13,6 +13,10 @@ from minik8s.machinery.selectors import FieldSelector, LabelSelector
 from minik8s.store.protocol import Prefix, Term
 
 
+_CLUSTER = frozenset({"metadata.name"})
+_NAMESPACED = _CLUSTER | {"metadata.namespace"}
+
+
 @attrs.frozen
 class Selection:
     """`prefix` and `term` are what the store filters by; `matches` decides the rest, on stored documents."""
@@ -56,8 +60,9 @@ def selection(served: Served, request: ApiRequest) -> Selection:
 
 def _term(served: Served, fields: FieldSelector) -> Term | None:
     term: Term | None = None
+    common = _NAMESPACED if served.resource.namespaced else _CLUSTER
     for path, operator, value in fields.requirements:
-        if path not in ("metadata.name", "metadata.namespace") and path not in served.strategy.selectable:
+        if path not in common and path not in served.strategy.selectable:
             raise BadRequest(f"field label not supported: {path}")
         indexed = path == NAME_TERM or (served.shares_bytes and path in served.strategy.indexed)
         if operator == "=" and indexed:

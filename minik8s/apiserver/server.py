@@ -24,6 +24,8 @@ from minik8s.apiserver.http import HttpApp
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 2.0
+WRITE_AT_ONCE = 64 * 1024
+"""Bytes waiting to be sent in this step of the loop from which they are sent now."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -41,12 +43,52 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
+class Outbox(asyncio.Transport):
+    """A connection's transport on which what is written in one step of the loop leaves in one system call.
+
+    An answer's head and body are two writes, and a `send` costs as much as dispatching a GET does. Large writes go out
+    at once, so that back-pressure is felt; what is written after the client has gone is dropped without a word.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._transport, self._loop = transport, loop
+        self._parts: list[bytes] = []
+        self._size = 0
+        for name in ("get_extra_info", "is_closing", "pause_reading", "resume_reading", "set_protocol", "abort"):
+            setattr(self, name, getattr(transport, name))
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(bytes(data))
+        self._size += len(data)
+        if self._size > WRITE_AT_ONCE:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        parts, self._parts, self._size = self._parts, [], 0
+        if parts and not self._transport.is_closing():
+            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's, writing through an `Outbox`."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(Outbox(transport, self.loop))
+
+
 @asynccontextmanager
 async def serve(app: HttpApp, sock: socket.socket, tls: ssl.SSLContext | None) -> AsyncIterator[None]:
     """Serves `app` on `sock` for as long as the context is open; afterwards no connection is left."""
     config = Config(
         app,
-        http=HttpToolsProtocol,
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -59,7 +101,7 @@ async def serve(app: HttpApp, sock: socket.socket, tls: ssl.SSLContext | None) -
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
-    factory = partial(HttpToolsProtocol, config=config, server_state=state, app_state={}, _loop=loop)
+    factory = partial(Protocol, config=config, server_state=state, app_state={}, _loop=loop)
     server = await loop.create_server(factory, sock=sock, ssl=tls, backlog=BACKLOG)
     try:
         yield

@@ -59,7 +59,9 @@ class Victim:
 @click.option("--force", is_flag=True, help="As --grace-period=0: do not wait for the node to agree.")
 @click.option("--cascade", type=click.Choice(list(CASCADES)), default="background", show_default=True)
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Return when the objects are gone.")
-@click.option("--timeout", metavar="DURATION", default="0", callback=duration, help="How long to wait; 0 for as long as it takes.")
+@click.option(
+    "--timeout", metavar="DURATION", default="0", callback=duration, help="How long to wait; 0 for as long as it takes."
+)
 @click.option("--ignore-not-found", is_flag=True, help="What does not exist is no error.")
 @click.argument("arguments", nargs=-1, metavar="[KIND[,KIND] [NAME...] | KIND/NAME...]")
 def command(

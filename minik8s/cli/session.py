@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -76,7 +77,7 @@ def _read(path: Path | None) -> list[Obj]:
     try:
         if path is not None:
             return load(path)
-        return load(click.get_text_stream("stdin", encoding="utf-8").read() + "\n")
+        return load(sys.stdin.buffer.read().decode("utf-8") + "\n")
     except BadRequest as error:
         raise click.ClickException(error.message if path else f"stdin: {error.message}") from None
     except UnicodeDecodeError:

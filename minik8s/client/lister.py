@@ -68,6 +68,9 @@ class _Index(Generic[T]):
         self._func = func
         self._buckets: dict[str, dict[Key, T]] = {}
 
+    def values(self) -> list[str]:
+        return list(self._buckets)
+
     def get(self, value: str) -> Mapping[Key, T]:
         """What has that value, by key; not to be changed, nor kept."""
         return self._buckets.get(value, {})
@@ -115,6 +118,10 @@ class Lister(Generic[T]):
     def by_index(self, index: str, value: str) -> list[T]:
         """The objects for which the index function gave `value`. Raises KeyError for an unknown index."""
         return list(self._index(index).get(value).values())
+
+    def index_values(self, index: str) -> list[str]:
+        """The values under which the index has any object. Raises KeyError for an unknown index."""
+        return self._index(index).values()
 
     def select(self, selector: LabelSelector, namespace: str = "") -> list[T]:
         """The objects whose labels match; "" means every namespace."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from minik8s.controllers.runtime import Reconciler
+    from minik8s.controllers.runtime import Controller
 
 CONTROLLERS: dict[str, tuple[str, ...]] = {
     "namespace": ("namespace:NamespaceController",),
@@ -26,12 +26,12 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "endpointslice": ("endpointslice:EndpointSliceController",),
     "nodelifecycle": ("nodelifecycle:NodeLifecycleController", "podgc:PodGCController"),
 }
-"""Name in the configuration -> the reconcilers behind it, as module:class; imported when they are run."""
+"""Name in the configuration -> the classes behind it, as module:class; imported when they are run."""
 
 
-def controllers(names: Iterable[str]) -> list[type[Reconciler[Any]]]:
-    """The reconcilers of these controllers. Raises ValueError for a name that is not in CONTROLLERS."""
-    found: list[type[Reconciler[Any]]] = []
+def controllers(names: Iterable[str]) -> list[type[Controller[Any]]]:
+    """The classes of these controllers. Raises ValueError for a name that is not in CONTROLLERS."""
+    found: list[type[Controller[Any]]] = []
     for name in names:
         if name not in CONTROLLERS:
             raise ValueError(f"unknown controller {name!r}; there are {', '.join(CONTROLLERS)}")

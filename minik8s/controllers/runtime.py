@@ -9,7 +9,7 @@ controller-runtime's Manager and Controller are the counterpart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -30,6 +30,7 @@ from minik8s.machinery.meta import Doc, controller_of, namespace_of
 
 T = TypeVar("T", bound=Mapping[str, Any])
 R = TypeVar("R", bound=Mapping[str, Any])
+K = TypeVar("K", bound=Hashable)
 
 log = get_logger("minik8s.controllers")
 
@@ -124,19 +125,16 @@ class InformerSource:
             await informer.synced()
 
 
-class Reconciler(Generic[T]):
-    """A controller. Subclasses declare the class variables and write `reconcile`.
+class Controller(Generic[K]):
+    """A queue, the workers that empty it, and periodic loops beside them; most controllers are `Reconciler`s.
 
     name        upstream's name of the controller, as configuration uses it
     component   source of its events and user agent of its writes
-    watches     what wakes it beside its own resource
-    workers     how many objects it works on at once
+    workers     how many keys it works on at once
     """
 
     name: ClassVar[str]
     component: ClassVar[str]
-    resource: ClassVar[Resource[Any]]
-    watches: ClassVar[tuple[Watch, ...]] = ()
     workers: ClassVar[int] = 5
 
     def __init__(self, context: Context) -> None:
@@ -146,19 +144,16 @@ class Reconciler(Generic[T]):
         self.rng = context.rng
         self.recorder = context.recorders.recorder(self.component)
         self.informers = InformerSource(context.informers)
-        self.informer: Informer[T] = self.informers(self.resource)
-        self.lister = self.informer.lister
-        self.queue: WorkQueue[Key] = WorkQueue(context.clock)
+        self.queue: WorkQueue[K] = WorkQueue(context.clock)
         self._counts = ControllerStatistics()
-        for watch in self.watches:
-            self.informers(watch.resource)
 
-    async def reconcile(self, obj: T) -> Requeue | None:
-        """Brings the world nearer to what `obj` asks for. `obj` is shared: never mutate it."""
+    async def process(self, key: K) -> Requeue | None:
+        """One pass over what the key names. May raise ApiError or OSError: the key is tried again."""
         raise NotImplementedError
 
-    async def deleted(self, namespace: str, name: str) -> None:
-        """The object is gone."""
+    def handlers(self) -> Iterable[tuple[Informer[Any], Handler[Any]]]:
+        """Whose events wake it; the handlers stay registered while it runs."""
+        return ()
 
     def loops(self) -> Iterable[Callable[[], Coroutine[Any, Any, None]]]:
         """Coroutines that run beside the workers once the caches have synced: periodic work."""
@@ -174,8 +169,7 @@ class Reconciler(Generic[T]):
 
     async def run(self) -> None:
         """Waits for its caches and works until cancelled."""
-        removals = [self.informer.add_handler(self._on_object)]
-        removals += [self.informers(w.resource).add_handler(self._handler(w)) for w in self.watches]
+        removals = [informer.add_handler(handler) for informer, handler in self.handlers()]
         try:
             await self.informers.synced()
             async with anyio.create_task_group() as group:
@@ -188,9 +182,75 @@ class Reconciler(Generic[T]):
                 remove()
             self.queue.close()
 
+    async def _work(self) -> None:
+        while True:
+            key = await self.queue.get()
+            try:
+                await self._pass(key)
+            finally:
+                self.queue.done(key)
+
+    async def _pass(self, key: K) -> None:
+        self._counts.passes += 1
+        try:
+            requeue = await self.process(key)
+        except (ApiError, OSError) as error:
+            self._counts.errors += 1
+            quiet = isinstance(error, Conflict | NotFound)
+            (log.debug if quiet else log.warning)("pass failed", controller=self.name, key=key, error=str(error))
+            self.queue.add_rate_limited(key)
+        except Exception:
+            self._counts.bugs += 1
+            log.exception("bug in controller", controller=self.name, key=key)
+            if self.context.strict:
+                raise
+            self.queue.add_rate_limited(key)
+        else:
+            self.queue.forget(key)
+            if requeue is not None:
+                self.queue.add_after(key, requeue.seconds)
+
+
+class Reconciler(Controller[Key], Generic[T]):
+    """A controller of one resource. Subclasses declare the class variables and write `reconcile`.
+
+    resource    what it reconciles
+    watches     what wakes it beside its own resource
+    """
+
+    resource: ClassVar[Resource[Any]]
+    watches: ClassVar[tuple[Watch, ...]] = ()
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.informer: Informer[T] = self.informers(self.resource)
+        self.lister = self.informer.lister
+        for watch in self.watches:
+            self.informers(watch.resource)
+
+    async def reconcile(self, obj: T) -> Requeue | None:
+        """Brings the world nearer to what `obj` asks for. `obj` is shared: never mutate it."""
+        raise NotImplementedError
+
+    async def deleted(self, namespace: str, name: str) -> None:
+        """The object is gone."""
+
     def enqueue(self, obj: Doc) -> None:
         """Asks for a pass over an object of the reconciler's own resource."""
         self.queue.add(key_of(obj))
+
+    async def process(self, key: Key) -> Requeue | None:
+        namespace, name = key
+        obj = self.lister.get(name, namespace)
+        if obj is None:
+            await self.deleted(namespace, name)
+            return None
+        return await self.reconcile(obj)
+
+    def handlers(self) -> Iterable[tuple[Informer[Any], Handler[Any]]]:
+        yield self.informer, self._on_object
+        for watch in self.watches:
+            yield self.informers(watch.resource), self._handler(watch)
 
     def _on_object(self, old: T | None, new: T | None) -> None:
         obj = old if new is None else new
@@ -211,48 +271,12 @@ class Reconciler(Generic[T]):
 
         return handler
 
-    async def _work(self) -> None:
-        while True:
-            key = await self.queue.get()
-            try:
-                await self._pass(key)
-            finally:
-                self.queue.done(key)
-
-    async def _pass(self, key: Key) -> None:
-        self._counts.passes += 1
-        try:
-            requeue = await self._dispatch(key)
-        except (ApiError, OSError) as error:
-            self._counts.errors += 1
-            level = log.debug if isinstance(error, Conflict | NotFound) else log.warning
-            level("reconcile failed", controller=self.name, namespace=key[0], name=key[1], error=str(error))
-            self.queue.add_rate_limited(key)
-        except Exception:
-            self._counts.bugs += 1
-            log.exception("bug in reconciler", controller=self.name, namespace=key[0], name=key[1])
-            if self.context.strict:
-                raise
-            self.queue.add_rate_limited(key)
-        else:
-            self.queue.forget(key)
-            if requeue is not None:
-                self.queue.add_after(key, requeue.seconds)
-
-    async def _dispatch(self, key: Key) -> Requeue | None:
-        namespace, name = key
-        obj = self.lister.get(name, namespace)
-        if obj is None:
-            await self.deleted(namespace, name)
-            return None
-        return await self.reconcile(obj)
-
 
 class ControllerManager:
     """The controllers of one cluster, running together."""
 
-    def __init__(self, context: Context, reconcilers: Sequence[type[Reconciler[Any]]]) -> None:
-        self.controllers: tuple[Reconciler[Any], ...] = tuple(kind(context) for kind in reconcilers)
+    def __init__(self, context: Context, kinds: Sequence[type[Controller[Any]]]) -> None:
+        self.controllers: tuple[Controller[Any], ...] = tuple(kind(context) for kind in kinds)
 
     async def run(self) -> None:
         """Runs every controller until cancelled."""
@@ -269,6 +293,6 @@ class ControllerManager:
         return {controller.name: controller.statistics() for controller in self.controllers}
 
 
-async def run_controllers(context: Context, reconcilers: Sequence[type[Reconciler[Any]]]) -> None:
+async def run_controllers(context: Context, kinds: Sequence[type[Controller[Any]]]) -> None:
     """Runs these controllers until cancelled."""
-    await ControllerManager(context, reconcilers).run()
+    await ControllerManager(context, kinds).run()

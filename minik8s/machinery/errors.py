@@ -53,6 +53,8 @@ class ApiError(Exception):
 
     code: int = 500
     reason: str = "InternalError"
+    has_details: ClassVar[bool] = False
+    """Whether the Status has details though there is nothing to say, as some of upstream's constructors leave it."""
     by_reason: ClassVar[dict[str, type[ApiError]]] = {}
 
     def __init__(
@@ -96,7 +98,8 @@ class ApiError(Exception):
         }
         if self.reason:
             status["reason"] = self.reason
-        status["details"] = details
+        if details or self.has_details:
+            status["details"] = details
         status["code"] = self.code
         return status
 
@@ -143,6 +146,7 @@ class Forbidden(ApiError):
 
 class NotFound(ApiError):
     code, reason = 404, "NotFound"
+    has_details = True
 
     @classmethod
     def object(cls, kind: str, group: str, name: str) -> Self:
@@ -157,6 +161,7 @@ class NotFound(ApiError):
 
 class MethodNotAllowed(ApiError):
     code, reason = 405, "MethodNotAllowed"
+    has_details = True
 
     @classmethod
     def default(cls) -> Self:
@@ -212,6 +217,7 @@ class UnsupportedMediaType(ApiError):
 
 class Invalid(ApiError):
     code, reason = 422, "Invalid"
+    has_details = True
 
     @classmethod
     def object(cls, kind: str, group: str, name: str, causes: Iterable[StatusCause]) -> Self:

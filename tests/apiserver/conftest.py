@@ -17,8 +17,10 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+import yaml
 
 from minik8s.api.request import ADMIN
+from minik8s.api.resources import SERVICE_ACCOUNTS
 from minik8s.apiserver.admission import builtin_plugins
 from minik8s.apiserver.allocation import ServiceAllocator
 from minik8s.apiserver.authorization import ANONYMOUS
@@ -93,7 +95,17 @@ class Events:
 
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
-        self._lines = response.aiter_lines()
+        self._lines = self._split(response)
+
+    @staticmethod
+    async def _split(response: httpx.Response) -> AsyncIterator[bytes]:
+        """Lines of JSON; httpx's own splitting knows line ends that JSON does not."""
+        rest = b""
+        async for chunk in response.aiter_raw():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                yield line
+        assert not rest, "the stream ends within a line"
 
     async def next(self) -> dict[str, Any]:
         """The next event; fails when none comes."""
@@ -143,14 +155,14 @@ class ApiServer:
         """The Status of a request that must fail like this; the store must be as it was. Answers its details."""
         before = self.ctx.store.revision
         response = await self.call(method, path, body, **options)
-        status = response.json()
+        status = yaml.safe_load(response.text)  # errors are JSON or YAML, and this reads both
         assert (response.status_code, status.get("reason", ""), status["message"]) == (code, reason, message)
         assert status["kind"] == "Status"
         assert status["apiVersion"] == "v1"
         assert status["status"] == "Failure"
         assert status["code"] == code
         assert self.ctx.store.revision == before, "a refused request has written something"
-        return status["details"]
+        return status.get("details")
 
     @asynccontextmanager
     async def watching(self, path: str, **options: Any) -> AsyncIterator[Events]:
@@ -195,7 +207,9 @@ async def running_server(*, anonymous: bool = False, history: int = 10_000) -> A
     async with anyio.create_task_group() as group:
         transport = AppTransport(HttpApp(ctx), group)
         async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=None) as http:
-            yield ApiServer(ctx, http, clock)
+            running = ApiServer(ctx, http, clock)
+            await running.client.create(SERVICE_ACCOUNTS, {"metadata": {"name": "default", "namespace": "default"}})
+            yield running
         await store.aclose()
         group.cancel_scope.cancel()
 

@@ -85,7 +85,8 @@ def test_get_in_every_output_form(kubectl: Any) -> None:
     assert names == sorted(names)
     wide = kubectl("get", "nodes", "-o", "wide").splitlines()[0]
     assert "CONTAINER-RUNTIME" in wide
-    assert "error" not in kubectl("get", "all")
+    kubectl("create", "deployment", "web", "--image=nginx")
+    assert "deployment.apps/web" in kubectl("get", "all")
     assert json.loads(kubectl("get", "--raw", "/api/v1/namespaces/default"))["kind"] == "Namespace"
 
 

@@ -1,0 +1,205 @@
+"""Watches over nodes: one that falls silent is marked, tainted, and its pods are sent away.
+
+Signs of life are changes of a node's Lease or of its status, timed by our own clock, since a node's need not agree
+with it. A pass over a node brings its conditions, its taints and its pods in line; a loop every five seconds looks
+for silence. Upstream splits this into node-lifecycle and taint-eviction controllers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable
+from datetime import datetime
+from typing import Any
+
+from minik8s.api.resources import LEASES, NODES, PODS
+from minik8s.client.informer import Handler, Informer
+from minik8s.client.lister import Key
+from minik8s.controllers import nodelifecycle_plan as plan
+from minik8s.controllers.podgc_plan import FINISHED, disruption
+from minik8s.controllers.runtime import Context, Reconciler, Requeue, mapped
+from minik8s.machinery.errors import NotFound
+from minik8s.machinery.meta import (
+    Doc,
+    Obj,
+    is_condition_true,
+    is_terminating,
+    name_of,
+    namespace_of,
+    rfc3339,
+    uid_of,
+)
+
+LEASE_NAMESPACE = "kube-node-lease"
+
+
+class NodeLifecycleController(Reconciler[Any]):
+    """Nodes; pods that come to a node with NoExecute taints wake it too."""
+
+    name = "nodelifecycle"
+    component = "node-controller"
+    resource = NODES
+    watches = (mapped(PODS, "_tainted_node"),)
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.pods = self.informers(PODS).lister
+        self._evictor = context.recorders.recorder("taint-eviction-controller")
+        self._alive: dict[str, float] = {}
+        self._uids: dict[str, str] = {}
+        self._zones: dict[str, plan.Zone] = {}
+        self._tainted: dict[str, dict[plan.Taint, datetime]] = {}
+        self._silenced: set[str] = set()
+
+    def handlers(self) -> Iterable[tuple[Informer[Any], Handler[Any]]]:
+        yield self.informer, self._on_node
+        yield self.informers(LEASES), self._on_lease
+        yield from super().handlers()
+
+    def loops(self) -> Iterable[Callable[[], Coroutine[Any, Any, None]]]:
+        return (self._monitor,)
+
+    def _tainted_node(self, pod: Doc) -> tuple[Key, ...]:
+        name = pod["spec"].get("nodeName")
+        node = self.lister.get(name) if name else None
+        return (("", name),) if node is not None and plan.no_execute(node) else ()
+
+    def _on_node(self, old: Doc | None, new: Doc | None) -> None:
+        if old is not None:
+            self._count(old, -1)
+        if new is not None:
+            self._count(new, 1)
+            if old is None or plan.heartbeat(old) != plan.heartbeat(new):
+                self._sign_of_life(name_of(new), new)
+
+    def _sign_of_life(self, name: str, node: Doc) -> None:
+        """What we wrote ourselves about a lost node is no sign of life from it."""
+        if name not in self._alive or plan.ready_status(node) != "Unknown":
+            self._alive[name] = self.clock.monotonic()
+
+    def _on_lease(self, old: Doc | None, new: Doc | None) -> None:
+        if new is None or namespace_of(new) != LEASE_NAMESPACE:
+            return
+        if old is None or old["spec"].get("renewTime") != new["spec"].get("renewTime"):
+            self._alive[name_of(new)] = self.clock.monotonic()
+
+    def _count(self, node: Doc, number: int) -> None:
+        zone = self._zones.setdefault(plan.zone_of(node), plan.Zone())
+        if plan.ready_status(node) == "True":
+            zone.ready += number
+        else:
+            zone.lost += number
+
+    async def _monitor(self) -> None:
+        while True:
+            for node in self.lister.all():
+                if self._is_silent(node) or plan.ready_status(node) != "True":
+                    self.enqueue(node)
+            await self.clock.sleep(plan.MONITOR_PERIOD)
+
+    def _is_silent(self, node: Doc) -> bool:
+        return self.clock.monotonic() - self._alive[name_of(node)] > plan.grace(node)
+
+    async def deleted(self, namespace: str, name: str) -> None:
+        self._alive.pop(name, None)
+        self._tainted.pop(name, None)
+        self._silenced.discard(name)
+        if (uid := self._uids.pop(name, None)) is not None:
+            node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": uid}}
+            message = f"Node {name} event: Removing Node {name} from Controller"
+            self.recorder.event(node, "Normal", "RemovingNode", message)
+
+    async def reconcile(self, obj: Doc) -> Requeue | None:
+        name = name_of(obj)
+        if self._uids.get(name) != uid_of(obj):
+            self._uids[name] = uid_of(obj)
+            message = f"Node {name} event: Registered Node {name} in Controller"
+            self.recorder.event(obj, "Normal", "RegisteredNode", message)
+        if self._is_silent(obj):
+            obj = await self._mark_lost(obj)
+        if name in self._silenced:
+            await self._mark_pods(obj)
+            self._silenced.discard(name)
+        obj = await self._taint(obj)
+        return await self._evict(obj)
+
+    async def _mark_lost(self, node: Doc) -> Doc:
+        """Sets what the node used to report to Unknown, once."""
+        status = node.get("status") or {}
+        conditions = plan.lost_conditions(node, self.clock.now())
+        if conditions == (status.get("conditions") or []):
+            return node
+        was_ready = plan.ready_status(node) == "True"
+        updated: Doc = await self.client.update_status(NODES, {**node, "status": {**status, "conditions": conditions}})
+        if was_ready:
+            name = name_of(node)
+            self._silenced.add(name)
+            self.recorder.event(node, "Normal", "NodeNotReady", f"Node {name} status is now: NodeNotReady")
+        return updated
+
+    async def _mark_pods(self, node: Doc) -> None:
+        """Takes the pods of a lost node out of their Services."""
+        for pod in self.pods.by_index("node", name_of(node)):
+            if not is_condition_true(pod, "Ready"):
+                continue
+            ready = {"type": "Ready", "status": "False", "lastTransitionTime": rfc3339(self.clock.now())}
+            await self._patch_status(pod, {"conditions": [ready]})
+            self.recorder.event(pod, "Warning", "NodeNotReady", "Node is not ready")
+
+    async def _patch_status(self, pod: Doc, status: Obj) -> None:
+        patch = {"metadata": {"uid": uid_of(pod)}, "status": status}
+        try:
+            await self.client.patch(
+                PODS, name_of(pod), patch, namespace=namespace_of(pod), type="strategic", subresource="status"
+            )
+        except NotFound:
+            return
+
+    async def _taint(self, node: Doc) -> Doc:
+        taints = plan.desired_taints(node, execute=self._may_execute(node), now=self.clock.now())
+        if taints == list(node["spec"].get("taints") or ()):
+            return node
+        patch = {
+            "metadata": {"resourceVersion": node["metadata"]["resourceVersion"]},
+            "spec": {"taints": taints or None},
+        }
+        updated: Doc = await self.client.patch(NODES, name_of(node), patch)
+        return updated
+
+    def _may_execute(self, node: Doc) -> bool:
+        """Whether a lost node's pods are driven away now: within the zone's budget, and not if all is lost."""
+        if plan.ready_status(node) not in ("False", "Unknown") or plan.all_down(self._zones.values()):
+            return False
+        return plan.executes(node) or self._zones[plan.zone_of(node)].take(self.clock.monotonic())
+
+    async def _evict(self, node: Doc) -> Requeue | None:
+        """Deletes the pods whose time on a tainted node is over; comes back for the next."""
+        name, now = name_of(node), self.clock.now()
+        taints = plan.no_execute(node)
+        if not taints:
+            self._tainted.pop(name, None)
+            return None
+        known = self._tainted.get(name, {})
+        seen = {plan.identity(taint): known.get(plan.identity(taint), now) for taint in taints}
+        self._tainted[name] = seen
+        waits = []
+        for pod in self.pods.by_index("node", name):
+            due = None if is_terminating(pod) else plan.eviction_time(pod, taints, seen)
+            if due is None:
+                continue
+            if due <= now:
+                await self._delete(pod)
+            else:
+                waits.append((due - now).total_seconds())
+        return Requeue.after(min(waits, default=None))
+
+    async def _delete(self, pod: Doc) -> None:
+        name, namespace = name_of(pod), namespace_of(pod)
+        self._evictor.event(pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {namespace}/{name}")
+        if (pod.get("status") or {}).get("phase") not in FINISHED:
+            message = "Taint manager: deleting due to NoExecute taint"
+            condition = disruption("DeletionByTaintManager", message, self.clock.now())
+            await self._patch_status(pod, {"conditions": [condition]})
+        try:
+            await self.client.delete(PODS, name, namespace=namespace, uid=uid_of(pod))
+        except NotFound:
+            return

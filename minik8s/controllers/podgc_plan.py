@@ -1,0 +1,66 @@
+"""Which pods nobody will ever finish, decided without I/O.
+
+Numbers and texts are those of upstream's pod garbage collector (`pkg/controller/podgc/gc_controller.go`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from minik8s.machinery.meta import Doc, Obj, is_condition_true, is_terminating, name_of, namespace_of, rfc3339
+
+PERIOD = 20.0
+QUARANTINE = 40.0
+"""Seconds a node must have been missing before its pods are given up."""
+TERMINATED_THRESHOLD = 12500
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+FINISHED = ("Succeeded", "Failed")
+
+
+def index(pod: Doc) -> tuple[str, ...]:
+    """Index values of pods that may have to be collected: few, in a cluster that is well."""
+    if (pod.get("status") or {}).get("phase") in FINISHED:
+        return ("finished",)
+    if is_terminating(pod) and not pod["spec"].get("nodeName"):
+        return ("unscheduled",)
+    return ()
+
+
+def surplus(finished: Sequence[Doc], threshold: int = TERMINATED_THRESHOLD) -> list[Doc]:
+    """The oldest of the finished pods beyond the threshold."""
+    excess = len(finished) - threshold
+    if excess <= 0:
+        return []
+    by_age = sorted(finished, key=lambda pod: (pod["metadata"]["creationTimestamp"], namespace_of(pod), name_of(pod)))
+    return by_age[:excess]
+
+
+def is_out_of_service(node: Doc) -> bool:
+    """Whether somebody declared the node dead (the taint) and it is not Ready."""
+    taints = node["spec"].get("taints") or ()
+    return any(taint["key"] == OUT_OF_SERVICE for taint in taints) and not is_condition_true(node, "Ready")
+
+
+def stranded(pods: Iterable[Doc]) -> list[Doc]:
+    """Of the pods on a node that is out of service, those whose deletion waits for it."""
+    return [pod for pod in pods if is_terminating(pod)]
+
+
+def failed_status(pod: Doc, message: str, now: datetime) -> Obj | None:
+    """A status patch (strategic) that says why the pod ends; None when it has ended already."""
+    if (pod.get("status") or {}).get("phase") in FINISHED:
+        return None
+    condition = disruption("DeletionByPodGC", message, now)
+    return {"metadata": {"uid": pod["metadata"]["uid"]}, "status": {"phase": "Failed", "conditions": [condition]}}
+
+
+def disruption(reason: str, message: str, now: datetime) -> Obj:
+    """The condition DisruptionTarget, which tells Jobs that the failure was not the pod's own."""
+    return {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": rfc3339(now),
+    }

@@ -1,0 +1,53 @@
+"""Values of options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from minik8s.cli.options import cluster_options, duration
+from minik8s.config import ClusterConfig
+
+
+@click.command()
+@cluster_options
+def show(config: ClusterConfig) -> None:
+    click.echo(f"{config.nodes} {sorted(config.images.items())}")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("1h30m", 5400), ("1.5s", 1.5), ("250ms", 0.25)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    """Go's durations and plain seconds."""
+    assert duration(click.Context(show), click.Argument(["x"]), text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5 minutes", "m", "-5s", "1d"])
+def test_durations_that_are_none(text: str) -> None:
+    """Anything else is refused, and the message shows it."""
+    with pytest.raises(click.BadParameter, match="is not a duration"):
+        duration(click.Context(show), click.Argument(["x"]), text)
+
+
+def test_images(tmp_path: Path) -> None:
+    """Images come from a file and from options; an option wins over the file."""
+    file = tmp_path / "images"
+    file.write_text("# ours\nshop=./old --port 1\n\nbasket=./basket\n")
+    result = CliRunner().invoke(show, ["--images", str(file), "--image", "shop=./shop a=b", "--nodes", "2"])
+    assert result.output == "2 [('basket', './basket'), ('shop', './shop a=b')]\n"
+
+
+@pytest.mark.parametrize("text", ["shop", "=x", "shop="])
+def test_images_that_are_none(text: str, tmp_path: Path) -> None:
+    """An entry without name or command is a usage error, in an option as in a file."""
+    file = tmp_path / "images"
+    file.write_text(f"good=./x\n{text}\n")
+    for arguments in (["--image", text], ["--images", str(file)]):
+        result: Any = CliRunner().invoke(show, arguments)
+        assert result.exit_code == 2
+        assert "NAME=COMMAND" in result.output
