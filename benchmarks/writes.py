@@ -13,7 +13,7 @@ from minik8s import PODS, Cluster
 from minik8s.client.informer import Informer, Informers
 
 RUNS, PODS_A_RUN = 5, 3000
-POD = {
+POD: dict[str, Any] = {
     "metadata": {"generateName": "pod-", "namespace": "default", "labels": {"app": "bench"}},
     "spec": {"containers": [{"name": "main", "image": "nginx:1", "ports": [{"containerPort": 80}]}]},
 }
@@ -24,10 +24,10 @@ def measure() -> list[Figure]:
 
 
 async def _measure() -> float:
-    options: dict[str, Any] = {"nodes": 0, "serve": False, "scheduler": False, "proxy": False}
-    async with Cluster(controllers=("serviceaccount",), **options) as cluster, anyio.create_task_group() as group:
+    options: dict[str, Any] = {"nodes": 0, "serve": False, "controllers": ("serviceaccount",), "scheduler": False}
+    async with Cluster(proxy=False, **options) as cluster, anyio.create_task_group() as group:
         informers = [Informers(cluster.client, cluster.clock, cluster.rng) for _ in range(4)]
-        watching: list[Informer] = [one(PODS) for one in informers]
+        watching = [one(PODS) for one in informers]
         for one in informers:
             group.start_soon(one.run)
         for informer in watching:
@@ -37,7 +37,7 @@ async def _measure() -> float:
     return statistics.median(runs)
 
 
-async def _run(cluster: Cluster, watching: list[Informer]) -> float:
+async def _run(cluster: Cluster, watching: list[Informer[Any]]) -> float:
     start = time.process_time()
     for _ in range(PODS_A_RUN):
         last = await cluster.client.create(PODS, POD)

@@ -82,6 +82,9 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Outbox(transport, self.loop))
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """The client hears of it from the API's own answer; the log need not."""
+
 
 @asynccontextmanager
 async def serve(app: HttpApp, sock: socket.socket, tls: ssl.SSLContext | None) -> AsyncIterator[None]:
