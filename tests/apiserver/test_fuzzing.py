@@ -208,8 +208,10 @@ def test_any_object(start: Any) -> None:
                     await send(server, "PUT", f"{path}/{name}", content, {})
                     for kind in (MERGE_PATCH, STRATEGIC_PATCH):
                         await send(server, "PATCH", f"{path}/{name}", content, {"content-type": kind})
-                    apply = {"content-type": APPLY_PATCH}
-                    await send(server, "PATCH", f"{path}/{name}?fieldManager=f&force=true", content, apply)
+                    identity = {"apiVersion": resource.api_version, "kind": resource.kind}
+                    for force in ("true", "false"):
+                        url, config = f"{path}/{name}?fieldManager=f{force}&force={force}", {**obj, **identity}
+                        await send(server, "PATCH", url, json.dumps(config).encode(), {"content-type": APPLY_PATCH})
                     for sub in resource.subresources:
                         await send(server, "PUT", f"{path}/{name}/{sub.name}", content, {})
                         await send(server, "POST", f"{path}/{name}/{sub.name}", content, {})
@@ -234,7 +236,8 @@ def test_any_patch(start: Any) -> None:
     }
     keys = st.sampled_from(
         ["metadata", "spec", "containers", "name", "labels", "volumes", "$patch", "$retainKeys", "env", "ports",
-         "status", "$setElementOrder/containers", "$deleteFromPrimitiveList/finalizers", "finalizers", "image", "tolerations"]
+         "status", "$setElementOrder/containers", "$deleteFromPrimitiveList/finalizers", "finalizers", "image",
+         "tolerations"]
     )  # fmt: skip
     words = st.sampled_from(["delete", "replace", "merge", "a", "c", "v", 80, None, {}, []])
     trees = st.recursive(
@@ -262,6 +265,8 @@ def test_any_patch(start: Any) -> None:
                 await server.ok("POST", "pods", pod)
                 for content_type, patch in drawn:
                     url = f"/api/v1/namespaces/default/pods/a{sub}?fieldManager=f"
+                    if content_type == APPLY_PATCH:
+                        patch = {**patch, "apiVersion": "v1", "kind": "Pod"}
                     await send(server, "PATCH", url, json.dumps(patch).encode(), {"content-type": content_type})
                     assert (await server.call("GET", "pods")).status_code == 200
 

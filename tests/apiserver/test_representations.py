@@ -145,7 +145,16 @@ async def test_indentation(server: Any, pretty: str) -> None:
 DOCUMENTS = [
     (CONFIG_MAPS, {"metadata": {"name": "a", "labels": {"x": "y"}}, "data": {"k": "v"}, "binaryData": {"b": "AAE="}}),
     (LEASES, {"metadata": {"name": "a"}, "spec": {"holderIdentity": "me", "leaseDurationSeconds": 15}}),
-    (PODS, {"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "image": "i", "command": ["x", "y"]}]}}),
+    (
+        PODS,
+        {
+            "metadata": {"name": "a"},
+            "spec": {
+                "automountServiceAccountToken": False,
+                "containers": [{"name": "c", "image": "i", "command": ["x", "y"]}],
+            },
+        },
+    ),
     (
         DEPLOYMENTS,
         {
