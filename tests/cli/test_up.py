@@ -83,6 +83,35 @@ def test_manifests(start: Callable[..., Any], tmp_path: Path) -> None:
     assert start("get", "cm", "a", "b", "-o", "name").finish()[1] == "configmap/a\nconfigmap/b\n"
 
 
+SHOP = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: shop}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: shop, image: "shop:v3", args: [open]}
+"""
+
+
+def test_images_are_commands_of_this_machine(start: Callable[..., Any], tmp_path: Path) -> None:
+    """An image's command runs as a real process with the container's args, and `logs -f` follows what it says."""
+    script = tmp_path / "shop.sh"
+    script.write_text(
+        "#!/bin/sh\necho we are $1\nwhile [ ! -e closed ]; do sleep 0.05; done\necho closed\nsleep 1000\n"
+    )
+    script.chmod(0o755)
+    (tmp_path / "app.yaml").write_text(SHOP)
+    program = start("up", "--image", "shop=./shop.sh", "-f", "app.yaml")
+    program.line(READY)
+    following = start("logs", "-f", "shop")
+    following.line("we are open")
+    (tmp_path / "closed").touch()
+    following.line("closed")
+    following.send(signal.SIGINT)
+    assert following.finish()[0] == 130
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
