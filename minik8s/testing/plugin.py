@@ -43,9 +43,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def cluster_options(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Options of this test's cluster: stored documents are frozen, and whatever its `minik8s` marks say, the closest
-    last. Override it for options of a whole module."""
-    options: dict[str, Any] = {"freeze": True}
+    """Options of this test's cluster: documents are frozen, a bug in a controller ends it, and whatever the test's
+    `minik8s` marks say, the closest last. Override it for options of a whole module."""
+    options: dict[str, Any] = {"freeze": True, "strict": True}
     for mark in reversed(list(request.node.iter_markers(MARKER))):
         options |= mark.kwargs
     return options
