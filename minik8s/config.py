@@ -21,6 +21,7 @@ DEFAULT_CONTROLLERS = (
     "deployment",
     "endpoint",
     "endpointslice",
+    "disruption",
     "nodelifecycle",
 )
 

@@ -32,9 +32,7 @@ class World:
         self.rng = Random(1)
         self.informers = Informers(self.client, clock, self.rng)
         self.recorders = Recorders(self.client, clock, self.rng)
-        self.context = Context(
-            self.client, self.informers, clock, self.rng, self.recorders, strict=True, root_ca=ca
-        )
+        self.context = Context(self.client, self.informers, clock, self.rng, self.recorders, strict=True, root_ca=ca)
         self.manager: ControllerManager
 
     async def add(self, plural: str, name: str, namespace: str = "", **parts: Any) -> Any:
