@@ -1,9 +1,9 @@
 """How fast it is, beside what it is meant to be.
 
     python -m benchmarks            every figure
-    python -m benchmarks http       one group: startup, writes, http, fanout
+    python -m benchmarks http       some groups: startup, writes, http, fanout, relay, scheduling, spawn
 
-Figures are medians of several runs, each beside its budget as a ratio (below 1.0 the budget is kept). Absolute
-numbers belong to the machine they were taken on; compare only what stands in one run. HTTP load comes from wrk when it
-is installed, else from a small client in a process of its own.
+Figures are medians of several runs, each beside its budget as a ratio (up to 1.0 the budget is kept). Absolute numbers
+belong to the machine they were taken on; compare only what stands in one run. Whatever loads a server does so from a
+process of its own.
 """

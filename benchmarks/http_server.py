@@ -22,7 +22,7 @@ CONFIG_MAP = {"metadata": {"name": "one", "namespace": "default"}, "data": {"key
 
 
 async def main(pods: int) -> None:
-    async with Cluster(nodes=0, tls=False, controllers=(), scheduler=False, proxy=False) as cluster:
+    async with Cluster(nodes=0, tls=False, controllers=("serviceaccount",), scheduler=False, proxy=False) as cluster:
         await cluster.client.create(CONFIG_MAPS, CONFIG_MAP)
         for _ in range(pods):
             await cluster.client.create(PODS, POD)

@@ -34,8 +34,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
     home = _HOMES.get(name) or ("minik8s.api.resources" if name.isupper() else None)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

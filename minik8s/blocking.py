@@ -1,8 +1,10 @@
 """A cluster for code without an event loop: it lives in a thread of its own.
 
-with BlockingCluster(nodes=1) as cluster:
-    cluster.apply("app.yaml")
-    pod = cluster.run(cluster.client.get, PODS, "web", namespace="default")
+    with BlockingCluster(nodes=1) as cluster:
+        cluster.apply("app.yaml")
+        pod = cluster.run(cluster.client.get, PODS, "web", namespace="default")
+
+Every call goes to that thread's loop and waits for the answer, so any thread may make it.
 """
 
 from __future__ import annotations
@@ -86,3 +88,7 @@ class BlockingCluster:
     ) -> Any:
         """As `Cluster.wait_for`."""
         return self.run(self._cluster.wait_for, resource, name, condition, namespace=namespace, timeout=timeout)
+
+    def address_of(self, namespace: str, service: str, port: int | str) -> tuple[str, int]:
+        """As `Cluster.address_of`."""
+        return self.run(self._cluster.address_of, namespace, service, port)

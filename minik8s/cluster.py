@@ -125,7 +125,9 @@ class Cluster:
     @property
     def credentials(self) -> ClusterCredentials:
         """Where this cluster is and how to be its administrator."""
-        return ClusterCredentials(name="minik8s", server=self.url, ca=self.ca_bundle, token=self.token)
+        return ClusterCredentials(
+            name="minik8s", server=self.url, ca=self.ca_bundle if self.config.tls else b"", token=self.token
+        )
 
     @property
     def ca_bundle(self) -> bytes:
@@ -267,7 +269,7 @@ class Cluster:
     def _run_components(self, group: TaskGroup, recorders: Recorders) -> None:
         """Starts everything that works through the client."""
         config, client, clock, rng = self.config, self.client, self.clock, self.rng
-        context = Context(client, self.informers, clock, rng, recorders, root_ca=self._root_ca())
+        context = Context(client, self.informers, clock, rng, recorders, strict=config.strict, root_ca=self._root_ca())
         group.start_soon(recorders.run, name="events")
         group.start_soon(self.informers.run, name="informers")
         group.start_soon(run_controllers, context, controllers(config.controllers), name="controllers")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
+from attrs.validators import and_, ge, in_, le
 
 VERSION = "v1.36.2"
 """The Kubernetes version whose behaviour this is, as /version reports it."""
@@ -26,6 +28,20 @@ DEFAULT_CONTROLLERS = (
 )
 
 
+def _network(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    try:
+        IPv4Network(value)
+    except ValueError as error:
+        raise ValueError(
+            f"'{attribute.name}' must be an IPv4 network in CIDR notation, not {value!r}: {error}"
+        ) from None
+
+
+def _ports(_: object, attribute: attrs.Attribute[Any], value: tuple[int, int]) -> None:
+    if not 1 <= value[0] <= value[1] <= 65535:
+        raise ValueError(f"'{attribute.name}' must be the first and the last of a range of ports, not {value!r}")
+
+
 @attrs.frozen(kw_only=True)
 class ClusterConfig:
     """Options of a cluster; the defaults are a good sandbox on loopback.
@@ -40,14 +56,20 @@ class ClusterConfig:
     controllers     names of the controllers to run
     service_cidr    ClusterIPs come from here; with the proxy they must be addresses of this machine
     pod_cidr        pod addresses of the subprocess runtime
+    history         how many changes the store remembers for watches that resume
     freeze          stored documents refuse mutation with an error: on in tests, costs a copy a write
+    strict          a bug in a controller ends the cluster instead of being logged and tried again: on in tests
+
+    Raises ValueError for a value that cannot be, and TypeError for an option that does not exist.
     """
 
-    nodes: int = 1
-    runtime: Literal["subprocess", "simulated"] = "subprocess"
+    nodes: int = attrs.field(default=1, validator=ge(0))
+    runtime: Literal["subprocess", "simulated"] = attrs.field(
+        default="subprocess", validator=in_(("subprocess", "simulated"))
+    )
     images: Mapping[str, str | tuple[str, ...]] = attrs.field(factory=dict)
     host: str = "127.0.0.1"
-    port: int = 0
+    port: int = attrs.field(default=0, validator=and_(ge(0), le(65535)))
     serve: bool = True
     tls: bool = True
     directory: Path | None = None
@@ -55,8 +77,9 @@ class ClusterConfig:
     controllers: tuple[str, ...] = DEFAULT_CONTROLLERS
     scheduler: bool = True
     proxy: bool = True
-    service_cidr: str = "127.96.0.0/12"
-    pod_cidr: str = "127.64.0.0/10"
-    node_port_range: tuple[int, int] = (30000, 32767)
-    history: int = 10_000
+    service_cidr: str = attrs.field(default="127.96.0.0/12", validator=_network)
+    pod_cidr: str = attrs.field(default="127.64.0.0/10", validator=_network)
+    node_port_range: tuple[int, int] = attrs.field(default=(30000, 32767), validator=_ports)
+    history: int = attrs.field(default=10_000, validator=ge(1))
     freeze: bool = False
+    strict: bool = False

@@ -32,21 +32,18 @@ class Subresource:
 
 @attrs.frozen(eq=False, slots=True)
 class Resource(Generic[T]):
-    """One resource of one API version; T is the TypedDict of its documents.
-
-    `home` is the type table's name of the group-version when it differs from `api_version` (core/v1).
-    """
+    """One resource of one API version; T is the TypedDict of its documents."""
 
     group: str
     version: str
     plural: str
     kind: str
     namespaced: bool
-    singular: str = ""
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     verbs: tuple[str, ...] = ALL_VERBS
     subresources: tuple[Subresource, ...] = ()
+    singular: str = attrs.field(default=attrs.Factory(lambda self: self.kind.lower(), takes_self=True))
 
     @property
     def api_version(self) -> str:

@@ -13,29 +13,21 @@ from minik8s.api.resource import Resource, Subresource
 if TYPE_CHECKING:
     from minik8s.api import types
 
-BINDINGS: Resource[types.Binding] = Resource("", "v1", "bindings", "Binding", True, "binding", verbs=("create",))
+_CHANGE = ("get", "patch", "update")
+_CONNECT = ("create", "get")
+_PROXY = ("create", "delete", "get", "patch", "update")
+_STATUS = Subresource("status", _CHANGE)
+_SCALE = Subresource("scale", _CHANGE, "Scale", "autoscaling", "v1")
+
+BINDINGS: Resource[types.Binding] = Resource("", "v1", "bindings", "Binding", True, verbs=("create",))
 COMPONENT_STATUSES: Resource[types.ComponentStatus] = Resource(
-    "",
-    "v1",
-    "componentstatuses",
-    "ComponentStatus",
-    False,
-    "componentstatus",
-    short_names=("cs",),
-    verbs=(
-        "get",
-        "list",
-    ),
+    "", "v1", "componentstatuses", "ComponentStatus", False, short_names=("cs",), verbs=("get", "list")
 )
-CONFIG_MAPS: Resource[types.ConfigMap] = Resource(
-    "", "v1", "configmaps", "ConfigMap", True, "configmap", short_names=("cm",)
-)
-ENDPOINTS: Resource[types.Endpoints] = Resource(
-    "", "v1", "endpoints", "Endpoints", True, "endpoints", short_names=("ep",)
-)
-EVENTS: Resource[types.Event] = Resource("", "v1", "events", "Event", True, "event", short_names=("ev",))
+CONFIG_MAPS: Resource[types.ConfigMap] = Resource("", "v1", "configmaps", "ConfigMap", True, short_names=("cm",))
+ENDPOINTS: Resource[types.Endpoints] = Resource("", "v1", "endpoints", "Endpoints", True, short_names=("ep",))
+EVENTS: Resource[types.Event] = Resource("", "v1", "events", "Event", True, short_names=("ev",))
 LIMIT_RANGES: Resource[types.LimitRange] = Resource(
-    "", "v1", "limitranges", "LimitRange", True, "limitrange", short_names=("limits",)
+    "", "v1", "limitranges", "LimitRange", True, short_names=("limits",)
 )
 NAMESPACES: Resource[types.Namespace] = Resource(
     "",
@@ -43,28 +35,9 @@ NAMESPACES: Resource[types.Namespace] = Resource(
     "namespaces",
     "Namespace",
     False,
-    "namespace",
     short_names=("ns",),
-    verbs=(
-        "create",
-        "delete",
-        "get",
-        "list",
-        "patch",
-        "update",
-        "watch",
-    ),
-    subresources=(
-        Subresource("finalize", ("update",)),
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    verbs=("create", "delete", "get", "list", "patch", "update", "watch"),
+    subresources=(Subresource("finalize", ("update",)), _STATUS),
 )
 NODES: Resource[types.Node] = Resource(
     "",
@@ -72,67 +45,14 @@ NODES: Resource[types.Node] = Resource(
     "nodes",
     "Node",
     False,
-    "node",
     short_names=("no",),
-    subresources=(
-        Subresource(
-            "proxy",
-            (
-                "create",
-                "delete",
-                "get",
-                "patch",
-                "update",
-            ),
-            "NodeProxyOptions",
-        ),
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    subresources=(Subresource("proxy", _PROXY, "NodeProxyOptions"), _STATUS),
 )
 PERSISTENT_VOLUME_CLAIMS: Resource[types.PersistentVolumeClaim] = Resource(
-    "",
-    "v1",
-    "persistentvolumeclaims",
-    "PersistentVolumeClaim",
-    True,
-    "persistentvolumeclaim",
-    short_names=("pvc",),
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    "", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True, short_names=("pvc",), subresources=(_STATUS,)
 )
 PERSISTENT_VOLUMES: Resource[types.PersistentVolume] = Resource(
-    "",
-    "v1",
-    "persistentvolumes",
-    "PersistentVolume",
-    False,
-    "persistentvolume",
-    short_names=("pv",),
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    "", "v1", "persistentvolumes", "PersistentVolume", False, short_names=("pv",), subresources=(_STATUS,)
 )
 PODS: Resource[types.Pod] = Resource(
     "",
@@ -140,133 +60,42 @@ PODS: Resource[types.Pod] = Resource(
     "pods",
     "Pod",
     True,
-    "pod",
     short_names=("po",),
     categories=("all",),
     subresources=(
-        Subresource(
-            "attach",
-            (
-                "create",
-                "get",
-            ),
-            "PodAttachOptions",
-        ),
+        Subresource("attach", _CONNECT, "PodAttachOptions"),
         Subresource("binding", ("create",), "Binding"),
-        Subresource(
-            "ephemeralcontainers",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
+        Subresource("ephemeralcontainers", _CHANGE),
         Subresource("eviction", ("create",), "Eviction", "policy", "v1"),
-        Subresource(
-            "exec",
-            (
-                "create",
-                "get",
-            ),
-            "PodExecOptions",
-        ),
+        Subresource("exec", _CONNECT, "PodExecOptions"),
         Subresource("log", ("get",)),
-        Subresource(
-            "portforward",
-            (
-                "create",
-                "get",
-            ),
-            "PodPortForwardOptions",
-        ),
-        Subresource(
-            "proxy",
-            (
-                "create",
-                "delete",
-                "get",
-                "patch",
-                "update",
-            ),
-            "PodProxyOptions",
-        ),
-        Subresource(
-            "resize",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
+        Subresource("portforward", _CONNECT, "PodPortForwardOptions"),
+        Subresource("proxy", _PROXY, "PodProxyOptions"),
+        Subresource("resize", _CHANGE),
+        _STATUS,
     ),
 )
-POD_TEMPLATES: Resource[types.PodTemplate] = Resource("", "v1", "podtemplates", "PodTemplate", True, "podtemplate")
+POD_TEMPLATES: Resource[types.PodTemplate] = Resource("", "v1", "podtemplates", "PodTemplate", True)
 REPLICATION_CONTROLLERS: Resource[types.ReplicationController] = Resource(
     "",
     "v1",
     "replicationcontrollers",
     "ReplicationController",
     True,
-    "replicationcontroller",
     short_names=("rc",),
     categories=("all",),
-    subresources=(
-        Subresource(
-            "scale",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-            "Scale",
-            "autoscaling",
-            "v1",
-        ),
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    subresources=(_SCALE, _STATUS),
 )
 RESOURCE_QUOTAS: Resource[types.ResourceQuota] = Resource(
-    "",
-    "v1",
-    "resourcequotas",
-    "ResourceQuota",
-    True,
-    "resourcequota",
-    short_names=("quota",),
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    "", "v1", "resourcequotas", "ResourceQuota", True, short_names=("quota",), subresources=(_STATUS,)
 )
-SECRETS: Resource[types.Secret] = Resource("", "v1", "secrets", "Secret", True, "secret")
+SECRETS: Resource[types.Secret] = Resource("", "v1", "secrets", "Secret", True)
 SERVICE_ACCOUNTS: Resource[types.ServiceAccount] = Resource(
     "",
     "v1",
     "serviceaccounts",
     "ServiceAccount",
     True,
-    "serviceaccount",
     short_names=("sa",),
     subresources=(Subresource("token", ("create",), "TokenRequest", "authentication.k8s.io", "v1"),),
 )
@@ -276,30 +105,9 @@ SERVICES: Resource[types.Service] = Resource(
     "services",
     "Service",
     True,
-    "service",
     short_names=("svc",),
     categories=("all",),
-    subresources=(
-        Subresource(
-            "proxy",
-            (
-                "create",
-                "delete",
-                "get",
-                "patch",
-                "update",
-            ),
-            "ServiceProxyOptions",
-        ),
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    subresources=(Subresource("proxy", _PROXY, "ServiceProxyOptions"), _STATUS),
 )
 API_SERVICES: Resource[types.APIService] = Resource(
     "apiregistration.k8s.io",
@@ -307,41 +115,14 @@ API_SERVICES: Resource[types.APIService] = Resource(
     "apiservices",
     "APIService",
     False,
-    "apiservice",
     categories=("api-extensions",),
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    subresources=(_STATUS,),
 )
 CONTROLLER_REVISIONS: Resource[types.ControllerRevision] = Resource(
-    "apps", "v1", "controllerrevisions", "ControllerRevision", True, "controllerrevision"
+    "apps", "v1", "controllerrevisions", "ControllerRevision", True
 )
 DAEMON_SETS: Resource[types.DaemonSet] = Resource(
-    "apps",
-    "v1",
-    "daemonsets",
-    "DaemonSet",
-    True,
-    "daemonset",
-    short_names=("ds",),
-    categories=("all",),
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    "apps", "v1", "daemonsets", "DaemonSet", True, short_names=("ds",), categories=("all",), subresources=(_STATUS,)
 )
 DEPLOYMENTS: Resource[types.Deployment] = Resource(
     "apps",
@@ -349,30 +130,9 @@ DEPLOYMENTS: Resource[types.Deployment] = Resource(
     "deployments",
     "Deployment",
     True,
-    "deployment",
     short_names=("deploy",),
     categories=("all",),
-    subresources=(
-        Subresource(
-            "scale",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-            "Scale",
-            "autoscaling",
-            "v1",
-        ),
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    subresources=(_SCALE, _STATUS),
 )
 REPLICA_SETS: Resource[types.ReplicaSet] = Resource(
     "apps",
@@ -380,30 +140,9 @@ REPLICA_SETS: Resource[types.ReplicaSet] = Resource(
     "replicasets",
     "ReplicaSet",
     True,
-    "replicaset",
     short_names=("rs",),
     categories=("all",),
-    subresources=(
-        Subresource(
-            "scale",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-            "Scale",
-            "autoscaling",
-            "v1",
-        ),
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    subresources=(_SCALE, _STATUS),
 )
 STATEFUL_SETS: Resource[types.StatefulSet] = Resource(
     "apps",
@@ -411,81 +150,28 @@ STATEFUL_SETS: Resource[types.StatefulSet] = Resource(
     "statefulsets",
     "StatefulSet",
     True,
-    "statefulset",
     short_names=("sts",),
     categories=("all",),
-    subresources=(
-        Subresource(
-            "scale",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-            "Scale",
-            "autoscaling",
-            "v1",
-        ),
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    subresources=(_SCALE, _STATUS),
 )
-EVENTS_V1: Resource[types.EventsEvent] = Resource(
-    "events.k8s.io", "v1", "events", "Event", True, "event", short_names=("ev",)
-)
+EVENTS_V1: Resource[types.EventsEvent] = Resource("events.k8s.io", "v1", "events", "Event", True, short_names=("ev",))
 SELF_SUBJECT_REVIEWS: Resource[types.SelfSubjectReview] = Resource(
-    "authentication.k8s.io",
-    "v1",
-    "selfsubjectreviews",
-    "SelfSubjectReview",
-    False,
-    "selfsubjectreview",
-    verbs=("create",),
+    "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", False, verbs=("create",)
 )
 TOKEN_REVIEWS: Resource[types.TokenReview] = Resource(
-    "authentication.k8s.io", "v1", "tokenreviews", "TokenReview", False, "tokenreview", verbs=("create",)
+    "authentication.k8s.io", "v1", "tokenreviews", "TokenReview", False, verbs=("create",)
 )
 LOCAL_SUBJECT_ACCESS_REVIEWS: Resource[types.LocalSubjectAccessReview] = Resource(
-    "authorization.k8s.io",
-    "v1",
-    "localsubjectaccessreviews",
-    "LocalSubjectAccessReview",
-    True,
-    "localsubjectaccessreview",
-    verbs=("create",),
+    "authorization.k8s.io", "v1", "localsubjectaccessreviews", "LocalSubjectAccessReview", True, verbs=("create",)
 )
 SELF_SUBJECT_ACCESS_REVIEWS: Resource[types.SelfSubjectAccessReview] = Resource(
-    "authorization.k8s.io",
-    "v1",
-    "selfsubjectaccessreviews",
-    "SelfSubjectAccessReview",
-    False,
-    "selfsubjectaccessreview",
-    verbs=("create",),
+    "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", False, verbs=("create",)
 )
 SELF_SUBJECT_RULES_REVIEWS: Resource[types.SelfSubjectRulesReview] = Resource(
-    "authorization.k8s.io",
-    "v1",
-    "selfsubjectrulesreviews",
-    "SelfSubjectRulesReview",
-    False,
-    "selfsubjectrulesreview",
-    verbs=("create",),
+    "authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", False, verbs=("create",)
 )
 SUBJECT_ACCESS_REVIEWS: Resource[types.SubjectAccessReview] = Resource(
-    "authorization.k8s.io",
-    "v1",
-    "subjectaccessreviews",
-    "SubjectAccessReview",
-    False,
-    "subjectaccessreview",
-    verbs=("create",),
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", False, verbs=("create",)
 )
 HORIZONTAL_POD_AUTOSCALERS: Resource[types.HorizontalPodAutoscaler] = Resource(
     "autoscaling",
@@ -493,19 +179,9 @@ HORIZONTAL_POD_AUTOSCALERS: Resource[types.HorizontalPodAutoscaler] = Resource(
     "horizontalpodautoscalers",
     "HorizontalPodAutoscaler",
     True,
-    "horizontalpodautoscaler",
     short_names=("hpa",),
     categories=("all",),
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    subresources=(_STATUS,),
 )
 HORIZONTAL_POD_AUTOSCALERS_V1: Resource[types.HorizontalPodAutoscalerV1] = Resource(
     "autoscaling",
@@ -513,195 +189,64 @@ HORIZONTAL_POD_AUTOSCALERS_V1: Resource[types.HorizontalPodAutoscalerV1] = Resou
     "horizontalpodautoscalers",
     "HorizontalPodAutoscaler",
     True,
-    "horizontalpodautoscaler",
     short_names=("hpa",),
     categories=("all",),
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    subresources=(_STATUS,),
 )
 CRON_JOBS: Resource[types.CronJob] = Resource(
-    "batch",
-    "v1",
-    "cronjobs",
-    "CronJob",
-    True,
-    "cronjob",
-    short_names=("cj",),
-    categories=("all",),
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    "batch", "v1", "cronjobs", "CronJob", True, short_names=("cj",), categories=("all",), subresources=(_STATUS,)
 )
-JOBS: Resource[types.Job] = Resource(
-    "batch",
-    "v1",
-    "jobs",
-    "Job",
-    True,
-    "job",
-    categories=("all",),
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
-)
+JOBS: Resource[types.Job] = Resource("batch", "v1", "jobs", "Job", True, categories=("all",), subresources=(_STATUS,))
 CERTIFICATE_SIGNING_REQUESTS: Resource[types.CertificateSigningRequest] = Resource(
     "certificates.k8s.io",
     "v1",
     "certificatesigningrequests",
     "CertificateSigningRequest",
     False,
-    "certificatesigningrequest",
     short_names=("csr",),
-    subresources=(
-        Subresource(
-            "approval",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    subresources=(Subresource("approval", _CHANGE), _STATUS),
 )
 INGRESS_CLASSES: Resource[types.IngressClass] = Resource(
-    "networking.k8s.io", "v1", "ingressclasses", "IngressClass", False, "ingressclass"
+    "networking.k8s.io", "v1", "ingressclasses", "IngressClass", False
 )
 INGRESSES: Resource[types.Ingress] = Resource(
-    "networking.k8s.io",
-    "v1",
-    "ingresses",
-    "Ingress",
-    True,
-    "ingress",
-    short_names=("ing",),
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    "networking.k8s.io", "v1", "ingresses", "Ingress", True, short_names=("ing",), subresources=(_STATUS,)
 )
 IP_ADDRESSES: Resource[types.IPAddress] = Resource(
-    "networking.k8s.io", "v1", "ipaddresses", "IPAddress", False, "ipaddress", short_names=("ip",)
+    "networking.k8s.io", "v1", "ipaddresses", "IPAddress", False, short_names=("ip",)
 )
 NETWORK_POLICIES: Resource[types.NetworkPolicy] = Resource(
-    "networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", True, "networkpolicy", short_names=("netpol",)
+    "networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", True, short_names=("netpol",)
 )
 SERVICE_CIDRS: Resource[types.ServiceCIDR] = Resource(
-    "networking.k8s.io",
-    "v1",
-    "servicecidrs",
-    "ServiceCIDR",
-    False,
-    "servicecidr",
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    "networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR", False, subresources=(_STATUS,)
 )
 POD_DISRUPTION_BUDGETS: Resource[types.PodDisruptionBudget] = Resource(
-    "policy",
-    "v1",
-    "poddisruptionbudgets",
-    "PodDisruptionBudget",
-    True,
-    "poddisruptionbudget",
-    short_names=("pdb",),
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    "policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", True, short_names=("pdb",), subresources=(_STATUS,)
 )
 CLUSTER_ROLE_BINDINGS: Resource[types.ClusterRoleBinding] = Resource(
-    "rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", False, "clusterrolebinding"
+    "rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", False
 )
 CLUSTER_ROLES: Resource[types.ClusterRole] = Resource(
-    "rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", False, "clusterrole"
+    "rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", False
 )
 ROLE_BINDINGS: Resource[types.RoleBinding] = Resource(
-    "rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", True, "rolebinding"
+    "rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", True
 )
-ROLES: Resource[types.Role] = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role", True, "role")
-CSI_DRIVERS: Resource[types.CSIDriver] = Resource("storage.k8s.io", "v1", "csidrivers", "CSIDriver", False, "csidriver")
-CSI_NODES: Resource[types.CSINode] = Resource("storage.k8s.io", "v1", "csinodes", "CSINode", False, "csinode")
+ROLES: Resource[types.Role] = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role", True)
+CSI_DRIVERS: Resource[types.CSIDriver] = Resource("storage.k8s.io", "v1", "csidrivers", "CSIDriver", False)
+CSI_NODES: Resource[types.CSINode] = Resource("storage.k8s.io", "v1", "csinodes", "CSINode", False)
 CSI_STORAGE_CAPACITIES: Resource[types.CSIStorageCapacity] = Resource(
-    "storage.k8s.io", "v1", "csistoragecapacities", "CSIStorageCapacity", True, "csistoragecapacity"
+    "storage.k8s.io", "v1", "csistoragecapacities", "CSIStorageCapacity", True
 )
 STORAGE_CLASSES: Resource[types.StorageClass] = Resource(
-    "storage.k8s.io", "v1", "storageclasses", "StorageClass", False, "storageclass", short_names=("sc",)
+    "storage.k8s.io", "v1", "storageclasses", "StorageClass", False, short_names=("sc",)
 )
 VOLUME_ATTACHMENTS: Resource[types.VolumeAttachment] = Resource(
-    "storage.k8s.io",
-    "v1",
-    "volumeattachments",
-    "VolumeAttachment",
-    False,
-    "volumeattachment",
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    "storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", False, subresources=(_STATUS,)
 )
 VOLUME_ATTRIBUTES_CLASSES: Resource[types.VolumeAttributesClass] = Resource(
-    "storage.k8s.io",
-    "v1",
-    "volumeattributesclasses",
-    "VolumeAttributesClass",
-    False,
-    "volumeattributesclass",
-    short_names=("vac",),
+    "storage.k8s.io", "v1", "volumeattributesclasses", "VolumeAttributesClass", False, short_names=("vac",)
 )
 MUTATING_ADMISSION_POLICIES: Resource[types.MutatingAdmissionPolicy] = Resource(
     "admissionregistration.k8s.io",
@@ -709,7 +254,6 @@ MUTATING_ADMISSION_POLICIES: Resource[types.MutatingAdmissionPolicy] = Resource(
     "mutatingadmissionpolicies",
     "MutatingAdmissionPolicy",
     False,
-    "mutatingadmissionpolicy",
     categories=("api-extensions",),
 )
 MUTATING_ADMISSION_POLICY_BINDINGS: Resource[types.MutatingAdmissionPolicyBinding] = Resource(
@@ -718,7 +262,6 @@ MUTATING_ADMISSION_POLICY_BINDINGS: Resource[types.MutatingAdmissionPolicyBindin
     "mutatingadmissionpolicybindings",
     "MutatingAdmissionPolicyBinding",
     False,
-    "mutatingadmissionpolicybinding",
     categories=("api-extensions",),
 )
 MUTATING_WEBHOOK_CONFIGURATIONS: Resource[types.MutatingWebhookConfiguration] = Resource(
@@ -727,7 +270,6 @@ MUTATING_WEBHOOK_CONFIGURATIONS: Resource[types.MutatingWebhookConfiguration] = 
     "mutatingwebhookconfigurations",
     "MutatingWebhookConfiguration",
     False,
-    "mutatingwebhookconfiguration",
     categories=("api-extensions",),
 )
 VALIDATING_ADMISSION_POLICIES: Resource[types.ValidatingAdmissionPolicy] = Resource(
@@ -736,18 +278,8 @@ VALIDATING_ADMISSION_POLICIES: Resource[types.ValidatingAdmissionPolicy] = Resou
     "validatingadmissionpolicies",
     "ValidatingAdmissionPolicy",
     False,
-    "validatingadmissionpolicy",
     categories=("api-extensions",),
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    subresources=(_STATUS,),
 )
 VALIDATING_ADMISSION_POLICY_BINDINGS: Resource[types.ValidatingAdmissionPolicyBinding] = Resource(
     "admissionregistration.k8s.io",
@@ -755,7 +287,6 @@ VALIDATING_ADMISSION_POLICY_BINDINGS: Resource[types.ValidatingAdmissionPolicyBi
     "validatingadmissionpolicybindings",
     "ValidatingAdmissionPolicyBinding",
     False,
-    "validatingadmissionpolicybinding",
     categories=("api-extensions",),
 )
 VALIDATING_WEBHOOK_CONFIGURATIONS: Resource[types.ValidatingWebhookConfiguration] = Resource(
@@ -764,7 +295,6 @@ VALIDATING_WEBHOOK_CONFIGURATIONS: Resource[types.ValidatingWebhookConfiguration
     "validatingwebhookconfigurations",
     "ValidatingWebhookConfiguration",
     False,
-    "validatingwebhookconfiguration",
     categories=("api-extensions",),
 )
 CUSTOM_RESOURCE_DEFINITIONS: Resource[types.CustomResourceDefinition] = Resource(
@@ -773,50 +303,20 @@ CUSTOM_RESOURCE_DEFINITIONS: Resource[types.CustomResourceDefinition] = Resource
     "customresourcedefinitions",
     "CustomResourceDefinition",
     False,
-    "customresourcedefinition",
-    short_names=(
-        "crd",
-        "crds",
-    ),
+    short_names=("crd", "crds"),
     categories=("api-extensions",),
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    subresources=(_STATUS,),
 )
 PRIORITY_CLASSES: Resource[types.PriorityClass] = Resource(
-    "scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", False, "priorityclass", short_names=("pc",)
+    "scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", False, short_names=("pc",)
 )
-LEASES: Resource[types.Lease] = Resource("coordination.k8s.io", "v1", "leases", "Lease", True, "lease")
-RUNTIME_CLASSES: Resource[types.RuntimeClass] = Resource(
-    "node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", False, "runtimeclass"
-)
+LEASES: Resource[types.Lease] = Resource("coordination.k8s.io", "v1", "leases", "Lease", True)
+RUNTIME_CLASSES: Resource[types.RuntimeClass] = Resource("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", False)
 ENDPOINT_SLICES: Resource[types.EndpointSlice] = Resource(
-    "discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", True, "endpointslice"
+    "discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", True
 )
 FLOW_SCHEMAS: Resource[types.FlowSchema] = Resource(
-    "flowcontrol.apiserver.k8s.io",
-    "v1",
-    "flowschemas",
-    "FlowSchema",
-    False,
-    "flowschema",
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    "flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "FlowSchema", False, subresources=(_STATUS,)
 )
 PRIORITY_LEVEL_CONFIGURATIONS: Resource[types.PriorityLevelConfiguration] = Resource(
     "flowcontrol.apiserver.k8s.io",
@@ -824,85 +324,11 @@ PRIORITY_LEVEL_CONFIGURATIONS: Resource[types.PriorityLevelConfiguration] = Reso
     "prioritylevelconfigurations",
     "PriorityLevelConfiguration",
     False,
-    "prioritylevelconfiguration",
-    subresources=(
-        Subresource(
-            "status",
-            (
-                "get",
-                "patch",
-                "update",
-            ),
-        ),
-    ),
+    subresources=(_STATUS,),
 )
 
-BUILTIN: tuple[Resource[Any], ...] = (
-    BINDINGS,
-    COMPONENT_STATUSES,
-    CONFIG_MAPS,
-    ENDPOINTS,
-    EVENTS,
-    LIMIT_RANGES,
-    NAMESPACES,
-    NODES,
-    PERSISTENT_VOLUME_CLAIMS,
-    PERSISTENT_VOLUMES,
-    PODS,
-    POD_TEMPLATES,
-    REPLICATION_CONTROLLERS,
-    RESOURCE_QUOTAS,
-    SECRETS,
-    SERVICE_ACCOUNTS,
-    SERVICES,
-    API_SERVICES,
-    CONTROLLER_REVISIONS,
-    DAEMON_SETS,
-    DEPLOYMENTS,
-    REPLICA_SETS,
-    STATEFUL_SETS,
-    EVENTS_V1,
-    SELF_SUBJECT_REVIEWS,
-    TOKEN_REVIEWS,
-    LOCAL_SUBJECT_ACCESS_REVIEWS,
-    SELF_SUBJECT_ACCESS_REVIEWS,
-    SELF_SUBJECT_RULES_REVIEWS,
-    SUBJECT_ACCESS_REVIEWS,
-    HORIZONTAL_POD_AUTOSCALERS,
-    HORIZONTAL_POD_AUTOSCALERS_V1,
-    CRON_JOBS,
-    JOBS,
-    CERTIFICATE_SIGNING_REQUESTS,
-    INGRESS_CLASSES,
-    INGRESSES,
-    IP_ADDRESSES,
-    NETWORK_POLICIES,
-    SERVICE_CIDRS,
-    POD_DISRUPTION_BUDGETS,
-    CLUSTER_ROLE_BINDINGS,
-    CLUSTER_ROLES,
-    ROLE_BINDINGS,
-    ROLES,
-    CSI_DRIVERS,
-    CSI_NODES,
-    CSI_STORAGE_CAPACITIES,
-    STORAGE_CLASSES,
-    VOLUME_ATTACHMENTS,
-    VOLUME_ATTRIBUTES_CLASSES,
-    MUTATING_ADMISSION_POLICIES,
-    MUTATING_ADMISSION_POLICY_BINDINGS,
-    MUTATING_WEBHOOK_CONFIGURATIONS,
-    VALIDATING_ADMISSION_POLICIES,
-    VALIDATING_ADMISSION_POLICY_BINDINGS,
-    VALIDATING_WEBHOOK_CONFIGURATIONS,
-    CUSTOM_RESOURCE_DEFINITIONS,
-    PRIORITY_CLASSES,
-    LEASES,
-    RUNTIME_CLASSES,
-    ENDPOINT_SLICES,
-    FLOW_SCHEMAS,
-    PRIORITY_LEVEL_CONFIGURATIONS,
-)
+BUILTIN: tuple[Resource[Any], ...] = tuple(value for value in globals().values() if isinstance(value, Resource))
+"""All of the above, in their order."""
 
 STORED_AS: dict[Resource[Any], Resource[Any]] = {
     EVENTS_V1: EVENTS,

@@ -46,7 +46,7 @@ def set_managed_fields(obj: Obj, entries: list[Obj]) -> None:
 def applied(
     options: WriteOptions, served: Served, request: ApiRequest, live: Doc | None, body: Any, now: datetime
 ) -> Applied:
-    """What server-side apply makes of `live`. Raises BadRequest for a body that is not the URL's object, and Conflict."""
+    """What server-side apply makes of `live`. Raises Conflict, or BadRequest when the body is not the URL's object."""
     check_config(served, request, body)
     return apply_config(
         live,

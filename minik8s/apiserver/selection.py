@@ -12,7 +12,6 @@ from minik8s.machinery.meta import Doc, Obj, labels_of, name_of, namespace_of
 from minik8s.machinery.selectors import FieldSelector, LabelSelector
 from minik8s.store.protocol import Prefix, Term
 
-
 _CLUSTER = frozenset({"metadata.name"})
 _NAMESPACED = _CLUSTER | {"metadata.namespace"}
 

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+from anyio.lowlevel import checkpoint
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -81,6 +82,9 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Outbox(transport, self.loop))
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """The client hears of it from the API's own answer; the log need not."""
+
 
 @asynccontextmanager
 async def serve(app: HttpApp, sock: socket.socket, tls: ssl.SSLContext | None) -> AsyncIterator[None]:
@@ -122,4 +126,4 @@ async def _drain(state: ServerState) -> None:
     for connection in list(state.connections):
         if connection.transport is not None:
             connection.transport.abort()
-    await asyncio.sleep(0)
+    await checkpoint()

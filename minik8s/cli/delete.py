@@ -57,7 +57,13 @@ class Victim:
 @click.option("--grace-period", type=click.IntRange(-1), default=-1, help="Seconds to end in; -1 as the object says.")
 @click.option("--now", is_flag=True, help="As --grace-period=1.")
 @click.option("--force", is_flag=True, help="As --grace-period=0: do not wait for the node to agree.")
-@click.option("--cascade", type=click.Choice(list(CASCADES)), default="background", show_default=True)
+@click.option(
+    "--cascade",
+    type=click.Choice(list(CASCADES)),
+    default="background",
+    show_default=True,
+    help="What becomes of dependents.",
+)
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Return when the objects are gone.")
 @click.option(
     "--timeout", metavar="DURATION", default="0", callback=duration, help="How long to wait; 0 for as long as it takes."

@@ -7,21 +7,25 @@ whole tour if it does not hold. Steps are the methods of `Tour` named in STEPS, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import anyio
 import attrs
 import click
 import httpx
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from minik8s.api.pods import is_pod_ready
 from minik8s.api.resources import DEPLOYMENTS, NAMESPACES, NODES, PODS, SERVICES
 from minik8s.cli.running import execute
 from minik8s.cluster import Cluster
+from minik8s.machinery.errors import ApiError
 from minik8s.machinery.meta import Doc, is_condition_true, name_of
 
 MANIFEST = Path(__file__).with_name("demo.yaml")
@@ -29,6 +33,9 @@ NAMESPACE = "demo"
 REQUESTS = 60
 LOAD_WORKERS = 4
 STEP_SECONDS = 60.0
+CONTAINER_PORT = 8080
+
+Address: TypeAlias = tuple[str, int]
 
 
 class StepFailed(Exception):
@@ -58,15 +65,19 @@ class Tour:
 
     def __init__(self, cluster: Cluster, console: Console) -> None:
         self.cluster, self.console = cluster, console
+        self.addresses: set[Address] = set()
+        """Wherever something of the cluster has answered."""
 
     def say(self, text: str) -> None:
-        self.console.print(f"  {text}")
+        self.console.print(f"  {escape(text)}")
 
     async def nodes(self) -> None:
         """Three nodes register and become Ready"""
         for index in (1, 2, 3):
             await self.cluster.wait_for(NODES, f"node-{index}", "Ready")
         self.say(f"API server at {self.cluster.url}")
+        url = httpx.URL(self.cluster.url)
+        self.addresses.add((url.host, url.port or 443))
 
     async def deploy(self) -> None:
         """Apply a manifest: Namespace, ConfigMap, Secret, Deployment, two Services"""
@@ -77,6 +88,7 @@ class Tour:
         for pod in await self.pods():
             status = pod["status"]
             table.add_row(name_of(pod), pod["spec"]["nodeName"], status["podIP"], status["phase"])
+            self.addresses.add((status["podIP"], CONTAINER_PORT))
         self.console.print(table)
 
     async def spread(self) -> None:
@@ -90,7 +102,9 @@ class Tour:
     async def node_port(self) -> None:
         """The same pods answer on a NodePort of this machine"""
         service = await self.cluster.client.get(SERVICES, "web-nodeport", namespace=NAMESPACE)
-        url = f"http://127.0.0.1:{service['spec']['ports'][0]['nodePort']}/"
+        address = ("127.0.0.1", service["spec"]["ports"][0]["nodePort"])
+        self.addresses.add(address)
+        url = "http://{}:{}/".format(*address)
         load = await self.send(url, 6)
         check(not load.failures and len(load.pods) == 3, f"{url} is answered by all pods: {load.failures[:3]}")
         self.say(f"{url} answered by {len(load.pods)} pods")
@@ -145,6 +159,7 @@ class Tour:
     async def service_url(self, name: str) -> str:
         service = await self.cluster.client.get(SERVICES, name, namespace=NAMESPACE)
         host, port = await self.cluster.address_of(NAMESPACE, name, service["spec"]["ports"][0]["port"])
+        self.addresses.add((host, port))
         return f"http://{host}:{port}/"
 
     async def send(self, url: str, count: int) -> Load:
@@ -227,15 +242,37 @@ async def run_tour(console: Console) -> int:
     async with Cluster(nodes=3) as cluster:
         tour = Tour(cluster, console)
         for number, step in enumerate(STEPS, 1):
-            console.print(f"[bold]{number}/{len(STEPS)} {step.__doc__}[/bold]")
-            try:
-                await step(tour)
-            except (StepFailed, TimeoutError) as error:
-                console.print(f"[red]  does not hold: {error}[/red]")
+            if not await _holds(console, f"{number}/{len(STEPS) + 1} {step.__doc__}", partial(step, tour)):
                 return 1
-            console.print("[green]  holds[/green]")
+    title = f"{len(STEPS) + 1}/{len(STEPS) + 1} {nothing_answers.__doc__}"
+    if not await _holds(console, title, lambda: nothing_answers(tour.addresses)):
+        return 1
     console.print("[bold green]Everything held, and nothing is left running.[/bold green]")
     return 0
+
+
+async def _holds(console: Console, title: str, step: Callable[[], Awaitable[None]]) -> bool:
+    """Shows a step under its title, with a spinner where there is a terminal."""
+    console.print(f"[bold]{title}[/bold]")
+    try:
+        with console.status(title):
+            await step()
+    except (StepFailed, ApiError, OSError) as error:
+        console.print(f"[red]  does not hold: {escape(str(error))}[/red]")
+        return False
+    console.print("[green]  holds[/green]")
+    return True
+
+
+async def nothing_answers(addresses: Iterable[Address]) -> None:
+    """Stop the cluster: every address it and its pods had is free again"""
+    for host, port in addresses:
+        try:
+            stream = await anyio.connect_tcp(host, port)
+        except OSError:
+            continue
+        await stream.aclose()
+        raise StepFailed(f"{host}:{port} still answers")
 
 
 @click.command()

@@ -49,7 +49,9 @@ class Asked:
 @all_namespaces_option
 @selector_option
 @click.option("--field-selector", "fields", default="", help="Field selector, as status.phase=Running.")
-@click.option("-o", "--output", type=click.Choice(["wide", "yaml", "json", "name"]), default=None)
+@click.option(
+    "-o", "--output", type=click.Choice(["wide", "yaml", "json", "name"]), default=None, help="How to show them."
+)
 @click.option("-w", "--watch", is_flag=True, help="Go on showing changes.")
 @click.option("--no-headers", is_flag=True, help="Tables without their first line.")
 @click.option("--show-labels", is_flag=True, help="Labels as the last column.")

@@ -109,8 +109,8 @@ def _resource(group: str, version: str, entry: Doc) -> Resource[Any]:
         entry["resource"],
         (entry.get("responseKind") or {}).get("kind", ""),
         entry.get("scope") == "Namespaced",
-        entry.get("singularResource", ""),
         short_names=tuple(entry.get("shortNames") or ()),
         categories=tuple(entry.get("categories") or ()),
         verbs=tuple(entry.get("verbs") or ()),
+        singular=entry.get("singularResource", ""),
     )

@@ -52,7 +52,7 @@ async def wait_for(
                 continue
     what = condition if isinstance(condition, str) else getattr(condition, "__name__", "the condition")
     where = f"{namespace}/{name}" if namespace else name
-    raise WaitTimeout(f"{resource.singular or resource.plural} {where} did not reach {what}", timeout, last[0])
+    raise WaitTimeout(f"{resource.singular} {where} did not reach {what}", timeout, last[0])
 
 
 async def _watch_until(

@@ -47,6 +47,7 @@ class NodeLifecycleController(Reconciler[Any]):
         self._alive: dict[str, float] = {}
         self._uids: dict[str, str] = {}
         self._zones: dict[str, plan.Zone] = {}
+        self._placed: dict[str, tuple[str, bool]] = {}
         self._tainted: dict[str, dict[plan.Taint, datetime]] = {}
         self._silenced: set[str] = set()
 
@@ -64,12 +65,12 @@ class NodeLifecycleController(Reconciler[Any]):
         return (("", name),) if node is not None and plan.no_execute(node) else ()
 
     def _on_node(self, old: Doc | None, new: Doc | None) -> None:
-        if old is not None:
-            self._count(old, -1)
         if new is not None:
-            self._count(new, 1)
             if old is None or plan.heartbeat(old) != plan.heartbeat(new):
                 self._sign_of_life(name_of(new), new)
+            self._place(new)
+        elif old is not None:
+            self._count(self._placed.pop(name_of(old), None), -1)
 
     def _sign_of_life(self, name: str, node: Doc) -> None:
         """What we wrote ourselves about a lost node is no sign of life from it."""
@@ -82,9 +83,21 @@ class NodeLifecycleController(Reconciler[Any]):
         if old is None or old["spec"].get("renewTime") != new["spec"].get("renewTime"):
             self._alive[name_of(new)] = self.clock.monotonic()
 
-    def _count(self, node: Doc, number: int) -> None:
-        zone = self._zones.setdefault(plan.zone_of(node), plan.Zone())
-        if plan.ready_status(node) == "True":
+    def _place(self, node: Doc) -> None:
+        """Counts a node in its zone; a silent one is lost from the moment we know, not when the cache shows it."""
+        ready = plan.ready_status(node) == "True" and not self._is_silent(node)
+        place = (plan.zone_of(node), ready)
+        before = self._placed.get(name_of(node))
+        if place != before:
+            self._count(before, -1)
+            self._count(place, 1)
+            self._placed[name_of(node)] = place
+
+    def _count(self, place: tuple[str, bool] | None, number: int) -> None:
+        if place is None:
+            return
+        zone = self._zones.setdefault(place[0], plan.Zone())
+        if place[1]:
             zone.ready += number
         else:
             zone.lost += number
@@ -93,6 +106,7 @@ class NodeLifecycleController(Reconciler[Any]):
         while True:
             for node in self.lister.all():
                 if self._is_silent(node) or plan.ready_status(node) != "True":
+                    self._place(node)
                     self.enqueue(node)
             await self.clock.sleep(plan.MONITOR_PERIOD)
 

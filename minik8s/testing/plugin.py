@@ -1,13 +1,13 @@
 """The pytest plugin: a cluster per test.
 
-    @pytest.mark.anyio
     async def test_it(cluster): ...            # a `Cluster` in the test's own loop (anyio's pytest plugin drives it)
 
     def test_it_too(blocking_cluster): ...     # a `BlockingCluster` in a thread, for synchronous code
 
     @pytest.mark.minik8s(nodes=3, runtime="simulated")      # options of ClusterConfig for either
 
-Importing this module costs nothing: pytest loads it in every session of an environment that has minik8s installed.
+An async test that asks for `cluster` runs on asyncio without being told. Importing this module costs nothing: pytest
+loads it in every session of an environment that has minik8s installed.
 """
 
 from __future__ import annotations
@@ -29,11 +29,23 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{MARKER}(**options): options of the test's cluster, as in ClusterConfig")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests with a `cluster` run once, on asyncio, where anyio's plugin would run them on every loop it knows."""
+    if "cluster" not in metafunc.fixturenames or "anyio_backend" not in metafunc.fixturenames:
+        return
+    definition = metafunc.definition
+    chosen = any("anyio_backend" in str(mark.args[:1]) for mark in definition.iter_markers("parametrize"))
+    offered = metafunc._arg2fixturedefs.get("anyio_backend", ())
+    if not chosen and offered and offered[-1].params:
+        definition.add_marker(pytest.mark.parametrize("anyio_backend", ["asyncio"], ids=[""], indirect=True))
+
+
 @pytest.fixture
 def cluster_options(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Options of this test's cluster: stored documents are frozen, and whatever its `minik8s` marks say, the closest
-    last. Override it for options of a whole module."""
-    options: dict[str, Any] = {"freeze": True}
+    """Options of this test's cluster: documents are frozen, a bug in a controller ends it, and whatever the test's
+    `minik8s` marks say, the closest last. Override it for options of a whole module."""
+    options: dict[str, Any] = {"freeze": True, "strict": True}
     for mark in reversed(list(request.node.iter_markers(MARKER))):
         options |= mark.kwargs
     return options

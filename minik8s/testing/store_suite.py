@@ -101,7 +101,8 @@ class StoreSuite:
                 await store.put(pod("a"), {"n": 2}, expect=0)
             assert caught.value.actual == first.modified, "promise 2: the mismatch names what was found"
             kept = await store.get(pod("a"))
-            assert kept is not None and kept.value["n"] == 1, "promise 2: a refused write changes nothing"
+            assert kept is not None, "promise 2: a refused write deletes nothing"
+            assert kept.value["n"] == 1, "promise 2: a refused write changes nothing"
             assert store.revision == first.modified, "promise 2: a refused write takes no revision"
 
         self.run(body)
@@ -184,9 +185,8 @@ class StoreSuite:
             assert [(c.entry.key[2], c.deleted) for c in seen] == [("a", False), ("b", False), ("a", True)], (
                 "promise 4: ordered and complete"
             )
-            assert seen[2].old is not None and seen[2].entry.value["revision"] == seen[2].revision, (
-                "a deletion carries the old entry, and the last state stamped with its own revision"
-            )
+            assert seen[2].old is not None, "promise 4: a deletion carries the old entry"
+            assert seen[2].entry.value["revision"] == seen[2].revision, "promise 4: the last state has its own revision"
             watch.close()
             again = await take(store.watch(("pods",), after=seen[0].revision), 2)
             assert [c.revision for c in again] == [c.revision for c in seen[1:]], "promise 4: resumable, no repetition"

@@ -13,7 +13,7 @@ from minik8s.api.resources import BUILTIN, DEPLOYMENTS, PODS
 from minik8s.apiserver import openapi
 
 WIDGETS: Resource[Any] = Resource(
-    "example.com", "v1", "widgets", "Widget", True, "widget", subresources=(Subresource("status", ("get", "patch")),)
+    "example.com", "v1", "widgets", "Widget", True, subresources=(Subresource("status", ("get", "patch")),)
 )
 WIDGET_SCHEMA: dict[str, Any] = {
     "type": "object",

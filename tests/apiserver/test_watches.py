@@ -348,6 +348,7 @@ async def test_streams_are_json(server: Any) -> None:
     async with server.watching("configmaps?watch=true", headers={"accept": "application/json;stream=watch"}) as events:
         await create(server, "a")
         assert await events.names(1) == [("ADDED", "a")]
+    await server.settle()
     assert server.watchers == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -121,11 +122,23 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
         one.close()
 
 
-def eventually(holds: Callable[[], Any], promise: str) -> Any:
-    """What `holds` answers as soon as it is true."""
-    pause = threading.Event()
-    for _ in range(int(SECONDS / 0.005)):
-        if found := holds():
-            return found
-        pause.wait(0.005)
-    pytest.fail(f"never came true: {promise}")
+@pytest.fixture
+def port_in_use() -> Iterator[int]:
+    """The port of somebody else's server on 127.0.0.1."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], Any], str], Any]:
+    """Waits until a function answers something true, and answers that."""
+
+    def wait(holds: Callable[[], Any], promise: str) -> Any:
+        pause = threading.Event()
+        for _ in range(int(SECONDS / 0.005)):
+            if found := holds():
+                return found
+            pause.wait(0.005)
+        pytest.fail(f"never came true: {promise}")
+
+    return wait

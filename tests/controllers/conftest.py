@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import TaskGroup
 
 from minik8s.api.resource import Resource
 from minik8s.api.resources import BUILTIN, EVENTS
@@ -34,6 +35,7 @@ class World:
         self.recorders = Recorders(self.client, clock, self.rng)
         self.context = Context(self.client, self.informers, clock, self.rng, self.recorders, strict=True, root_ca=ca)
         self.manager: ControllerManager
+        self.group: TaskGroup
 
     async def add(self, plural: str, name: str, namespace: str = "", **parts: Any) -> Any:
         metadata = {"name": name, **({"namespace": namespace} if namespace else {}), **parts.pop("metadata", {})}
@@ -87,6 +89,7 @@ def start() -> Start:
             world = World(cluster, clock, ca)
             world.manager = ControllerManager(world.context, kinds)
             async with anyio.create_task_group() as group:
+                world.group = group
                 group.start_soon(world.informers.run)
                 group.start_soon(world.recorders.run)
                 group.start_soon(world.manager.run)

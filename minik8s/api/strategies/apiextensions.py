@@ -49,6 +49,10 @@ class DefinitionStrategy(KindStrategy):
         if service := ((conversion.get("webhook") or {}).get("clientConfig") or {}).get("service"):
             service.setdefault("port", 443)
 
+    def initial_status(self, obj: Obj) -> Obj:
+        stored = [version.get("name", "") for version in obj["spec"].get("versions") or () if version.get("storage")]
+        return {**(super().initial_status(obj) or {}), "storedVersions": stored}
+
     def check(self, obj: Doc) -> Causes:
         spec = obj["spec"]
         kinds = spec.get("names") or {}

@@ -36,6 +36,9 @@ class AutoscalerStrategy(KindStrategy):
             for direction, policies in _POLICIES.items():
                 _default_rules(behavior.setdefault(direction, {}), direction, policies)
 
+    def initial_status(self, obj: Obj) -> Obj:
+        return {"desiredReplicas": 0, "currentMetrics": None}
+
     def check(self, obj: Doc) -> Causes:
         return validate_autoscaler(obj["spec"])
 

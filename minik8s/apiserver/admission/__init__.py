@@ -1,2 +1,47 @@
-def builtin_plugins(rng):
-    return []
+"""Admission: what the server does to a write, or holds against it, beyond the kind's own rules.
+
+The built-in plugins that Kubernetes turns on by default, one file each, in upstream's order (kubeapiserver
+`AllOrderedPlugins`). Left out: NodeRestriction, webhooks and admission policies, certificate plugins.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from minik8s.apiserver.admission.defaultingressclass import DefaultIngressClass
+from minik8s.apiserver.admission.defaultstorageclass import DefaultStorageClass
+from minik8s.apiserver.admission.defaulttolerationseconds import DefaultTolerationSeconds
+from minik8s.apiserver.admission.limitranger import LimitRanger
+from minik8s.apiserver.admission.namespacelifecycle import NamespaceLifecycle
+from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, Operation, World
+from minik8s.apiserver.admission.podsecurity import PodSecurity
+from minik8s.apiserver.admission.priority import Priority
+from minik8s.apiserver.admission.resourcequota import ResourceQuota
+from minik8s.apiserver.admission.runtimeclass import RuntimeClass
+from minik8s.apiserver.admission.serviceaccount import ServiceAccount
+from minik8s.apiserver.admission.storageobjectinuseprotection import StorageObjectInUseProtection
+from minik8s.apiserver.admission.taintnodesbycondition import TaintNodesByCondition
+from minik8s.apiserver.admission.volumeresize import PersistentVolumeClaimResize
+
+__all__ = ["BUILTIN_PLUGINS", "AdmissionPlugin", "Attributes", "Operation", "World", "builtin_plugins"]
+
+BUILTIN_PLUGINS: tuple[type[AdmissionPlugin], ...] = (
+    NamespaceLifecycle,
+    LimitRanger,
+    ServiceAccount,
+    TaintNodesByCondition,
+    PodSecurity,
+    Priority,
+    DefaultTolerationSeconds,
+    DefaultStorageClass,
+    StorageObjectInUseProtection,
+    PersistentVolumeClaimResize,
+    RuntimeClass,
+    DefaultIngressClass,
+    ResourceQuota,
+)
+
+
+def builtin_plugins(rng: Random) -> list[AdmissionPlugin]:
+    """A new chain; random names come from `rng`."""
+    return [ServiceAccount(rng) if plugin is ServiceAccount else plugin() for plugin in BUILTIN_PLUGINS]

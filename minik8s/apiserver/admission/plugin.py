@@ -1,17 +1,76 @@
-from typing import Any
+"""What an admission plugin is: it sees a write before it is stored, may change the object, and may refuse it.
+
+All plugins' `admit` run first, in order, then all their `validate`. Plugins read the server's own objects through
+a `World`, synchronously: between such a read and the write that follows nothing else runs. Upstream:
+k8s.io/apiserver/pkg/admission.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Literal, Protocol
 
 import attrs
+
+from minik8s.api.request import ApiRequest
+from minik8s.api.resource import Resource
+from minik8s.machinery.errors import Forbidden, StatusCause
+from minik8s.machinery.meta import Doc, Obj
+
+Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 
 
 @attrs.define
 class Attributes:
-    request: Any
-    operation: Any
-    object: Any
-    old: Any
-    warnings: Any
-    dry_run: Any
+    """One write as plugins see it. `object` is a private copy that may be changed, None for deletions."""
+
+    request: ApiRequest
+    operation: Operation
+    object: Obj | None
+    old: Doc | None
+    warnings: list[str]
+    dry_run: bool
+
+    @property
+    def namespace(self) -> str:
+        return self.request.namespace
+
+    @property
+    def name(self) -> str:
+        """The object's name, or what its name is going to be made from."""
+        metadata = (self.object or {}).get("metadata") or {}
+        return metadata.get("name") or self.request.name or metadata.get("generateName", "")
+
+    def concerns(self, operation: Operation, *group_resources: str) -> bool:
+        """Whether this is that operation on one of these resources itself, not on a subresource."""
+        request = self.request
+        return (
+            self.operation == operation
+            and not request.subresource
+            and request.resource.group_resource in group_resources
+        )
+
+    def forbidden(self, why: str, causes: Iterable[StatusCause] = ()) -> Forbidden:
+        """`pods "x" is forbidden: <why>`."""
+        resource = self.request.resource
+        return Forbidden.object(resource.plural, resource.group, self.name, why, causes=causes)
+
+
+class World(Protocol):
+    """The server's own store: stored documents, never to be changed."""
+
+    def get(self, resource: Resource[Any], name: str, namespace: str = "") -> Doc | None: ...
+
+    def list(self, resource: Resource[Any], namespace: str = "") -> Sequence[Doc]: ...
 
 
 class AdmissionPlugin:
-    pass
+    """The base: neither changes nor refuses anything. `name` is upstream's name of the plugin."""
+
+    name: ClassVar[str] = ""
+
+    def admit(self, attributes: Attributes, world: World) -> None:
+        """May change `attributes.object`; raises ApiError to refuse."""
+
+    def validate(self, attributes: Attributes, world: World) -> None:
+        """Raises ApiError to refuse; must not change anything."""

@@ -62,7 +62,7 @@ def apply_config(
 ) -> Applied:
     """Applies `config` as `manager`. `live` is None when the object does not exist yet; `managers` are its entries.
 
-    `ignore`: as for `managedfields.track_update`. Raises BadRequest, Conflict (409, one cause for each field), or BadRequest
+    `ignore`: as for `managedfields.track_update`. Raises Conflict (409, one cause for each field), or BadRequest, also
     for a field that the type does not have.
     """
     if (config.get("metadata") or {}).get("managedFields"):

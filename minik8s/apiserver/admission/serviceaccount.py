@@ -1,0 +1,86 @@
+"""ServiceAccount: every pod runs as one, and finds its token where client libraries look for it."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any, ClassVar
+
+from minik8s.api.resources import SERVICE_ACCOUNTS
+from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
+from minik8s.machinery.meta import Doc, Obj, annotations_of
+from minik8s.machinery.names import random_suffix
+
+DEFAULT_ACCOUNT = "default"
+VOLUME_PREFIX = "kube-api-access-"
+MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+TOKEN_SECONDS = 3607
+"""An hour and seven seconds: how the kubelet tells these tokens from ones that somebody asked for."""
+_MIRROR = "kubernetes.io/config.mirror"
+
+
+class ServiceAccount(AdmissionPlugin):
+    """Upstream: plugin/pkg/admission/serviceaccount."""
+
+    name: ClassVar[str] = "ServiceAccount"
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+
+    def admit(self, attributes: Attributes, world: World) -> None:
+        pod = attributes.object
+        if pod is None or not attributes.concerns("CREATE", "pods"):
+            return
+        spec = pod["spec"]
+        if _MIRROR in annotations_of(pod):
+            if spec.get("serviceAccountName"):
+                raise attributes.forbidden("a mirror pod may not reference service accounts")
+            return
+        name = spec.get("serviceAccountName") or DEFAULT_ACCOUNT
+        spec["serviceAccountName"] = spec["serviceAccount"] = name
+        account = world.get(SERVICE_ACCOUNTS, name, attributes.namespace)
+        if account is None:
+            why = f'error looking up service account {attributes.namespace}/{name}: serviceaccount "{name}" not found'
+            raise attributes.forbidden(why)
+        if _wants_token(spec, account):
+            self._mount_token(spec)
+        if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
+            spec["imagePullSecrets"] = [dict(secret) for secret in account["imagePullSecrets"]]
+
+    def _mount_token(self, spec: Obj) -> None:
+        volumes: list[Any] = spec.get("volumes") or []
+        existing = next((v["name"] for v in volumes if v["name"].startswith(VOLUME_PREFIX)), None)
+        name = existing or self._volume_name({v["name"] for v in volumes})
+        needed = False
+        for list_name in ("initContainers", "containers"):
+            for container in spec.get(list_name) or ():
+                mounts = container.get("volumeMounts") or []
+                if all(mount.get("mountPath") != MOUNT_PATH for mount in mounts):
+                    mount = {"name": name, "readOnly": True, "mountPath": MOUNT_PATH}
+                    container["volumeMounts"] = [*mounts, mount]
+                    needed = True
+        if needed and existing is None:
+            spec["volumes"] = [*volumes, _token_volume(name)]
+
+    def _volume_name(self, taken: set[str]) -> str:
+        while (name := VOLUME_PREFIX + random_suffix(self._rng)) in taken:
+            pass
+        return name
+
+
+def _wants_token(spec: Doc, account: Doc) -> bool:
+    """The pod's wish goes before the account's; without either the answer is yes."""
+    for holder in (spec, account):
+        if (wish := holder.get("automountServiceAccountToken")) is not None:
+            return bool(wish)
+    return True
+
+
+def _token_volume(name: str) -> Obj:
+    certificate = {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+    namespace = {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+    sources: list[Obj] = [
+        {"serviceAccountToken": {"expirationSeconds": TOKEN_SECONDS, "path": "token"}},
+        {"configMap": certificate},
+        {"downwardAPI": {"items": [namespace]}},
+    ]
+    return {"name": name, "projected": {"sources": sources, "defaultMode": 0o644}}

@@ -1,0 +1,163 @@
+"""patch: the three types that are not apply, and what they share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+JSON_PATCH = "application/json-patch+json"
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+DOES_NOT_APPLY = "the server rejected our request due to an error in our request"
+CM: dict[str, Any] = {"metadata": {"name": "t1", "labels": {"a": "1"}}, "data": {"k": "v", "l": "w"}}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "patch", "data"),
+    [
+        (MERGE, {"data": {"k": None, "m": "x"}}, {"l": "w", "m": "x"}),
+        (STRATEGIC, {"data": {"k": None, "m": "x"}}, {"l": "w", "m": "x"}),
+        (JSON_PATCH, [{"op": "remove", "path": "/data/k"}, {"op": "add", "path": "/data/m", "value": "x"}], None),
+        (MERGE, {"data": None}, {}),
+        (MERGE, {}, {"k": "v", "l": "w"}),
+        (MERGE + "; charset=utf-8", {"data": {"k": "2"}}, {"k": "2", "l": "w"}),
+        (JSON_PATCH, [{"op": "test", "path": "/data/k", "value": "v"}], {"k": "v", "l": "w"}),
+        (MERGE, {"kind": "Secret", "apiVersion": "v7", "data": {"k": "2"}}, {"k": "2", "l": "w"}),
+    ],
+)
+async def test_patches(server: Any, content_type: str, patch: Any, data: Any) -> None:
+    """Each type in its own language; kind and version of a patch do not matter."""
+    await server.ok("POST", "configmaps", CM)
+    patched = await server.ok("PATCH", "configmaps/t1", patch, type=content_type)
+    assert patched.get("data", {}) == ({"l": "w", "m": "x"} if data is None else data)
+    assert patched["metadata"]["labels"] == {"a": "1"}
+    assert await server.ok("GET", "configmaps/t1") == patched
+
+
+@pytest.mark.parametrize("content_type", ["", "application/json", "text/plain", "application/yaml"])
+async def test_what_is_no_patch_type(server: Any, content_type: str) -> None:
+    """415, in words of its own."""
+    await server.ok("POST", "configmaps", CM)
+    message = "415: Unsupported Media Type"
+    await server.refused("PATCH", "configmaps/t1", 415, "UnsupportedMediaType", message, {}, type=content_type)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "code"),
+    [
+        (MERGE, b"{bad", 400),
+        (MERGE, b"[]", 400),
+        (MERGE, b"5", 400),
+        (MERGE, b"", 400),
+        (STRATEGIC, b"[]", 400),
+        (JSON_PATCH, b"{}", 400),
+        (JSON_PATCH, b"[5]", 400),
+        (JSON_PATCH, b"null", 400),
+        (MERGE, b'{"data":5}', 400),
+        (MERGE, b'{"data":{"k":5}}', 400),
+        (MERGE, b'{"metadata":[]}', 400),
+        (STRATEGIC, b'{"metadata":{"$patch":"foo"}}', 400),
+        (JSON_PATCH, b'[{"op":"remove","path":"/data/nope"}]', 422),
+        (JSON_PATCH, b'[{"op":"test","path":"/data/k","value":"x"}]', 422),
+        (JSON_PATCH, b'[{"op":"replace","path":"/nope/a","value":1}]', 422),
+        (JSON_PATCH, b'[{"op":"nope","path":"/data"}]', 422),
+        (JSON_PATCH, b'[{"op":"add","path":"data","value":{}}]', 422),
+        (JSON_PATCH, b'[{"path":"/data"}]', 422),
+        (JSON_PATCH, b'[{"op":"replace","path":"","value":5}]', 422),
+    ],
+)
+async def test_patches_that_do_not_apply(server: Any, content_type: str, body: bytes, code: int) -> None:
+    """400 for what is no patch or makes no ConfigMap, 422 in general terms for what does not apply."""
+    await server.ok("POST", "configmaps", CM)
+    before = server.ctx.store.revision
+    response = await server.call("PATCH", "configmaps/t1", body, type=content_type)
+    assert response.status_code == code
+    if code == 422:
+        assert response.json()["message"] == DOES_NOT_APPLY
+        assert response.json()["details"] == {}
+    assert server.ctx.store.revision == before
+
+
+async def test_too_many_operations(server: Any) -> None:
+    """413 above ten thousand."""
+    await server.ok("POST", "configmaps", CM)
+    operation = {"op": "test", "path": "/data/k", "value": "v"}
+    response = await server.call("PATCH", "configmaps/t1", [operation] * 10_001, type=JSON_PATCH)
+    assert response.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("patch", "code", "message"),
+    [
+        ({"metadata": {"name": "zz"}}, 400, "the name of the object (zz) does not match the name on the URL (t1)"),
+        (
+            {"metadata": {"name": None}},
+            400,
+            "the name of the object (t1 based on URL) was undeterminable: name must be provided",
+        ),
+        (
+            {"metadata": {"namespace": "zz"}},
+            400,
+            "the namespace of the object (zz) does not match the namespace on the request (default)",
+        ),
+        (
+            {"metadata": {"resourceVersion": "1"}},
+            409,
+            'Operation cannot be fulfilled on configmaps "t1": the object has been modified; '
+            "please apply your changes to the latest version and try again",
+        ),
+    ],
+)
+async def test_identity(server: Any, patch: Any, code: int, message: str) -> None:
+    """A patch cannot rename; a version in it makes it conditional."""
+    await server.ok("POST", "configmaps", CM)
+    reason = "Conflict" if code == 409 else "BadRequest"
+    await server.refused("PATCH", "configmaps/t1", code, reason, message, patch, type=MERGE)
+
+
+async def test_conditional_patches(server: Any) -> None:
+    """The right version passes, and so does a JSON patch that tests it first."""
+    version = (await server.ok("POST", "configmaps", CM))["metadata"]["resourceVersion"]
+    patch = {"metadata": {"resourceVersion": version}, "data": {"k": "2"}}
+    patched = await server.ok("PATCH", "configmaps/t1", patch, type=MERGE)
+    version = patched["metadata"]["resourceVersion"]
+    operations = [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": version},
+        {"op": "add", "path": "/metadata/finalizers", "value": ["example.com/x"]},
+    ]
+    patched = await server.ok("PATCH", "configmaps/t1", operations, type=JSON_PATCH)
+    assert patched["metadata"]["finalizers"] == ["example.com/x"]
+    assert (await server.call("PATCH", "configmaps/t1", operations, type=JSON_PATCH)).status_code == 422
+
+
+async def test_identity_that_the_server_keeps(server: Any) -> None:
+    """uid, time of birth and the like are put back, not taken over."""
+    created = (await server.ok("POST", "configmaps", CM))["metadata"]
+    patch = {"metadata": {"creationTimestamp": None, "generation": 9, "selfLink": "/x"}, "data": {"k": "2"}}
+    patched = (await server.ok("PATCH", "configmaps/t1", patch, type=MERGE))["metadata"]
+    assert patched["creationTimestamp"] == created["creationTimestamp"]
+    assert not patched.keys() & {"generation", "selfLink"}
+
+
+async def test_depth(server: Any) -> None:
+    """What would be too deep to be shown is never stored, however it is put together."""
+    path = "/apis/apps/v1/namespaces/default/controllerrevisions"
+    deep: Any = 1
+    for _ in range(200):
+        deep = {"a": deep}
+    await server.ok("POST", path, {"metadata": {"name": "r"}, "revision": 1, "data": deep})
+    where = "/data" + "/a" * 199 + "/b"
+    operation = {"op": "add", "path": where, "value": deep}
+    before = server.ctx.store.revision
+    response = await server.call("PATCH", f"{path}/r", [operation], type=JSON_PATCH)
+    assert response.status_code == 422
+    for count in (300, 900, 3000):
+        body = b'{"data":' + b'{"b":' * count + b"1" + b"}" * count + b"}"
+        for content_type in (MERGE, STRATEGIC):
+            response = await server.call("PATCH", f"{path}/r", body, type=content_type)
+            assert response.status_code in (400, 422)
+    assert server.ctx.store.revision == before
+    assert len((await server.ok("GET", path))["items"]) == 1

@@ -1,0 +1,61 @@
+"""The cluster for code without an event loop."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.request
+
+import pytest
+
+from minik8s import PODS, BlockingCluster, WaitTimeout
+from minik8s.machinery.errors import NotFound
+
+WEB = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: main
+    image: minik8s/testserver:v7
+    readinessProbe: {httpGet: {port: 8080, path: /readyz}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 8080}]}
+"""
+
+
+def test_a_service_answers() -> None:
+    """A pod is applied, waited for, and reached through its Service with plain blocking code."""
+    with BlockingCluster(freeze=True) as cluster:
+        cluster.apply(WEB)
+        cluster.wait_for(PODS, "web", "Ready")
+        host, port = cluster.address_of("default", "web", 8080)
+        with urllib.request.urlopen(f"http://{host}:{port}/", timeout=10) as response:
+            assert json.load(response)["version"] == "v7"
+
+
+def test_failures_come_out() -> None:
+    """Errors of the API, of waiting and of the caller are raised as they are."""
+    with BlockingCluster(runtime="simulated", freeze=True) as cluster:
+        with pytest.raises(NotFound):
+            cluster.run(cluster.client.get, PODS, "nope", namespace="default")
+        with pytest.raises(WaitTimeout, match="it does not exist"):
+            cluster.wait_for(PODS, "nope", "Ready", timeout=0.01)
+    with pytest.raises(ZeroDivisionError), BlockingCluster(nodes=0, serve=False):
+        raise ZeroDivisionError
+
+
+def test_nothing_is_left() -> None:
+    """After the `with` there is no thread and no directory; a start that fails leaves none either."""
+    before = threading.active_count()
+    with BlockingCluster(nodes=1, runtime="simulated") as cluster:
+        directory = cluster.kubeconfig.parent
+    assert not directory.exists()
+    with pytest.raises(OSError, match="cannot listen on"):
+        BlockingCluster(host="192.0.2.1").__enter__()
+    assert threading.active_count() == before
