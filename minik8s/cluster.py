@@ -177,12 +177,13 @@ class Cluster:
         codec = DocumentCodec(registry.indexed, frozen=config.freeze)
         tokens = TokenIssuer()
         tokens.add_admin(self.token)
+        disabled = () if "serviceaccount" in config.controllers else ("ServiceAccount",)
         return ServerContext(
             store=MemoryStore(codec, history=config.history),
             registry=registry,
             clock=self.clock,
             rng=self.rng,
-            plugins=builtin_plugins(self.rng),
+            plugins=builtin_plugins(self.rng, disabled=disabled),
             services=ServiceAllocator(config.service_cidr, config.node_port_range, self.rng),
             tokens=tokens,
             anonymous=ANONYMOUS if config.tls else ADMIN,  # client-go sends no credentials over plain HTTP
