@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from random import Random
 from typing import Any
 
@@ -19,7 +19,7 @@ from minik8s.client.informer import Informers
 from minik8s.clock import Clock
 from minik8s.cluster import Cluster
 from minik8s.controllers.runtime import Context, Controller, ControllerManager
-from minik8s.machinery.errors import NotFound
+from minik8s.machinery.errors import AlreadyExists, NotFound
 
 RESOURCES = {resource.plural: resource for resource in reversed(BUILTIN)}
 
@@ -38,6 +38,9 @@ class World:
         self.group: TaskGroup
 
     async def add(self, plural: str, name: str, namespace: str = "", **parts: Any) -> Any:
+        if plural == "pods":  # admission wants the account that a pod runs as
+            with suppress(AlreadyExists):
+                await self.add("serviceaccounts", "default", namespace)
         metadata = {"name": name, **({"namespace": namespace} if namespace else {}), **parts.pop("metadata", {})}
         if plural == "pods" and not await self.get("serviceaccounts", "default", namespace):
             account = {"metadata": {"name": "default", "namespace": namespace}}
