@@ -29,7 +29,7 @@ def track(
             old, obj, kept, options.manager, "Update", resource.api_version, subresource, now, resource.type
         )
     except ValueError:
-        entries = list(kept)
+        entries = [dict(entry) for entry in kept]
     set_managed_fields(obj, entries)
 
 
@@ -65,9 +65,12 @@ def check_config(served: Served, request: ApiRequest, body: Any) -> None:
         raise BadRequest("error decoding YAML: the configuration must be an object")
     resource = served.resource
     api_version, kind = body.get("apiVersion") or "", body.get("kind") or ""
+    metadata = body.get("metadata")
+    if not isinstance(metadata, dict | None):
+        raise BadRequest("error decoding YAML: metadata must be an object")
     if (api_version, kind) != (resource.api_version, resource.kind):
         group_version = api_version if "/" in str(api_version) else f"/{api_version}"
         raise BadRequest(f"invalid object type: {group_version}, Kind={kind}")
-    name = (body.get("metadata") or {}).get("name", request.name)
+    name = (metadata or {}).get("name", request.name)
     if name != request.name:
         raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({request.name})")

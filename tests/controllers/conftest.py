@@ -42,6 +42,9 @@ class World:
             with suppress(AlreadyExists):
                 await self.add("serviceaccounts", "default", namespace)
         metadata = {"name": name, **({"namespace": namespace} if namespace else {}), **parts.pop("metadata", {})}
+        if plural == "pods" and not await self.get("serviceaccounts", "default", namespace):
+            account = {"metadata": {"name": "default", "namespace": namespace}}
+            await self.client.create(RESOURCES["serviceaccounts"], account)  # no pod without one
         return await self.client.create(RESOURCES[plural], {"metadata": metadata, **parts})
 
     async def get(self, plural: str, name: str, namespace: str = "") -> Any:
@@ -93,6 +96,8 @@ def start() -> Start:
         async with Cluster(clock=clock, freeze=True, seed=1, **options) as cluster:
             world = World(cluster, clock, ca, strict)
             world.manager = ControllerManager(world.context, kinds)
+            if "serviceaccount" not in {kind.name for kind in kinds}:
+                await world.add("serviceaccounts", "default", "default")  # no pod without one
             async with anyio.create_task_group() as group:
                 world.group = group
                 group.start_soon(world.informers.run)

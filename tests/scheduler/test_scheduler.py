@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from minik8s.api.resources import EVENTS, NODES, PODS, SERVICE_ACCOUNTS
+from minik8s.api.resources import EVENTS, NODES, PODS
 from minik8s.client.events import Recorders
 from minik8s.clock import RealClock, TimerHandle
 from minik8s.cluster import Cluster
@@ -40,17 +40,16 @@ class HastyClock(RealClock):
 async def cluster(**options: Any) -> AsyncIterator[Cluster]:
     """A control plane without nodes or controllers: nothing runs the pods."""
     with anyio.fail_after(20):
-        async with Cluster(nodes=0, serve=False, proxy=False, controllers=(), freeze=True, seed=1, **options) as up:
-            await up.client.create(SERVICE_ACCOUNTS, {"metadata": {"name": "default", "namespace": "default"}})
+        async with Cluster(nodes=0, serve=False, proxy=False, controllers=("serviceaccount",), freeze=True, seed=1, **options) as up:
             yield up
 
 
 async def add_node(up: Cluster, node: Any) -> None:
     await up.client.create(NODES, {"apiVersion": "v1", "kind": "Node", **node})
     name, status = node["metadata"]["name"], {"status": node["status"]}
-    taints = (node.get("spec") or {}).get("taints")  # a new node is tainted until its controller finds it ready
-    await up.client.patch(NODES, name, {"spec": {"taints": taints}}, type="merge")
     await up.client.patch(NODES, name, status, subresource="status")
+    taints = node.get("spec", {}).get("taints")
+    await up.client.patch(NODES, name, {"spec": {"taints": taints}})  # without the one that new nodes get
 
 
 async def add_pod(up: Cluster, pod: Any) -> Any:
