@@ -63,7 +63,7 @@ def caught(function: Callable[[], Any]) -> tuple[int, str]:
 
 
 def test_objects_are_created_changed_and_deleted(core: client.CoreV1Api, namespace: str) -> None:
-    """Typed bodies without Content-Type; a dict patches strategically, a list as JSON patch; deletes answer a Status."""
+    """Typed bodies without Content-Type; a dict patches strategically, a list is a JSON patch; a Status at the end."""
     metadata = client.V1ObjectMeta(name="settings", labels={"tier": "front"})
     created = core.create_namespaced_config_map(namespace, client.V1ConfigMap(metadata=metadata, data={"a": "1"}))
     created.data["b"] = "2"
