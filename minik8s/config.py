@@ -23,6 +23,7 @@ DEFAULT_CONTROLLERS = (
     "deployment",
     "endpoint",
     "endpointslice",
+    "disruption",
     "nodelifecycle",
 )
 

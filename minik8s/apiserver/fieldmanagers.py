@@ -17,22 +17,20 @@ from minik8s.machinery.patch.apply import Applied, apply_config
 def track(
     options: WriteOptions, served: Served, obj: Obj, old: Doc | None, now: datetime, subresource: str = ""
 ) -> None:
-    """Credits the writer with what differs between `old` and `obj`."""
+    """Credits the writer with what differs between `old` and `obj`.
+
+    An object whose lists break their own rules has no field sets; who owned what stays, as upstream's UpdateNoErrors
+    leaves it. What is wrong with such an object is validation's to say.
+    """
     resource = served.resource
-    set_managed_fields(
-        obj,
-        track_update(
-            old,
-            obj,
-            managed_fields_of(old, obj, subresource=subresource),
-            options.manager,
-            "Update",
-            resource.api_version,
-            subresource,
-            now,
-            resource.type,
-        ),
-    )
+    kept = managed_fields_of(old, obj, subresource=subresource)
+    try:
+        entries = track_update(
+            old, obj, kept, options.manager, "Update", resource.api_version, subresource, now, resource.type
+        )
+    except ValueError:
+        entries = list(kept)
+    set_managed_fields(obj, entries)
 
 
 def set_managed_fields(obj: Obj, entries: list[Obj]) -> None:

@@ -24,6 +24,7 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "deployment": ("deployment:DeploymentController",),
     "endpoint": ("endpoint:EndpointController",),
     "endpointslice": ("endpointslice:EndpointSliceController",),
+    "disruption": ("disruption:DisruptionController",),
     "nodelifecycle": ("nodelifecycle:NodeLifecycleController", "podgc:PodGCController"),
 }
 """Name in the configuration -> the classes behind it, as module:class; imported when they are run."""

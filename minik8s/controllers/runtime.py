@@ -26,7 +26,7 @@ from minik8s.client.workqueue import QueueStatistics, WorkQueue
 from minik8s.clock import Clock
 from minik8s.logs import get_logger
 from minik8s.machinery.errors import ApiError, Conflict, NotFound
-from minik8s.machinery.meta import Doc, controller_of, namespace_of
+from minik8s.machinery.meta import Doc, controller_of, evolve, namespace_of, revision_of
 
 T = TypeVar("T", bound=Mapping[str, Any])
 R = TypeVar("R", bound=Mapping[str, Any])
@@ -238,6 +238,13 @@ class Reconciler(Controller[Key], Generic[T]):
     def enqueue(self, obj: Doc) -> None:
         """Asks for a pass over an object of the reconciler's own resource."""
         self.queue.add(key_of(obj))
+
+    async def write_status(self, obj: Any, status: Doc) -> Any:
+        """Writes the status if it says anything new, and waits until the cache shows what is returned."""
+        if status != (obj.get("status") or {}):
+            obj = await self.client.update_status(self.resource, evolve(obj, "status", value=status))
+        await self.lister.caught_up(revision_of(obj))
+        return obj
 
     async def process(self, key: Key) -> Requeue | None:
         namespace, name = key
