@@ -1,4 +1,4 @@
-"""kubectl with streaming lists (WatchListClient): what client-go does by default since 1.35, asked of older binaries."""
+"""kubectl with streaming lists (WatchListClient): client-go's default since 1.35, asked of older binaries."""
 
 from __future__ import annotations
 

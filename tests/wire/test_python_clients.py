@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -282,9 +283,9 @@ def test_server_side_apply_by_content_type(core: client.CoreV1Api, namespace: st
     assert (status, 'conflict with \\"one\\": .data.a' in body) == (409, True)
 
 
-def test_dynamic_client(api: client.ApiClient, namespace: str, web: dict[str, Any]) -> None:
+def test_dynamic_client(api: client.ApiClient, namespace: str, web: dict[str, Any], tmp_path: Path) -> None:
     """Discovery finds kinds with their subresources; every verb works on them, and apply."""
-    found = dynamic.DynamicClient(api)
+    found = dynamic.DynamicClient(api, cache_file=str(tmp_path / "discovery"))
     assert found.version["kubernetes"]["minor"] == "36"
     deployments = found.resources.get(api_version="apps/v1", kind="Deployment")
     deployments.create(body=web, namespace=namespace)
