@@ -97,7 +97,7 @@ def test_evictions_spend_the_budget(virtual: Any, start: Any) -> None:
     """Evictions succeed until the budget is spent, and again once the replacement is ready."""
 
     async def body(clock: Any) -> None:
-        async with start(clock, DisruptionController, ReplicaSetController, pods=True) as world:
+        async with start(clock, DisruptionController, ReplicaSetController) as world:
             template = {"metadata": {"labels": LABELS}, "spec": {"containers": [{"name": "c", "image": "x"}]}}
             spec = {"replicas": 3, "selector": {"matchLabels": LABELS}, "template": template}
             await world.client.create(
@@ -139,7 +139,7 @@ def test_unmanaged_pods_and_unscalable_owners(virtual: Any, start: Any) -> None:
     """What cannot be counted is said, and allows nothing."""
 
     async def body(clock: Any) -> None:
-        async with start(clock, DisruptionController, pods=True) as world:
+        async with start(clock, DisruptionController) as world:
             spec = {"containers": [{"name": "c", "image": "x"}]}
             owner = await world.add("configmaps", "owner", "default")
             await world.add("pods", "lone", "default", metadata={"labels": LABELS}, spec=spec)
