@@ -66,6 +66,13 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Mapping[str, Any])
 
 
+_ENDED_BY = {"ServiceAccount": "serviceaccount", "TaintNodesByCondition": "nodelifecycle"}
+"""Admission plugins that hold something back, each with the controller that ends the wait.
+
+Without the controller the wait would never end, so the plugin is left out, as test control planes do.
+"""
+
+
 class Cluster:
     """A Kubernetes cluster in the running event loop.
 
@@ -177,12 +184,13 @@ class Cluster:
         codec = DocumentCodec(registry.indexed, frozen=config.freeze)
         tokens = TokenIssuer()
         tokens.add_admin(self.token)
+        disabled = {plugin for plugin, controller in _ENDED_BY.items() if controller not in config.controllers}
         return ServerContext(
             store=MemoryStore(codec, history=config.history),
             registry=registry,
             clock=self.clock,
             rng=self.rng,
-            plugins=builtin_plugins(self.rng),
+            plugins=builtin_plugins(self.rng, disabled=disabled),
             services=ServiceAllocator(config.service_cidr, config.node_port_range, self.rng),
             tokens=tokens,
             anonymous=ANONYMOUS if config.tls else ADMIN,  # client-go sends no credentials over plain HTTP
