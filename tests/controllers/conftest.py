@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from random import Random
 from typing import Any
 
@@ -19,7 +19,7 @@ from minik8s.client.informer import Informers
 from minik8s.clock import Clock
 from minik8s.cluster import Cluster
 from minik8s.controllers.runtime import Context, Controller, ControllerManager
-from minik8s.machinery.errors import NotFound
+from minik8s.machinery.errors import AlreadyExists, NotFound
 
 RESOURCES = {resource.plural: resource for resource in reversed(BUILTIN)}
 
@@ -38,7 +38,13 @@ class World:
         self.group: TaskGroup
 
     async def add(self, plural: str, name: str, namespace: str = "", **parts: Any) -> Any:
+        if plural == "pods":  # admission wants the account that a pod runs as
+            with suppress(AlreadyExists):
+                await self.add("serviceaccounts", "default", namespace)
         metadata = {"name": name, **({"namespace": namespace} if namespace else {}), **parts.pop("metadata", {})}
+        if plural == "pods" and not await self.get("serviceaccounts", "default", namespace):
+            account = {"metadata": {"name": "default", "namespace": namespace}}
+            await self.client.create(RESOURCES["serviceaccounts"], account)  # no pod without one
         return await self.client.create(RESOURCES[plural], {"metadata": metadata, **parts})
 
     async def get(self, plural: str, name: str, namespace: str = "") -> Any:
@@ -90,6 +96,8 @@ def start() -> Start:
         async with Cluster(clock=clock, freeze=True, seed=1, **options) as cluster:
             world = World(cluster, clock, ca, strict)
             world.manager = ControllerManager(world.context, kinds)
+            if "serviceaccount" not in {kind.name for kind in kinds}:
+                await world.add("serviceaccounts", "default", "default")  # no pod without one
             async with anyio.create_task_group() as group:
                 world.group = group
                 group.start_soon(world.informers.run)

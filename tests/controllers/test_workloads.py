@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from minik8s.api.request import ApiRequest
-from minik8s.api.resources import DEPLOYMENTS, EVENTS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS
+from minik8s.api.resources import DEPLOYMENTS, EVENTS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, SERVICE_ACCOUNTS
 from minik8s.client.events import Recorders
 from minik8s.cluster import Cluster
 from minik8s.controllers import controllers
@@ -22,7 +22,7 @@ from minik8s.machinery.errors import ApiError, Forbidden
 from minik8s.machinery.meta import controller_of, find_condition, is_terminating
 
 pytestmark = pytest.mark.anyio
-NAMES = ("replicationcontroller", "replicaset", "deployment")
+NAMES = ("serviceaccount", "replicationcontroller", "replicaset", "deployment")
 LABELS = {"app": "web"}
 
 
@@ -32,6 +32,8 @@ async def cluster(names: tuple[str, ...] = NAMES) -> AsyncIterator[Cluster]:
         async with Cluster(
             nodes=0, serve=False, proxy=False, scheduler=False, controllers=names, freeze=True, seed=1
         ) as up:
+            account = {"metadata": {"name": "default", "namespace": "default"}}
+            await up.client.create(SERVICE_ACCOUNTS, account)  # admission wants the account that a pod runs as
             yield up
 
 
@@ -251,7 +253,7 @@ async def test_recreate_never_mixes_versions() -> None:
 
 async def test_a_taken_name_is_a_collision() -> None:
     """When another template's set has the name, collisionCount rises and another name is used."""
-    async with cluster(("replicaset",)) as up:
+    async with cluster(("serviceaccount", "replicaset")) as up:
         created = await up.client.create(DEPLOYMENTS, workload("Deployment", 1))
         clash = new_replica_set(created, [], 1, Limits.of(created))
         thief = {**workload("ReplicaSet", 0, "other"), "metadata": {**clash["metadata"], "ownerReferences": []}}
