@@ -22,6 +22,8 @@ from minik8s.controllers.runtime import Context, Controller, ControllerManager
 from minik8s.machinery.errors import AlreadyExists, NotFound
 
 RESOURCES = {resource.plural: resource for resource in reversed(BUILTIN)}
+FOR_NODES = ("nodelifecycle",)
+"""Controllers without which no pod is scheduled: nodes begin with a taint."""
 
 
 class World:
@@ -86,13 +88,17 @@ Start = Callable[..., AbstractAsyncContextManager[World]]
 
 @pytest.fixture
 def start() -> Start:
-    """`start(clock, *controllers)` is a world in which those controllers run, without nodes and strict about bugs."""
+    """`start(clock, *controllers)` is a world in which those controllers run, strict about bugs.
+
+    With `nodes` it has so many of them, on which pods are scheduled and run as their annotations say.
+    """
 
     @asynccontextmanager
     async def run(
-        clock: Clock, *kinds: type[Controller[Any]], ca: str = "PEM", strict: bool = True
+        clock: Clock, *kinds: type[Controller[Any]], ca: str = "PEM", strict: bool = True, nodes: int = 0
     ) -> AsyncIterator[World]:
-        options: Any = {"nodes": 0, "serve": False, "proxy": False, "scheduler": False, "controllers": ()}
+        options: Any = {"nodes": nodes, "serve": False, "proxy": False, "scheduler": nodes > 0}
+        options |= {"runtime": "simulated", "controllers": FOR_NODES if nodes else ()}
         async with Cluster(clock=clock, freeze=True, seed=1, **options) as cluster:
             world = World(cluster, clock, ca, strict)
             world.manager = ControllerManager(world.context, kinds)
