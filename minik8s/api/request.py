@@ -45,7 +45,7 @@ class ApiRequest:
     """One call on one resource.
 
     `options` are the query parameters (the first of equal ones wins; `repeated` holds all values of those given
-    more than once). `body` is bytes with `content_type`, or a document that must not be changed afterwards by the caller.
+    more than once). `body` is bytes with `content_type`, or a document that the caller must not change afterwards.
     `name` is "" for collections. `path` is what follows the subresource (proxy).
     """
 
