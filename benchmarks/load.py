@@ -65,6 +65,8 @@ class Connection(asyncio.Protocol):
 async def main(url: str, connections: int, seconds: float, *request: str) -> int:
     where, source = urlsplit(url), requests(*request)
     loop = asyncio.get_running_loop()
+    assert where.hostname is not None
+    assert where.port is not None
     for _ in range(connections):
         await loop.create_connection(lambda: Connection(source), where.hostname, where.port)
     await asyncio.sleep(seconds)

@@ -1,7 +1,7 @@
 """The processes that the relay is measured with.
 
-`python -m benchmarks.relay_server backend` answers `GET /BYTES` with that many bytes; `… relay PORT` is the proxy's TCP relay
-in front of it. Either prints its URL and ends with its standard input.
+`python -m benchmarks.relay_server backend` answers `GET /BYTES` with that many bytes; `… relay PORT` is the proxy's TCP
+relay in front of it. Either prints its URL and ends with its standard input.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 from urllib.parse import urlsplit
 
 REQUEST = b"GET /api/v1/namespaces/default/configmaps?watch=1&resourceVersion=%d HTTP/1.1\r\nHost: bench\r\n\r\n"
@@ -27,9 +28,11 @@ class Watcher(asyncio.Protocol):
 
 async def main(url: str, count: int, revision: int) -> None:
     where, loop = urlsplit(url), asyncio.get_running_loop()
+    assert where.hostname is not None
+    assert where.port is not None
     for _ in range(count):
-        answered = loop.create_future()
-        transport, _ = await loop.create_connection(lambda future=answered: Watcher(future), where.hostname, where.port)
+        answered: asyncio.Future[None] = loop.create_future()
+        transport, _ = await loop.create_connection(partial(Watcher, answered), where.hostname, where.port)
         transport.write(REQUEST % revision)
         await answered
     print("ready", flush=True)

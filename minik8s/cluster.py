@@ -47,7 +47,7 @@ from minik8s.clock import Clock, RealClock
 from minik8s.config import ClusterConfig
 from minik8s.controllers import controllers
 from minik8s.controllers.runtime import Context, run_controllers
-from minik8s.machinery.meta import Obj
+from minik8s.machinery.meta import Doc, Obj, is_condition_true
 from minik8s.nodes import NodePool
 from minik8s.proxy.proxier import Proxier
 from minik8s.scheduler.scheduler import Scheduler
@@ -295,11 +295,17 @@ class Cluster:
         return self.ca_bundle.decode() if needed else ""
 
     async def _settle(self) -> None:
-        """Waits until pods can be created and scheduled: the default ServiceAccount exists, the nodes are Ready."""
+        """Waits until pods can be created and scheduled: their account exists, the nodes are Ready and say so."""
         if "serviceaccount" in self.config.controllers:
             await self.wait_for(SERVICE_ACCOUNTS, "default", lambda _: True, timeout=START_SECONDS)
+        tainted = "nodelifecycle" not in self.config.controllers  # then nobody takes a new node's taint away
         for name in self.nodes.kubelets:
-            await self.wait_for(NODES, name, "Ready", timeout=START_SECONDS)
+            await self.wait_for(NODES, name, lambda node: _takes_pods(node, tainted), timeout=START_SECONDS)
+
+
+def _takes_pods(node: Doc, tainted: bool) -> bool:
+    """Whether a node is Ready and, unless it may be `tainted`, lets pods come."""
+    return is_condition_true(node, "Ready") and (tainted or not node["spec"].get("taints"))
 
 
 @asynccontextmanager

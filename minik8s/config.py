@@ -23,6 +23,9 @@ DEFAULT_CONTROLLERS = (
     "deployment",
     "endpoint",
     "endpointslice",
+    "job",
+    "ttl-after-finished",
+    "disruption",
     "nodelifecycle",
 )
 

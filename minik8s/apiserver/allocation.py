@@ -119,7 +119,7 @@ class ServiceAllocator:
         for index in order:
             if ("ip", address := str(self.network[index])) not in self._claims:
                 return address
-        raise InternalError("failed to allocate a serviceIP: range is full")
+        raise InternalError("Internal error occurred: failed to allocate a serviceIP: range is full")
 
 
 class _Ports:
@@ -195,7 +195,7 @@ class _Ports:
         for number in (*range(dynamic, last + 1), *range(first, dynamic)):
             if self._is_free((kind, number)):
                 return number
-        raise InternalError("failed to allocate a nodePort: range is full")
+        raise InternalError("Internal error occurred: failed to allocate a nodePort: range is full")
 
 
 def _keep(spec: Obj, old: Doc) -> None:

@@ -75,7 +75,9 @@ def _protobuf(body: bytes, expected: str) -> Obj:
                 obj = protobuf.decode_message(raw, table.struct(group_version, kind))
             except DecodeError as error:
                 raise _unfit(kind, api_version, expected, str(error)) from None
-            return {"kind": kind, "apiVersion": api_version, **obj}
+            doc = {"kind": kind, "apiVersion": api_version, **obj}
+            codec.check_encodable(doc)
+            return doc
     raise _unfit(kind, api_version, expected, f'no kind "{kind}" is registered for version "{api_version}" {_SCHEME}')
 
 

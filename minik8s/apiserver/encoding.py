@@ -49,6 +49,11 @@ class Encoder:
         """Whether stored bytes can be sent as they are."""
         return self.representation.shape == "object" and self.representation.media_type != YAML and not self.pretty
 
+    @property
+    def shares_events(self) -> bool:
+        """Whether a watch event looks the same to everybody who asked for this representation."""
+        return self.representation.shape == "object"
+
     def object(self, response: ObjectResponse) -> bytes:
         """The body of an answer with one document."""
         if self.is_plain and response.source is not None:

@@ -17,22 +17,20 @@ from minik8s.machinery.patch.apply import Applied, apply_config
 def track(
     options: WriteOptions, served: Served, obj: Obj, old: Doc | None, now: datetime, subresource: str = ""
 ) -> None:
-    """Credits the writer with what differs between `old` and `obj`."""
+    """Credits the writer with what differs between `old` and `obj`.
+
+    An object whose lists break their own rules has no field sets; who owned what stays, as upstream's UpdateNoErrors
+    leaves it. What is wrong with such an object is validation's to say.
+    """
     resource = served.resource
-    set_managed_fields(
-        obj,
-        track_update(
-            old,
-            obj,
-            managed_fields_of(old, obj, subresource=subresource),
-            options.manager,
-            "Update",
-            resource.api_version,
-            subresource,
-            now,
-            resource.type,
-        ),
-    )
+    kept = managed_fields_of(old, obj, subresource=subresource)
+    try:
+        entries = track_update(
+            old, obj, kept, options.manager, "Update", resource.api_version, subresource, now, resource.type
+        )
+    except ValueError:
+        entries = [dict(entry) for entry in kept]
+    set_managed_fields(obj, entries)
 
 
 def set_managed_fields(obj: Obj, entries: list[Obj]) -> None:
@@ -67,9 +65,12 @@ def check_config(served: Served, request: ApiRequest, body: Any) -> None:
         raise BadRequest("error decoding YAML: the configuration must be an object")
     resource = served.resource
     api_version, kind = body.get("apiVersion") or "", body.get("kind") or ""
+    metadata = body.get("metadata")
+    if not isinstance(metadata, dict | None):
+        raise BadRequest("error decoding YAML: metadata must be an object")
     if (api_version, kind) != (resource.api_version, resource.kind):
         group_version = api_version if "/" in str(api_version) else f"/{api_version}"
         raise BadRequest(f"invalid object type: {group_version}, Kind={kind}")
-    name = (body.get("metadata") or {}).get("name", request.name)
+    name = (metadata or {}).get("name", request.name)
     if name != request.name:
         raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({request.name})")

@@ -13,13 +13,14 @@ from urllib.parse import parse_qsl
 
 import anyio
 
-from minik8s.api.request import JSON, YAML, ApiRequest, User
+from minik8s.api.request import JSON, YAML, ApiRequest, User, WatchEvent
 from minik8s.api.resource import Resource
 from minik8s.apiserver.authentication import authenticate, impersonate
 from minik8s.apiserver.authorization import authorize_path, forbidden, is_allowed
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.dispatch import dispatch
 from minik8s.apiserver.encoding import Encoder, encode_document
+from minik8s.apiserver.fanout import Fanout, Stream
 from minik8s.apiserver.negotiation import DEFAULT, Representation, check_shape, negotiate
 from minik8s.apiserver.nonresource import NOT_FOUND, PlainResponse, Site
 from minik8s.apiserver.options import truth
@@ -34,6 +35,8 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Header: TypeAlias = tuple[bytes, bytes]
 
+STREAM = "minik8s.stream"
+"""The ASGI extension by which our own server offers an answer's raw stream."""
 MAX_BODY = 3 * 1024 * 1024
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _BROWSERS = ("curl/", "Wget/", "Mozilla/")
@@ -61,6 +64,7 @@ class HttpCall:
         if query := scope["query_string"]:
             self._parse_query(query.decode("latin-1"))
         self.receive, self.send = receive, send
+        self.stream: Stream | None = scope.get("extensions", {}).get(STREAM)
         self.started = False
 
     def _parse_query(self, query: str) -> None:
@@ -118,6 +122,7 @@ class HttpApp:
     def __init__(self, ctx: ServerContext) -> None:
         self._ctx = ctx
         self._site = Site(ctx)
+        self._fanout = Fanout()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -228,14 +233,15 @@ class HttpApp:
         await call.chunk(b"", more=False)
 
     async def _watch(self, call: HttpCall, encoder: Encoder, response: WatchResponse, headers: list[Header]) -> None:
-        async def lines() -> AsyncIterator[bytes]:
-            async for batch in response.events:
-                if len(batch) == 1:
-                    yield encoder.event(batch[0])
-                else:
-                    yield b"".join([encoder.event(event) for event in batch])
+        def encode(batch: list[WatchEvent]) -> bytes:
+            return encoder.event(batch[0]) if len(batch) == 1 else b"".join([encoder.event(event) for event in batch])
 
-        await self._until_left(call, lines(), headers)
+        session = response.session
+        if call.stream is not None and session is not None and session.key is not None and encoder.shares_events:
+            lines = self._fanout.lines(session, response.events, encode, call.stream)
+        else:
+            lines = (encode(batch) async for batch in response.events)
+        await self._until_left(call, lines, headers)
 
     async def _stream(self, call: HttpCall, chunks: AsyncIterator[bytes], media_type: str) -> None:
         headers = [(b"content-type", media_type.encode()), _NO_CACHE]

@@ -22,6 +22,7 @@ from minik8s.machinery.meta import Doc, rfc3339
 TEXT = "text/plain; charset=utf-8"
 _HEALTH_CHECKS = ("ping", "log", "etcd", "informer-sync", "poststarthook/start-apiserver-admission-initializer")
 _PUBLIC = {"cache-control": "public"}
+_KEYS = {"cache-control": "public, max-age=3600"}
 _NO_CACHE = {"cache-control": "no-cache, private"}
 _NEVER = "Fri, 31 Dec 9999 23:59:59 GMT"
 _SUBJECT_TYPES = {"subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["RS256"]}
@@ -62,10 +63,13 @@ class Site:
         simple: dict[str, Callable[[], Any]] = {
             "": self._front_page,
             "version": self._version,
-            ".well-known/openid-configuration": self._openid_configuration,
-            "openid/v1/jwks": self._ctx.tokens.jwks,
         }
-        make = simple.get("/".join(parts))
+        whole = "/".join(parts)
+        if whole == ".well-known/openid-configuration":
+            return PlainResponse(_line(self._openid_configuration()), headers=_KEYS)
+        if whole == "openid/v1/jwks":
+            return PlainResponse(_line(self._ctx.tokens.jwks()), "application/jwk-set+json", headers=_KEYS)
+        make = simple.get(whole)
         return _json(make()) if make else NOT_FOUND
 
     def unserved(self, group: str) -> PlainResponse:
@@ -207,4 +211,8 @@ def _tagged(
 
 
 def _json(document: Any) -> PlainResponse:
-    return PlainResponse(orjson.dumps(document) + b"\n", headers=_NO_CACHE)
+    return PlainResponse(_line(document), headers=_NO_CACHE)
+
+
+def _line(document: Any) -> bytes:
+    return orjson.dumps(document) + b"\n"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from minik8s.api.request import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, ApiRequest
 from minik8s.apiserver.body import decode_object, unsupported
 from minik8s.apiserver.context import ServerContext
@@ -22,6 +20,8 @@ from minik8s.machinery.patch.strategic import apply_strategic
 from minik8s.schema import codec
 from minik8s.schema.decode import DecodeError
 from minik8s.store.protocol import Entry
+
+TOO_DEEP = "the patched object is nested too deeply"
 
 
 async def patch(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
@@ -49,7 +49,7 @@ async def _server_side_apply(write: Write, body: Any) -> ObjectResponse:
         current = served.view(entry.value)
         result = applied(write.options, served, request, current, body, write.ctx.clock.now())
         write.managed = result.managed_fields
-        return _decoded(write, result.document, current, entry)
+        return _decoded(write, _checked(result.document), current, entry)
 
     try:
         return await rewrite(write, change)
@@ -60,7 +60,7 @@ async def _server_side_apply(write: Write, body: Any) -> ObjectResponse:
     write.managed = result.managed_fields
     resource = served.resource
     obj, write.warnings = decode_object(
-        result.document, (), resource.api_version, resource.kind, write.options.validation
+        _checked(result.document), (), resource.api_version, resource.kind, write.options.validation
     )
     obj["metadata"]["name"] = request.name
     check_namespace(served, request, obj)
@@ -77,11 +77,18 @@ def _decoded(write: Write, changed: Obj, current: Doc, entry: Entry) -> tuple[Ob
 def apply_patch(current: Doc, body: Any, content_type: str, served: Served) -> Obj:
     """The document that the patch makes of `current`. Raises Invalid for one that nobody could ever read again."""
     try:
-        changed = _apply(current, body, content_type, served)
-        orjson.dumps(changed)  # the encoder's limit is depth; it is found out here, not when somebody lists
+        return _checked(_apply(current, body, content_type, served))
     except (TypeError, RecursionError):
-        raise Invalid("the patched object is nested too deeply") from None
-    return changed
+        raise Invalid(TOO_DEEP) from None
+
+
+def _checked(doc: Obj) -> Obj:
+    """The document, if it can be written; the encoder's limits are found out here, not when somebody lists."""
+    try:
+        codec.check_encodable(doc)
+    except DecodeError:
+        raise Invalid(TOO_DEEP) from None
+    return doc
 
 
 def _apply(current: Doc, body: Any, content_type: str, served: Served) -> Obj:

@@ -10,6 +10,7 @@ import attrs
 
 from minik8s.api.request import Encoded, ListResult, WatchStream
 from minik8s.api.resource import Resource
+from minik8s.apiserver.fanout import Session
 from minik8s.machinery.meta import Obj
 
 
@@ -40,6 +41,8 @@ class WatchResponse:
     events: WatchStream
     resource: Resource[Any]
     close: Callable[[], None]
+    session: Session | None = None
+    """The watch behind the events, for who can share its reader with others."""
     warnings: list[str] = attrs.field(factory=list)
 
 

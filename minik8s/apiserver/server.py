@@ -19,7 +19,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from minik8s.apiserver.http import HttpApp
+from minik8s.apiserver.http import STREAM, HttpApp
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
@@ -66,6 +66,12 @@ class Outbox(asyncio.Transport):
         if self._size > WRITE_AT_ONCE:
             self._flush()
 
+    def write_now(self, data: bytes) -> None:
+        """Behind what waits, without waiting: for who has nothing to add."""
+        if self._parts:
+            self._flush()
+        self._transport.write(data)
+
     def close(self) -> None:
         self._flush()
         self._transport.close()
@@ -77,10 +83,23 @@ class Outbox(asyncio.Transport):
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, writing through an `Outbox`."""
+    """uvicorn's, writing through an `Outbox`, and the `Stream` by which others write into its answer."""
+
+    transport: Outbox
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Outbox(transport, self.loop))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {STREAM: self}  # type: ignore[dict-item]
+
+    @property
+    def ready(self) -> bool:
+        return not self.flow.write_paused and not self.transport.is_closing()
+
+    def write_now(self, data: bytes) -> None:
+        self.transport.write_now(data)
 
     def _unsupported_upgrade_warning(self) -> None:
         """The client hears of it from the API's own answer; the log need not."""

@@ -6,7 +6,7 @@ that it looks at its flags between two batches; nothing runs per watcher while n
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from typing import Any
 
 import attrs
@@ -70,7 +70,7 @@ async def watch(ctx: ServerContext, served: Served, request: ApiRequest) -> Watc
     """A stream of events; see WatchOptions for where it begins."""
     options = watch_options(ctx, request)
     session = WatchSession(ctx, selection(served, request), options)
-    return WatchResponse(session.events(), served.resource, session.close)
+    return WatchResponse(session.events(), served.resource, session.close, session=session)
 
 
 class WatchSession:
@@ -80,11 +80,23 @@ class WatchSession:
         self._ctx, self._chosen, self._options = ctx, chosen, options
         self._served = chosen.served
         after = ctx.store.revision if options.after is None else options.after
-        self._after = after
+        self.seen = after
+        self.wake: Callable[[], object] | None = None
         self._watch = ctx.store.watch(chosen.prefix, after=after, term=chosen.term)
         self._bookmark_due = False
         self._ended = False
         self._timers: list[TimerHandle] = []
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for watchers that are told the same about every change; None when nobody else is."""
+        shared = self._chosen.is_everything and self._served.shares_bytes
+        return (self._chosen.prefix, self._chosen.term) if shared else None
+
+    def resume(self, after: Revision) -> None:
+        """Goes on behind `after`: what lies before has been told by somebody else."""
+        self.seen = after
+        self._watch.seek(after)
 
     def close(self) -> None:
         """Ends the stream; harmless when it has ended."""
@@ -124,7 +136,7 @@ class WatchSession:
 
     async def _initial(self) -> list[WatchEvent]:
         chosen = self._chosen
-        page = await self._ctx.store.range(chosen.prefix, at=self._after, term=chosen.term)
+        page = await self._ctx.store.range(chosen.prefix, at=self.seen, term=chosen.term)
         events = [self._event("ADDED", entry) for entry in page.entries if chosen.matches(entry.value)]
         if self._options.bookmarks:
             events.append(self._bookmark(page.revision, initial=self._options.mark_initial))
@@ -133,8 +145,9 @@ class WatchSession:
     def _translate(self, changes: Sequence[Change]) -> list[WatchEvent]:
         events = []
         for change in changes:
-            if change.revision > self._after and (event := self._of_change(change)):
+            if change.revision > self.seen and (event := self._of_change(change)):
                 events.append(event)
+        self.seen = max(self.seen, changes[-1].revision)
         return events
 
     def _of_change(self, change: Change) -> WatchEvent | None:
@@ -178,11 +191,16 @@ class WatchSession:
 
     def _due(self) -> None:
         self._bookmark_due = True
-        self._watch.poke()
+        self._poke()
 
     def _end(self) -> None:
         self._ended = True
+        self._poke()
+
+    def _poke(self) -> None:
         self._watch.poke()
+        if self.wake is not None:
+            self.wake()
 
 
 def _plain_type(change: Change) -> Any:

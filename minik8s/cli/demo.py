@@ -93,7 +93,9 @@ class Tour:
 
     async def spread(self) -> None:
         """Requests to the Service's ClusterIP go round-robin over the pods"""
-        load = await self.send(await self.service_url("web"), REQUESTS)
+        url = await self.service_url("web")
+        await self.reachable(url, 3)
+        load = await self.send(url, REQUESTS)
         self.show_spread(load)
         check(not load.failures, f"all {REQUESTS} requests succeed: {load.failures[:3]}")
         check(len(load.pods) == 3, "all three pods answer")
@@ -105,6 +107,7 @@ class Tour:
         address = ("127.0.0.1", service["spec"]["ports"][0]["nodePort"])
         self.addresses.add(address)
         url = "http://{}:{}/".format(*address)
+        await self.reachable(url, 3)
         load = await self.send(url, 6)
         check(not load.failures and len(load.pods) == 3, f"{url} is answered by all pods: {load.failures[:3]}")
         self.say(f"{url} answered by {len(load.pods)} pods")
@@ -142,7 +145,9 @@ class Tour:
         body = {"spec": {"replicas": 5}}
         await self.cluster.client.patch(DEPLOYMENTS, "web", body, namespace=NAMESPACE, subresource="scale")
         await self.cluster.wait_for(DEPLOYMENTS, "web", rolled_out(5), namespace=NAMESPACE, timeout=STEP_SECONDS)
-        load = await self.send(await self.service_url("web"), REQUESTS)
+        url = await self.service_url("web")
+        await self.reachable(url, 5)
+        load = await self.send(url, REQUESTS)
         self.show_spread(load)
         check(len(load.pods) == 5 and not load.failures, f"five pods answer: {load.failures[:3]}")
 
@@ -161,6 +166,16 @@ class Tour:
         host, port = await self.cluster.address_of(NAMESPACE, name, service["spec"]["ports"][0]["port"])
         self.addresses.add((host, port))
         return f"http://{host}:{port}/"
+
+    async def reachable(self, url: str, pods: int) -> None:
+        """Until so many pods have answered: a Service learns of a ready pod a moment after everybody else."""
+        seen: set[str] = set()
+        with anyio.move_on_after(STEP_SECONDS):
+            while len(seen) < pods:
+                seen |= set((await self.send(url, pods)).pods)
+                await self.cluster.clock.sleep(0.01)
+            return
+        raise StepFailed(f"{pods} pods answer at {url}: {len(seen)} did")
 
     async def send(self, url: str, count: int) -> Load:
         """`count` requests one after the other, each on a connection of its own."""

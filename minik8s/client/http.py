@@ -120,10 +120,10 @@ class HttpTransport:
 
     async def _exchange(self, build: Callable[[], httpx.Request]) -> Obj:
         with _failures():
-            for _ in range(MAX_RETRIES):
+            for retries in range(MAX_RETRIES + 1):
                 response = await self._http.send(build())
                 wait = _retry_after(response)
-                if wait is None:
+                if wait is None or retries == MAX_RETRIES:
                     break
                 await self._clock.sleep(wait)
         if response.status_code >= 400:

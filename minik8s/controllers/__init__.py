@@ -24,6 +24,9 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "deployment": ("deployment:DeploymentController",),
     "endpoint": ("endpoint:EndpointController",),
     "endpointslice": ("endpointslice:EndpointSliceController",),
+    "job": ("job:JobController",),
+    "ttl-after-finished": ("ttl_after_finished:TTLAfterFinishedController",),
+    "disruption": ("disruption:DisruptionController",),
     "nodelifecycle": ("nodelifecycle:NodeLifecycleController", "podgc:PodGCController"),
 }
 """Name in the configuration -> the classes behind it, as module:class; imported when they are run."""

@@ -14,7 +14,7 @@ from minik8s.controllers.ownership import claim, index_orphans, wanting_owners
 from minik8s.controllers.podcontrol import is_namespace_terminating
 from minik8s.controllers.runtime import Context, Reconciler, Requeue, Watch, mapped, owned
 from minik8s.machinery.errors import AlreadyExists, ApiError, NotFound
-from minik8s.machinery.meta import Doc, controller_of, evolve, name_of, namespace_of, revision_of, uid_of
+from minik8s.machinery.meta import Doc, controller_of, name_of, namespace_of, revision_of, uid_of
 
 
 def adopters(controller: Reconciler[Any], rs: Doc) -> Iterable[tuple[str, str]]:
@@ -60,7 +60,7 @@ class DeploymentController(Reconciler[Any]):
         sets = await claim(self.client, self.resource, deployment, REPLICA_SETS, self.sets)
         todo = plan(deployment, sets, self._pods(deployment, sets), self.clock.now())
         deployment = await self._write_revision(deployment, todo.revision)
-        deployment = await self._write_status(deployment, todo.status)
+        deployment = await self.write_status(deployment, todo.status)
         await self._act(deployment, todo)
         return Requeue.after(todo.recheck)
 
@@ -99,12 +99,12 @@ class DeploymentController(Reconciler[Any]):
             reference = controller_of(taken)
             if reference is not None and reference["uid"] == uid_of(deployment) and find_new(deployment, [taken]):
                 return revision_of(taken)
-            await self._write_status(deployment, collided(deployment))
+            await self.write_status(deployment, collided(deployment))
             raise
         except ApiError as error:
             if not is_namespace_terminating(error):
                 status = create_failed(deployment, rs, str(error), self.clock.now())
-                await self._write_status(deployment, status)
+                await self.write_status(deployment, status)
                 text = f'Failed to create new replica set "{name_of(rs)}": {error}'
                 self.recorder.event(deployment, "Warning", "ReplicaSetCreateError", text)
             raise
@@ -121,13 +121,6 @@ class DeploymentController(Reconciler[Any]):
             return deployment
         patch = {"metadata": {"annotations": {REVISION: revision}, "resourceVersion": _version(deployment)}}
         return await self.client.patch(self.resource, name_of(deployment), patch, namespace=namespace_of(deployment))
-
-    async def _write_status(self, deployment: Any, status: Doc) -> Any:
-        """Writes it if it says anything new, and waits until the cache shows it."""
-        if status != (deployment.get("status") or {}):
-            deployment = await self.client.update_status(self.resource, evolve(deployment, "status", value=status))
-        await self.lister.caught_up(revision_of(deployment))
-        return deployment
 
 
 def _version(obj: Doc) -> str:

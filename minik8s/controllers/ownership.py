@@ -17,6 +17,7 @@ from minik8s.client.informer import Informer, Lister
 from minik8s.machinery.errors import Conflict, Invalid, NotFound
 from minik8s.machinery.meta import (
     Doc,
+    Obj,
     controller_of,
     controller_reference,
     is_terminating,
@@ -86,11 +87,13 @@ async def claim(
     resource: Resource[Any],
     lister: Lister[Any],
     selector: LabelSelector | None = None,
+    finalizers: Sequence[str] = (),
 ) -> Sequence[Doc]:
     """The objects of `resource` that `owner` controls once adoption and release have been carried out.
 
-    Needs `index_orphans` on the informer behind `lister`. Raises Conflict when the owner turns out to be another
-    object, or on its way out, while there is something to adopt.
+    `finalizers` are put on what is adopted and taken from what is released. Needs `index_orphans` on the informer
+    behind `lister`. Raises Conflict when the owner turns out to be another object, or on its way out, while there is
+    something to adopt.
     """
     owned = lister.by_index("owner", uid_of(owner))
     orphans = lister.by_index(ORPHANS, namespace_of(owner))
@@ -98,10 +101,14 @@ async def claim(
     adopted = []
     if claims.adopt:
         await _check_alive(client, owner_resource, owner)
-        reference = {"metadata": {"ownerReferences": [controller_reference(owner)]}}
+        reference: Obj = {"ownerReferences": [controller_reference(owner)]}
+        if finalizers:
+            reference["finalizers"] = list(finalizers)
         adopted = [await _patch(client, resource, orphan, reference) for orphan in claims.adopt]
     for lost in claims.release:
-        reference = {"metadata": {"ownerReferences": [{"$patch": "delete", "uid": uid_of(owner)}]}}
+        reference = {"ownerReferences": [{"$patch": "delete", "uid": uid_of(owner)}]}
+        if finalizers:
+            reference["$deleteFromPrimitiveList/finalizers"] = list(finalizers)
         await _patch(client, resource, lost, reference)
     return [*claims.owned, *(obj for obj in adopted if obj is not None)]
 
@@ -116,9 +123,9 @@ async def _check_alive(client: Client, resource: Resource[Any], owner: Doc) -> N
         raise Conflict(f"{where} has just been deleted at {live['metadata']['deletionTimestamp']}")
 
 
-async def _patch(client: Client, resource: Resource[Any], obj: Doc, patch: Doc) -> Doc | None:
+async def _patch(client: Client, resource: Resource[Any], obj: Doc, metadata: Doc) -> Doc | None:
     """The patched object; None when it is gone, or is another one of the same name."""
-    body = {"metadata": {**patch["metadata"], "uid": uid_of(obj)}}
+    body = {"metadata": {**metadata, "uid": uid_of(obj)}}
     try:
         return await client.patch(resource, name_of(obj), body, namespace=namespace_of(obj), type="strategic")
     except (NotFound, Invalid, Conflict):

@@ -12,7 +12,7 @@ from minik8s.controllers.podcontrol import PodControl, pod_from_template
 from minik8s.controllers.replicaset_plan import Plan, plan, with_failure
 from minik8s.controllers.runtime import Context, Reconciler, Requeue, Watch, mapped, owned
 from minik8s.machinery.errors import ApiError
-from minik8s.machinery.meta import Doc, controller_of, evolve, name_of, revision_of
+from minik8s.machinery.meta import Doc, controller_of, name_of
 
 
 def adopters(controller: Reconciler[Any], pod: Doc) -> Iterable[tuple[str, str]]:
@@ -38,9 +38,9 @@ class ReplicaSetController(Reconciler[Any]):
     async def reconcile(self, rs: Any) -> Requeue | None:
         pods = await claim(self.client, self.resource, rs, PODS, self.pods)
         todo = plan(rs, pods, self._related(rs, pods), self.clock.now())
-        rs = await self._write_status(rs, todo.status)
+        rs = await self.write_status(rs, todo.status)
         reason, error = await self._act(rs, todo)
-        await self._write_status(rs, with_failure(rs.get("status") or {}, reason, str(error or ""), self.clock.now()))
+        await self.write_status(rs, with_failure(rs.get("status") or {}, reason, str(error or ""), self.clock.now()))
         if error is not None:
             raise error
         return Requeue.after(todo.recheck)
@@ -64,11 +64,3 @@ class ReplicaSetController(Reconciler[Any]):
             return pods
         siblings = self.lister.by_index("owner", owner["uid"])
         return [pod for sibling in siblings for pod in self.pods.by_index("owner", sibling["metadata"]["uid"])]
-
-    async def _write_status(self, rs: Any, status: Doc) -> Any:
-        """Writes it if it says anything new, and waits until the cache shows it."""
-        if status == (rs.get("status") or {}):
-            return rs
-        written = await self.client.update_status(self.resource, evolve(rs, "status", value=status))
-        await self.lister.caught_up(revision_of(written))
-        return written

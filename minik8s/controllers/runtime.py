@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import anyio
 import attrs
+from anyio.abc import TaskGroup
 
 from minik8s.api.resource import Resource
 from minik8s.api.resources import BUILTIN
@@ -26,7 +27,7 @@ from minik8s.client.workqueue import QueueStatistics, WorkQueue
 from minik8s.clock import Clock
 from minik8s.logs import get_logger
 from minik8s.machinery.errors import ApiError, Conflict, NotFound
-from minik8s.machinery.meta import Doc, controller_of, namespace_of
+from minik8s.machinery.meta import Doc, controller_of, evolve, namespace_of, revision_of
 
 T = TypeVar("T", bound=Mapping[str, Any])
 R = TypeVar("R", bound=Mapping[str, Any])
@@ -146,6 +147,7 @@ class Controller(Generic[K]):
         self.informers = InformerSource(context.informers)
         self.queue: WorkQueue[K] = WorkQueue(context.clock)
         self._counts = ControllerStatistics()
+        self._hired = 0
 
     async def process(self, key: K) -> Requeue | None:
         """One pass over what the key names. May raise ApiError or OSError: the key is tried again."""
@@ -173,8 +175,7 @@ class Controller(Generic[K]):
         try:
             await self.informers.synced()
             async with anyio.create_task_group() as group:
-                for number in range(self.workers):
-                    group.start_soon(self._work, name=f"{self.name} worker {number}")
+                self._hire(group)
                 for loop in self.loops():
                     group.start_soon(loop, name=f"{self.name} loop")
         finally:
@@ -182,9 +183,16 @@ class Controller(Generic[K]):
                 remove()
             self.queue.close()
 
-    async def _work(self) -> None:
+    def _hire(self, group: TaskGroup) -> None:
+        group.start_soon(self._work, group, name=f"{self.name} worker {self._hired}")
+        self._hired += 1
+
+    async def _work(self, group: TaskGroup) -> None:
+        """Takes keys for ever. Whoever takes one while nobody else waits makes sure that the next finds a worker."""
         while True:
             key = await self.queue.get()
+            if self._hired < self.workers and not self.queue.has_waiting_worker:
+                self._hire(group)
             try:
                 await self._pass(key)
             finally:
@@ -238,6 +246,13 @@ class Reconciler(Controller[Key], Generic[T]):
     def enqueue(self, obj: Doc) -> None:
         """Asks for a pass over an object of the reconciler's own resource."""
         self.queue.add(key_of(obj))
+
+    async def write_status(self, obj: Any, status: Doc) -> Any:
+        """Writes the status if it says anything new, and waits until the cache shows what is returned."""
+        if status != (obj.get("status") or {}):
+            obj = await self.client.update_status(self.resource, evolve(obj, "status", value=status))
+        await self.lister.caught_up(revision_of(obj))
+        return obj
 
     async def process(self, key: Key) -> Requeue | None:
         namespace, name = key

@@ -16,7 +16,16 @@ import orjson
 from minik8s.machinery.meta import Doc, Obj
 from minik8s.schema.scalars import DecodeError, json_word
 
-__all__ = ["DecodeError", "dumps", "dumps_yaml", "load_manifests", "loads_json", "loads_value", "loads_yaml"]
+__all__ = [
+    "DecodeError",
+    "check_encodable",
+    "dumps",
+    "dumps_yaml",
+    "load_manifests",
+    "loads_json",
+    "loads_value",
+    "loads_yaml",
+]
 
 
 def loads_value(data: bytes) -> Any:
@@ -30,19 +39,28 @@ def loads_value(data: bytes) -> Any:
 def loads_json(data: bytes) -> tuple[Obj, list[str]]:
     """A JSON object and the paths of its duplicate fields; raises DecodeError."""
     doc = _object(loads_value(data))
+    return doc, [] if _count_keys(check_encodable(doc)) == _count_keys(data) else _duplicates(data)
+
+
+def check_encodable(doc: Any) -> bytes:
+    """The value's JSON inside sixteen pairs of brackets: room for what a server puts around it (a list, a table, the
+    field sets that mirror it). Raises DecodeError for what could be stored and never be shown.
+    """
     try:
-        written = orjson.dumps(doc)
-    except TypeError:
-        raise DecodeError("exceeded max depth") from None
-    return doc, [] if _count_keys(written) == _count_keys(data) else _duplicates(data)
+        return orjson.dumps([[[[[[[[[[[[[[[[doc]]]]]]]]]]]]]]]])
+    except TypeError as error:
+        deep = "Recursion" in str(error)
+        raise DecodeError("exceeded max depth" if deep else f"json: {error}") from None
 
 
 def loads_yaml(data: bytes) -> tuple[Obj, list[str]]:
     """The first document of a YAML stream and the paths of its duplicate keys; raises DecodeError."""
     from minik8s.schema import yamlform  # here and below: PyYAML costs more to import than most runs use it
 
-    for doc, duplicates in yamlform.documents(data):
-        return _object(doc), duplicates
+    for value, duplicates in yamlform.documents(data):
+        doc = _object(value)
+        check_encodable(doc)
+        return doc, duplicates
     raise DecodeError("unexpected end of YAML input")
 
 

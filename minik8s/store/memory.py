@@ -334,6 +334,9 @@ class MemoryWatch:
             await self._event.wait()
         raise StopAsyncIteration
 
+    def seek(self, after: Revision) -> None:
+        self._after, self._position = after, None
+
     def poke(self) -> None:
         self._poked = True
         if self._event is not None:

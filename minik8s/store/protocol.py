@@ -142,6 +142,10 @@ class Watch(Protocol):
 
     async def __anext__(self) -> list[Change]: ...
 
+    def seek(self, after: Revision) -> None:
+        """The next batch begins behind `after`; not while somebody waits for one."""
+        ...
+
     def poke(self) -> None:
         """Makes the pending or next wait return an empty batch."""
         ...

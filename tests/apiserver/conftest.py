@@ -7,7 +7,7 @@ the test that got it, whatever it was about.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,6 +17,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+import structlog
 import yaml
 
 from minik8s.api.request import ADMIN
@@ -212,6 +213,14 @@ async def running_server(*, anonymous: bool = False, history: int = 10_000) -> A
             yield running
         await store.aclose()
         group.cancel_scope.cancel()
+
+
+@pytest.fixture(autouse=True)
+def _plain_log() -> Iterator[None]:
+    """Tracebacks in the log are plain text: drawing them takes longer than most tests."""
+    structlog.configure(processors=[structlog.processors.ExceptionRenderer(), structlog.processors.KeyValueRenderer()])
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

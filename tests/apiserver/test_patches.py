@@ -146,6 +146,16 @@ async def test_depth(server: Any) -> None:
     """What would be too deep to be shown is never stored, however it is put together."""
     path = "/apis/apps/v1/namespaces/default/controllerrevisions"
     deep: Any = 1
+    for count in (236, 240, 250, 300):
+        body = '{"metadata":{"name":"x"},"revision":1,"data":' + '{"a":' * count + "1" + "}" * (count + 1)
+        for content_type in ("application/json", "application/yaml"):
+            await server.call("POST", path, body, type=content_type)
+        config = body.replace('"revision"', '"kind":"ControllerRevision","apiVersion":"apps/v1","revision"')
+        await server.call("PATCH", f"{path}/x?fieldManager=f", config, type="application/apply-patch+yaml")
+        for accept in ("*/*", "application/yaml", "application/json;as=Table;v=v1;g=meta.k8s.io"):
+            shown = await server.call("GET", f"{path}?includeObject=Object", headers={"accept": accept})
+            assert shown.status_code == 200
+        await server.call("DELETE", path)
     for _ in range(200):
         deep = {"a": deep}
     await server.ok("POST", path, {"metadata": {"name": "r"}, "revision": 1, "data": deep})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,12 +12,28 @@ from typing import Any
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 LIST_NODES = "import sys; from minik8s.cli import main; main(['get', 'nodes', '-o', 'name'])"
 WAITS = """\
 import signal, sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))
 print("ready", flush=True)
 signal.pause()
+"""
+COUNTS = """\
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+print("ready", flush=True)
+count = 0
+while signal.sigtimedwait({signal.SIGINT}, 0.3 if count else 30):
+    count += 1
+print("interrupted", count, flush=True)
+sys.exit(4)
+"""
+IN_TERMINAL = """\
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "minik8s", *sys.argv[1:]])
 """
 SIMULATED = ("run", "--runtime", "simulated", "--nodes", "2")
 
@@ -68,3 +85,26 @@ def test_taken_port(start: Callable[..., Any], port_in_use: int) -> None:
     code, out, err = start("run", "--port", str(port_in_use), "--", "echo", "ran").finish()
     assert (code, out) == (1, "")
     assert err == f"Error: cannot listen on 127.0.0.1:{port_in_use}: Address already in use\n"
+
+
+def test_ctrl_c_in_a_terminal_comes_once(tmp_path: Path) -> None:
+    """In a terminal the command has Ctrl-C from the terminal itself, once, and its exit code is passed on."""
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb+", buffering=0) as terminal:
+        with os.fdopen(theirs, "rb+", buffering=0) as end:
+            process = subprocess.Popen(
+                [sys.executable, "-c", IN_TERMINAL, *SIMULATED, "--", sys.executable, "-c", COUNTS],
+                env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+                stdin=end,
+                stdout=end,
+                stderr=end,
+                start_new_session=True,
+            )
+        shown = b""
+        while b"ready" not in shown:
+            shown += terminal.read(100)
+        terminal.write(b"\x03")
+        while b"interrupted" not in shown or not shown.endswith(b"\n"):
+            shown += terminal.read(100)
+        assert process.wait(timeout=30) == 4
+    assert b"interrupted 1" in shown

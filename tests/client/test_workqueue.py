@@ -93,7 +93,7 @@ def test_backoff(virtual: Any) -> None:
 
 
 def test_cancelled_getters_lose_nothing(virtual: Any) -> None:
-    """A worker that is cancelled when it was just woken hands its key on."""
+    """A key that would have gone to a worker that is being cancelled goes to the next one."""
 
     async def body(clock: Any) -> None:
         queue: WorkQueue[str] = WorkQueue(clock)
@@ -113,8 +113,8 @@ def test_cancelled_getters_lose_nothing(virtual: Any) -> None:
                 await clock.sleep(1)
                 group.start_soon(second)
                 await clock.sleep(1)
-                queue.add("a")
                 scope.cancel()
+                queue.add("a")
         assert got == ["a"]
 
     virtual(body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from random import Random
 from typing import Any
 
@@ -19,26 +19,34 @@ from minik8s.client.informer import Informers
 from minik8s.clock import Clock
 from minik8s.cluster import Cluster
 from minik8s.controllers.runtime import Context, Controller, ControllerManager
-from minik8s.machinery.errors import NotFound
+from minik8s.machinery.errors import AlreadyExists, NotFound
 
 RESOURCES = {resource.plural: resource for resource in reversed(BUILTIN)}
+FOR_NODES = ("nodelifecycle",)
+"""Controllers without which no pod is scheduled: nodes begin with a taint."""
 
 
 class World:
     """What a scenario acts on. `ca` is the bundle that is published."""
 
-    def __init__(self, cluster: Cluster, clock: Clock, ca: str) -> None:
+    def __init__(self, cluster: Cluster, clock: Clock, ca: str, strict: bool) -> None:
         self.clock = clock
         self.client: Client = cluster.client
         self.rng = Random(1)
         self.informers = Informers(self.client, clock, self.rng)
         self.recorders = Recorders(self.client, clock, self.rng)
-        self.context = Context(self.client, self.informers, clock, self.rng, self.recorders, strict=True, root_ca=ca)
+        self.context = Context(self.client, self.informers, clock, self.rng, self.recorders, strict=strict, root_ca=ca)
         self.manager: ControllerManager
         self.group: TaskGroup
 
     async def add(self, plural: str, name: str, namespace: str = "", **parts: Any) -> Any:
+        if plural == "pods":  # admission wants the account that a pod runs as
+            with suppress(AlreadyExists):
+                await self.add("serviceaccounts", "default", namespace)
         metadata = {"name": name, **({"namespace": namespace} if namespace else {}), **parts.pop("metadata", {})}
+        if plural == "pods" and not await self.get("serviceaccounts", "default", namespace):
+            account = {"metadata": {"name": "default", "namespace": namespace}}
+            await self.client.create(RESOURCES["serviceaccounts"], account)  # no pod without one
         return await self.client.create(RESOURCES[plural], {"metadata": metadata, **parts})
 
     async def get(self, plural: str, name: str, namespace: str = "") -> Any:
@@ -80,14 +88,22 @@ Start = Callable[..., AbstractAsyncContextManager[World]]
 
 @pytest.fixture
 def start() -> Start:
-    """`start(clock, *controllers)` is a world in which those controllers run, without nodes and strict about bugs."""
+    """`start(clock, *controllers)` is a world in which those controllers run, strict about bugs.
+
+    With `nodes` it has so many of them, on which pods are scheduled and run as their annotations say.
+    """
 
     @asynccontextmanager
-    async def run(clock: Clock, *kinds: type[Controller[Any]], ca: str = "PEM") -> AsyncIterator[World]:
-        options: Any = {"nodes": 0, "serve": False, "proxy": False, "scheduler": False, "controllers": ()}
+    async def run(
+        clock: Clock, *kinds: type[Controller[Any]], ca: str = "PEM", strict: bool = True, nodes: int = 0
+    ) -> AsyncIterator[World]:
+        options: Any = {"nodes": nodes, "serve": False, "proxy": False, "scheduler": nodes > 0}
+        options |= {"runtime": "simulated", "controllers": FOR_NODES if nodes else ()}
         async with Cluster(clock=clock, freeze=True, seed=1, **options) as cluster:
-            world = World(cluster, clock, ca)
+            world = World(cluster, clock, ca, strict)
             world.manager = ControllerManager(world.context, kinds)
+            if "serviceaccount" not in {kind.name for kind in kinds}:
+                await world.add("serviceaccounts", "default", "default")  # no pod without one
             async with anyio.create_task_group() as group:
                 world.group = group
                 group.start_soon(world.informers.run)

@@ -22,7 +22,7 @@ from minik8s.machinery.errors import ApiError, Forbidden
 from minik8s.machinery.meta import controller_of, find_condition, is_terminating
 
 pytestmark = pytest.mark.anyio
-NAMES = ("replicationcontroller", "replicaset", "deployment")
+NAMES = ("serviceaccount", "replicationcontroller", "replicaset", "deployment")
 LABELS = {"app": "web"}
 
 
@@ -251,7 +251,7 @@ async def test_recreate_never_mixes_versions() -> None:
 
 async def test_a_taken_name_is_a_collision() -> None:
     """When another template's set has the name, collisionCount rises and another name is used."""
-    async with cluster(("replicaset",)) as up:
+    async with cluster(("serviceaccount", "replicaset")) as up:
         created = await up.client.create(DEPLOYMENTS, workload("Deployment", 1))
         clash = new_replica_set(created, [], 1, Limits.of(created))
         thief = {**workload("ReplicaSet", 0, "other"), "metadata": {**clash["metadata"], "ownerReferences": []}}

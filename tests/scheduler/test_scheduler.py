@@ -40,7 +40,9 @@ class HastyClock(RealClock):
 async def cluster(**options: Any) -> AsyncIterator[Cluster]:
     """A control plane without nodes or controllers: nothing runs the pods."""
     with anyio.fail_after(20):
-        async with Cluster(nodes=0, serve=False, proxy=False, controllers=(), freeze=True, seed=1, **options) as up:
+        async with Cluster(
+            nodes=0, serve=False, proxy=False, controllers=("serviceaccount",), freeze=True, seed=1, **options
+        ) as up:
             yield up
 
 
@@ -48,6 +50,8 @@ async def add_node(up: Cluster, node: Any) -> None:
     await up.client.create(NODES, {"apiVersion": "v1", "kind": "Node", **node})
     name, status = node["metadata"]["name"], {"status": node["status"]}
     await up.client.patch(NODES, name, status, subresource="status")
+    taints = node.get("spec", {}).get("taints")
+    await up.client.patch(NODES, name, {"spec": {"taints": taints}})  # without the one that new nodes get
 
 
 async def add_pod(up: Cluster, pod: Any) -> Any:

@@ -50,7 +50,7 @@ def test_options_by_marker(pytester: pytest.Pytester, run_pytest: Run) -> None:
         pytestmark = pytest.mark.minik8s(nodes=2, runtime="simulated")
 
         def test_module(blocking_cluster, cluster_options):
-            assert cluster_options == {"freeze": True, "nodes": 2, "runtime": "simulated"}
+            assert cluster_options == {"freeze": True, "strict": True, "nodes": 2, "runtime": "simulated"}
 
         @pytest.mark.minik8s(nodes=3, seed=7)
         class TestClass:

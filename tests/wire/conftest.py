@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from minik8s import NAMESPACES, SERVICE_ACCOUNTS
 from minik8s.blocking import BlockingCluster
 
 SKEW = "exceeds the supported minor version skew"
@@ -104,10 +105,36 @@ def kubectl_admin(
     return Kubectl(kubectl_binary, wire_cluster.kubeconfig, tmp_path_factory.mktemp("home"))
 
 
+def namespace_of(request: pytest.FixtureRequest) -> str:
+    """A test's own namespace, named after it."""
+    return re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[-60:].strip("-")
+
+
+@pytest.fixture
+def namespace(wire_cluster: BlockingCluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh namespace in which pods can be created; deleted after the test."""
+    name = namespace_of(request)
+    client = wire_cluster.client
+    wire_cluster.run(client.create, NAMESPACES, {"metadata": {"name": name}})
+    wire_cluster.wait_for(SERVICE_ACCOUNTS, "default", lambda account: True, namespace=name)
+    yield name
+    wire_cluster.run(client.delete, NAMESPACES, name)
+
+
+@pytest.fixture
+def web() -> dict[str, Any]:
+    """A Deployment of two replicas."""
+    labels = {"app": "web"}
+    container = {"name": "main", "image": "nginx:1"}
+    template = {"metadata": {"labels": labels}, "spec": {"terminationGracePeriodSeconds": 1, "containers": [container]}}
+    spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}
+
+
 @pytest.fixture
 def kubectl(kubectl_admin: Kubectl, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kubectl]:
     """kubectl whose context has a fresh namespace, deleted after the test."""
-    namespace = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[-60:].strip("-")
+    namespace = namespace_of(request)
     kubectl_admin("create", "namespace", namespace)
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_bytes(Path(kubectl_admin.env["KUBECONFIG"]).read_bytes())

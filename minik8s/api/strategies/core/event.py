@@ -32,6 +32,10 @@ class CoreEventStrategy(EventStrategy):
     }
     indexed = ("involvedObject.uid", "involvedObject.name")
 
+    def name_errors(self, name: str) -> list[str]:
+        """Recorders name an event after its object, whose name may be anything that fits into a path."""
+        return names.path_segment(name)
+
     def check(self, obj: Doc) -> Causes:
         involved = (obj.get("involvedObject") or {}).get("namespace", "")
         yield from _same_namespace(obj, involved, "involvedObject.namespace")

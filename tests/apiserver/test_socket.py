@@ -1,0 +1,144 @@
+"""Through a real socket: what only a connection can show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from anyio.abc import SocketStream
+
+from minik8s.apiserver.http import HttpApp
+from minik8s.apiserver.server import listen, serve
+
+pytestmark = pytest.mark.anyio
+
+CM = {"metadata": {"name": "t1"}, "data": {"a": "1"}}
+PATH = "/api/v1/namespaces/default/configmaps"
+
+
+@asynccontextmanager
+async def serving(server: Any) -> AsyncIterator[int]:
+    """The port on which the server listens."""
+    sock = listen("127.0.0.1", 0)
+    async with serve(HttpApp(server.ctx), sock, None):
+        yield sock.getsockname()[1]
+
+
+async def exchange(port: int, request: bytes) -> bytes:
+    """Everything that comes back until the server closes."""
+    with anyio.fail_after(10):
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            await stream.send(request)
+            return await read_all(stream)
+
+
+async def read_all(stream: SocketStream) -> bytes:
+    received = b""
+    try:
+        while True:
+            received += await stream.receive()
+    except (anyio.EndOfStream, anyio.BrokenResourceError):
+        return received
+
+
+async def test_a_client_library(server: Any) -> None:
+    """Requests, errors and a watch over one pool of connections."""
+    async with serving(server) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
+        assert (await http.post(PATH, json=CM)).status_code == 201
+        assert (await http.get(f"{PATH}/zz")).json()["reason"] == "NotFound"
+        assert (await http.head(PATH)).content == b""
+        assert (await http.request("OPTIONS", PATH)).status_code == 405
+        async with http.stream("GET", f"{PATH}?watch=true") as response:
+            assert response.headers["transfer-encoding"] == "chunked"
+            lines = response.aiter_lines()
+            assert json.loads(await anext(lines))["object"]["metadata"]["name"] == "t1"
+            await http.delete(f"{PATH}/t1")
+            assert json.loads(await anext(lines))["type"] == "DELETED"
+        with anyio.fail_after(10):
+            while server.watchers:
+                await anyio.lowlevel.checkpoint()
+
+
+async def test_headers_come_before_the_first_event(server: Any) -> None:
+    """A watch of nothing has begun as soon as it is answered, and ends with the connection."""
+    async with serving(server) as port:
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            await stream.send(f"GET {PATH}?watch=true HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            with anyio.fail_after(10):
+                assert (await stream.receive()).startswith(b"HTTP/1.1 200")
+            assert server.watchers == 1
+        with anyio.fail_after(10):
+            while server.watchers:
+                await anyio.lowlevel.checkpoint()
+
+
+async def test_shutdown_with_open_watches(server: Any) -> None:
+    """The stream ends cleanly once the store is closed, and nothing is left behind."""
+    async with await_closed(server) as stream:
+        await stream.send(f"GET {PATH}?watch=true HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        with anyio.fail_after(10):
+            received = await stream.receive()
+            await server.ctx.store.aclose()
+            received += await read_all_of_answer(stream)
+    assert received.endswith(b"0\r\n\r\n")
+    assert server.watchers == 0
+
+
+@asynccontextmanager
+async def await_closed(server: Any) -> AsyncIterator[SocketStream]:
+    async with serving(server) as port, await anyio.connect_tcp("127.0.0.1", port) as stream:
+        yield stream
+
+
+async def read_all_of_answer(stream: SocketStream) -> bytes:
+    received = b""
+    while not received.endswith(b"0\r\n\r\n"):
+        received += await stream.receive()
+    return received
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\n\r\n", 400),
+        (b"GET /api/v1/namespaces/default/configmaps/%ff%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404),
+        (b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 400),
+        (b"POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400),
+        (
+            b"POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n5\r\n{bad\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            b"POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            b"Content-Length: 99999999\r\n\r\n",
+            413,
+        ),
+        (b"GET /api/v1/pods?labelSelector=%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 400),
+        (b"BREW /api/v1/pods HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 400),
+    ],
+)
+async def test_bytes_that_are_hardly_http(server: Any, request_: bytes, code: int) -> None:
+    """Answered with what is wrong, never with a 500, and the server goes on."""
+    async with serving(server) as port:
+        answer = await exchange(port, request_)
+        assert answer.split(b" ", 2)[1] == str(code).encode(), answer
+        good = await exchange(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert good.endswith(b"ok")
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_body(server: Any) -> None:
+    """Nothing is written, nothing is logged, the next request works."""
+    before = server.ctx.store.revision
+    async with serving(server) as port:
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            await stream.send(f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{{".encode())
+        good = await exchange(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert good.endswith(b"ok")
+    assert server.ctx.store.revision == before
