@@ -23,6 +23,7 @@ DEFAULT_CONTROLLERS = (
     "deployment",
     "endpoint",
     "endpointslice",
+    "daemonset",
     "job",
     "ttl-after-finished",
     "disruption",
