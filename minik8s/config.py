@@ -23,6 +23,7 @@ DEFAULT_CONTROLLERS = (
     "deployment",
     "endpoint",
     "endpointslice",
+    "statefulset",
     "daemonset",
     "job",
     "ttl-after-finished",

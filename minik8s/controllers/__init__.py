@@ -24,6 +24,7 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "deployment": ("deployment:DeploymentController",),
     "endpoint": ("endpoint:EndpointController",),
     "endpointslice": ("endpointslice:EndpointSliceController",),
+    "statefulset": ("statefulset:StatefulSetController",),
     "daemonset": ("daemonset:DaemonSetController",),
     "job": ("job:JobController",),
     "ttl-after-finished": ("ttl_after_finished:TTLAfterFinishedController",),
