@@ -26,6 +26,7 @@ DEFAULT_CONTROLLERS = (
     "statefulset",
     "daemonset",
     "job",
+    "cronjob",
     "ttl-after-finished",
     "disruption",
     "nodelifecycle",

@@ -27,6 +27,7 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "statefulset": ("statefulset:StatefulSetController",),
     "daemonset": ("daemonset:DaemonSetController",),
     "job": ("job:JobController",),
+    "cronjob": ("cronjob:CronJobController",),
     "ttl-after-finished": ("ttl_after_finished:TTLAfterFinishedController",),
     "disruption": ("disruption:DisruptionController",),
     "nodelifecycle": ("nodelifecycle:NodeLifecycleController", "podgc:PodGCController"),
