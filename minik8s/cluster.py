@@ -66,6 +66,13 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Mapping[str, Any])
 
 
+_ENDED_BY = {"ServiceAccount": "serviceaccount", "TaintNodesByCondition": "nodelifecycle"}
+"""Admission plugins that hold something back, each with the controller that ends the wait.
+
+Without the controller the wait would never end, so the plugin is left out, as test control planes do.
+"""
+
+
 class Cluster:
     """A Kubernetes cluster in the running event loop.
 
@@ -177,7 +184,7 @@ class Cluster:
         codec = DocumentCodec(registry.indexed, frozen=config.freeze)
         tokens = TokenIssuer()
         tokens.add_admin(self.token)
-        disabled = () if "serviceaccount" in config.controllers else ("ServiceAccount",)
+        disabled = {plugin for plugin, controller in _ENDED_BY.items() if controller not in config.controllers}
         return ServerContext(
             store=MemoryStore(codec, history=config.history),
             registry=registry,
@@ -291,14 +298,13 @@ class Cluster:
         """Waits until pods can be created and scheduled: their account exists, the nodes are Ready and say so."""
         if "serviceaccount" in self.config.controllers:
             await self.wait_for(SERVICE_ACCOUNTS, "default", lambda _: True, timeout=START_SECONDS)
-        tainted = "nodelifecycle" not in self.config.controllers  # then nobody takes a new node's taint away
         for name in self.nodes.kubelets:
-            await self.wait_for(NODES, name, lambda node: _takes_pods(node, tainted), timeout=START_SECONDS)
+            await self.wait_for(NODES, name, _takes_pods, timeout=START_SECONDS)
 
 
-def _takes_pods(node: Doc, tainted: bool) -> bool:
-    """Whether a node is Ready and, unless it may be `tainted`, lets pods come."""
-    return is_condition_true(node, "Ready") and (tainted or not node["spec"].get("taints"))
+def _takes_pods(node: Doc) -> bool:
+    """Whether a node is Ready and rid of the taint that new nodes have."""
+    return is_condition_true(node, "Ready") and not node["spec"].get("taints")
 
 
 @asynccontextmanager

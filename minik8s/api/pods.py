@@ -7,17 +7,30 @@ the rules stand here once. Upstream: k8s.io/component-helpers `resource`, pkg/ap
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, Literal
 
-from minik8s.machinery.meta import Doc, is_condition_true
+from minik8s.machinery.meta import Doc, Obj, is_condition_true, rfc3339
 from minik8s.machinery.quantity import Quantity, parse_quantity
 
 QOSClass = Literal["Guaranteed", "Burstable", "BestEffort"]
 ResourceAmounts = dict[str, Quantity]
 
+HostPort = tuple[str, str, int]
+"""(protocol, host IP, port); the IP ANY_ADDRESS is every address of the node."""
+
+ANY_ADDRESS = "0.0.0.0"
+TERMINAL = ("Succeeded", "Failed")
+"""The phases that a pod never leaves."""
+_NOTHING: Mapping[str, Quantity] = {}
 _QOS_RESOURCES = ("cpu", "memory")
 _POD_LEVEL = ("cpu", "memory")
 _HUGEPAGES = "hugepages-"
+
+
+def phase_of(pod: Doc) -> str:
+    """The pod's phase, "" while it has none."""
+    return (pod.get("status") or {}).get("phase") or ""
 
 
 def is_pod_ready(pod: Doc) -> bool:
@@ -27,7 +40,7 @@ def is_pod_ready(pod: Doc) -> bool:
 
 def is_terminal(pod: Doc) -> bool:
     """Whether the pod has ended for good: phase Succeeded or Failed."""
-    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    return phase_of(pod) in TERMINAL
 
 
 def is_sidecar(container: Doc) -> bool:
@@ -35,14 +48,32 @@ def is_sidecar(container: Doc) -> bool:
     return container.get("restartPolicy") == "Always"
 
 
-def host_ports(pod: Doc) -> list[tuple[str, str, int]]:
-    """(host IP, protocol, port) of every port the pod occupies on its node; the IP is "" for all addresses."""
-    return [
-        (port.get("hostIP") or "", port.get("protocol") or "TCP", port["hostPort"])
-        for container in running_containers(pod["spec"])
+def host_ports(spec: Doc) -> tuple[HostPort, ...]:
+    """Every port that a pod of this spec occupies on its node."""
+    return tuple(
+        (port.get("protocol") or "TCP", port.get("hostIP") or ANY_ADDRESS, port["hostPort"])
+        for container in running_containers(spec)
         for port in container.get("ports") or ()
         if port.get("hostPort")
-    ]
+    )
+
+
+def ports_collide(left: HostPort, right: HostPort) -> bool:
+    """Whether two host ports cannot be held at once."""
+    if left[0] != right[0] or left[2] != right[2]:
+        return False
+    return left[1] == right[1] or ANY_ADDRESS in (left[1], right[1])
+
+
+def disruption_target(reason: str, message: str, now: datetime) -> Obj:
+    """The condition DisruptionTarget, which tells Jobs that the pod's failure was not its own."""
+    return {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": rfc3339(now),
+    }
 
 
 def running_containers(spec: Doc) -> Iterator[Mapping[str, Any]]:
@@ -51,10 +82,13 @@ def running_containers(spec: Doc) -> Iterator[Mapping[str, Any]]:
     yield from spec.get("containers") or ()
 
 
-def pod_requests(pod: Doc) -> ResourceAmounts:
+def pod_requests(pod: Doc, assumed: Mapping[str, Quantity] = _NOTHING) -> ResourceAmounts:
     """What the pod needs on a node, by resource: containers and sidecars side by side, or the largest init
-    container with the sidecars started before it, or the pod's own figure; plus the runtime's overhead."""
-    return _pod_resources(pod["spec"], "requests")
+    container with the sidecars started before it, or the pod's own figure; plus the runtime's overhead.
+
+    `assumed` is for containers that request none of a resource (upstream's NonMissingContainerRequests).
+    """
+    return _pod_resources(pod["spec"], "requests", assumed)
 
 
 def pod_limits(pod: Doc) -> ResourceAmounts:
@@ -64,19 +98,30 @@ def pod_limits(pod: Doc) -> ResourceAmounts:
 
 def container_amounts(container: Doc, part: Literal["requests", "limits"]) -> ResourceAmounts:
     """A container's requests or limits as quantities."""
-    listed = (container.get("resources") or {}).get(part) or {}
-    return {name: parse_quantity(amount) for name, amount in listed.items()}
+    return quantities((container.get("resources") or {}).get(part))
 
 
-def container_totals(spec: Doc, part: Literal["requests", "limits"]) -> ResourceAmounts:
+def quantities(listed: Mapping[str, Any] | None) -> ResourceAmounts:
+    """A resource list, parsed."""
+    return {name: parse_quantity(amount) for name, amount in (listed or {}).items()}
+
+
+def in_units(amounts: Mapping[str, Quantity]) -> dict[str, int]:
+    """Amounts as the scheduler and the kubelet count them: cpu in thousandths of a core, all else in whole units."""
+    return {name: amount.milli() if name == "cpu" else amount.value() for name, amount in amounts.items()}
+
+
+def container_totals(
+    spec: Doc, part: Literal["requests", "limits"], assumed: Mapping[str, Quantity] = _NOTHING
+) -> ResourceAmounts:
     """What all containers of a pod spec need together, without pod-level figures and overhead."""
     total: ResourceAmounts = {}
     for container in spec.get("containers") or ():
-        add(total, container_amounts(container, part))
+        add(total, {**assumed, **container_amounts(container, part)})
     sidecars: ResourceAmounts = {}
     peak: ResourceAmounts = {}
     for container in spec.get("initContainers") or ():
-        amounts = container_amounts(container, part)
+        amounts = {**assumed, **container_amounts(container, part)}
         if is_sidecar(container):
             add(total, amounts)
             add(sidecars, amounts)
@@ -101,13 +146,15 @@ def raise_to(total: ResourceAmounts, floor: Mapping[str, Quantity]) -> None:
             total[name] = amount
 
 
-def _pod_resources(spec: Doc, part: Literal["requests", "limits"]) -> ResourceAmounts:
-    total = container_totals(spec, part)
+def _pod_resources(
+    spec: Doc, part: Literal["requests", "limits"], assumed: Mapping[str, Quantity] = _NOTHING
+) -> ResourceAmounts:
+    total = container_totals(spec, part, assumed)
     if spec.get("resources"):
         for name, amount in container_amounts(spec, part).items():
             if name in _POD_LEVEL or name.startswith(_HUGEPAGES):
                 total[name] = amount
-    overhead = {name: parse_quantity(amount) for name, amount in (spec.get("overhead") or {}).items()}
+    overhead = quantities(spec.get("overhead"))
     if part == "limits":
         overhead = {name: amount for name, amount in overhead.items() if total.get(name)}
     add(total, overhead)

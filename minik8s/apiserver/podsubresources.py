@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from minik8s.api.pods import is_pod_ready, is_terminal
+from minik8s.api.pods import disruption_target, is_pod_ready, is_terminal
 from minik8s.api.request import ApiRequest
 from minik8s.api.resources import POD_DISRUPTION_BUDGETS, PODS
 from minik8s.apiserver.body import read_object
@@ -118,15 +118,10 @@ async def _prepare_eviction(ctx: ServerContext, entry: Entry, options: DeleteOpt
     await _charge_budget(ctx, pod, options)
     if options.dry_run or not pod["spec"].get("nodeName"):
         return entry
-    condition = {
-        "type": "DisruptionTarget",
-        "status": "True",
-        "reason": "EvictionByEvictionAPI",
-        "message": "Eviction API: evicting",
-        "lastProbeTime": None,
-    }
+    now = ctx.clock.now()
+    condition = {**disruption_target("EvictionByEvictionAPI", "Eviction API: evicting", now), "lastProbeTime": None}
     status = dict(pod.get("status", {}))
-    status["conditions"] = set_condition(status.get("conditions"), condition, rfc3339(ctx.clock.now()))
+    status["conditions"] = set_condition(status.get("conditions"), condition, rfc3339(now))
     return await ctx.store.put(entry.key, {**pod, "status": status}, expect=entry.modified)
 
 

@@ -116,6 +116,11 @@ class WorkQueue(Generic[K]):
         """Whether nothing is to be done before the next timer."""
         return not self._ready and not self._processing
 
+    @property
+    def has_waiting_worker(self) -> bool:
+        """Whether the next key would be taken at once."""
+        return bool(self._getters)
+
     def statistics(self) -> QueueStatistics:
         return QueueStatistics(
             queued=len(self._ready),

@@ -12,6 +12,7 @@ from datetime import datetime
 
 import attrs
 
+from minik8s.api.pods import is_terminal
 from minik8s.controllers.deployment_revision import (
     REVISION,
     adopt_as_new,
@@ -43,7 +44,6 @@ from minik8s.controllers.deployment_status import (
     set_condition,
     with_progress,
 )
-from minik8s.controllers.pods import has_ended
 from minik8s.machinery.meta import Doc, Obj, annotations_of, evolve, find_condition, is_terminating, name_of, uid_of
 
 
@@ -146,7 +146,7 @@ class _Pass:
             self._resize({name_of(rs): 0 for rs in active(self.old)})
             return
         lingering = any((rs.get("status") or {}).get("replicas") for rs in self.old)
-        if lingering or any(not has_ended(pod) for rs in self.old for pod in self.pods.get(uid_of(rs), ())):
+        if lingering or any(not is_terminal(pod) for rs in self.old for pod in self.pods.get(uid_of(rs), ())):
             return
         self._ensure_new()
         if self.new is not None and size(self.new) != self.limits.replicas:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from minik8s.controllers.deployment_rollout import Limits, available, total
-from minik8s.machinery.meta import Doc, Obj, find_condition, name_of, parse_time, rfc3339
+from minik8s.machinery.meta import Doc, Obj, find_condition, name_of, parse_time, rfc3339, transition_time
 
 NO_DEADLINE = 2**31 - 1
 AVAILABLE, PROGRESSING, FAILURE = "Available", "Progressing", "ReplicaFailure"
@@ -36,9 +36,7 @@ def set_condition(conditions: Sequence[Doc], new: Doc) -> list[Obj]:
     old = find_condition(conditions, new["type"])
     if old is not None and (old.get("status"), old.get("reason")) == (new["status"], new["reason"]):
         return [dict(c) for c in conditions]
-    since = new["lastTransitionTime"]
-    if old is not None and old.get("status") == new["status"]:
-        since = old.get("lastTransitionTime", since)
+    since = transition_time(old, new["status"], new["lastTransitionTime"])
     return [*without(conditions, new["type"]), {**new, "lastTransitionTime": since}]
 
 

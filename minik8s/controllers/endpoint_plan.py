@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from math import ceil
 from typing import Any
 
+from minik8s.api.pods import is_pod_ready
 from minik8s.controllers import service_endpoints as common
 from minik8s.machinery.meta import Doc, Obj, annotations_of, labels_of, name_of, namespace_of
 
@@ -64,7 +65,7 @@ def subsets_of(service: Doc, pods: Iterable[Doc]) -> list[Obj]:
             continue
         address = _address(service, pod, ip)
         key = ip, address["targetRef"]["uid"]
-        addresses[key] = address, publish or common.is_ready(pod)
+        addresses[key] = address, publish or is_pod_ready(pod)
         for port in _ports(service, pod):
             ports.setdefault(port, set()).add(key)
     by_addresses: dict[frozenset[tuple[str, str]], list[_Port]] = {}

@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from minik8s.api.pods import is_pod_ready
 from minik8s.controllers import service_endpoints as common
 from minik8s.machinery.meta import (
     Doc,
@@ -87,7 +88,7 @@ def plan_slices(
 
 def endpoint_for(service: Doc, pod: Doc, node: Doc | None, addresses: Sequence[str]) -> Obj:
     """The discovery/v1 Endpoint of a pod. It is never ready while it terminates, unless that is not to matter."""
-    serving, terminating = common.is_ready(pod), is_terminating(pod)
+    serving, terminating = is_pod_ready(pod), is_terminating(pod)
     ready = bool(service["spec"].get("publishNotReadyAddresses")) or (serving and not terminating)
     result: Obj = {
         "addresses": list(addresses),

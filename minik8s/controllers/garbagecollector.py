@@ -52,9 +52,6 @@ class GarbageCollector(Controller[Work]):
         node = self.graph.nodes.get(uid)
         if node is None:
             return None
-        if what == "misplaced":
-            self._report_misplaced(node)
-            return None
         if what == "orphan":
             await self._orphan(node)
             return None
@@ -93,8 +90,12 @@ class GarbageCollector(Controller[Work]):
         self._add(self.graph.observe(new))
 
     def _add(self, work: list[Work]) -> None:
-        for item in work:
-            self.queue.add(item)
+        """Queues the work; a misplaced owner is reported at once, since its dependent may be gone in a moment."""
+        for what, uid in work:
+            if what == "misplaced":
+                self._report_misplaced(self.graph.nodes[uid])
+            else:
+                self.queue.add((what, uid))
 
     async def _look_at(self, node: Node) -> None:
         """Decides by what the server has now, and does it."""

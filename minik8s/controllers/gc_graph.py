@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import attrs
 
@@ -24,9 +24,8 @@ Work: TypeAlias = tuple[Literal["delete", "orphan", "misplaced"], str]
 """Look whether the object of that uid has to go; release its dependents; or tell that its owner is elsewhere."""
 
 
-@attrs.frozen
-class Owner:
-    """An owner reference."""
+class Owner(NamedTuple):
+    """An owner reference; a tuple, because one is made with every event of an owned object."""
 
     api_version: str
     kind: str

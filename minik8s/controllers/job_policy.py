@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from minik8s.api.pods import phase_of
 from minik8s.controllers.job_indexes import parse_indexes
-from minik8s.controllers.pods import phase_of
 from minik8s.machinery.meta import (
     Doc,
     annotations_of,

@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from minik8s.api.pods import is_terminal
 from minik8s.api.resource import Resource
 from minik8s.api.resources import PODS, STORED_AS
 from minik8s.machinery.errors import ApiError
@@ -108,7 +109,7 @@ def _estimate(found: Findings, deleted_at: datetime, now: datetime) -> float:
         return FINALIZER_SECONDS
     if found.resource is not PODS:
         return 0.0
-    live = [pod for pod in found.items if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")]
+    live = [pod for pod in found.items if not is_terminal(pod)]
     grace = max((float(pod["spec"].get("terminationGracePeriodSeconds") or 0) for pod in live), default=0.0)
     for pod in live:
         if when := pod["metadata"].get("deletionTimestamp"):

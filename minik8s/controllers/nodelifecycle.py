@@ -11,11 +11,11 @@ from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
 from typing import Any
 
+from minik8s.api.pods import disruption_target, is_terminal
 from minik8s.api.resources import LEASES, NODES, PODS
 from minik8s.client.informer import Handler, Informer
 from minik8s.client.lister import Key
 from minik8s.controllers import nodelifecycle_plan as plan
-from minik8s.controllers.podgc_plan import FINISHED, disruption
 from minik8s.controllers.runtime import Context, Reconciler, Requeue, mapped
 from minik8s.machinery.errors import NotFound
 from minik8s.machinery.meta import (
@@ -209,9 +209,9 @@ class NodeLifecycleController(Reconciler[Any]):
     async def _delete(self, pod: Doc) -> None:
         name, namespace = name_of(pod), namespace_of(pod)
         self._evictor.event(pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {namespace}/{name}")
-        if (pod.get("status") or {}).get("phase") not in FINISHED:
+        if not is_terminal(pod):
             message = "Taint manager: deleting due to NoExecute taint"
-            condition = disruption("DeletionByTaintManager", message, self.clock.now())
+            condition = disruption_target("DeletionByTaintManager", message, self.clock.now())
             await self._patch_status(pod, {"conditions": [condition]})
         try:
             await self.client.delete(PODS, name, namespace=namespace, uid=uid_of(pod))

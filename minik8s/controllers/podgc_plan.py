@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from minik8s.machinery.meta import Doc, Obj, is_condition_true, is_terminating, name_of, namespace_of, rfc3339
+from minik8s.api.pods import disruption_target, is_terminal
+from minik8s.machinery.meta import Doc, Obj, is_condition_true, is_terminating, name_of, namespace_of
 
 PERIOD = 20.0
 QUARANTINE = 40.0
 """Seconds a node must have been missing before its pods are given up."""
 TERMINATED_THRESHOLD = 12500
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
-FINISHED = ("Succeeded", "Failed")
 
 
 def index(pod: Doc) -> tuple[str, ...]:
     """Index values of pods that may have to be collected: few, in a cluster that is well."""
-    if (pod.get("status") or {}).get("phase") in FINISHED:
+    if is_terminal(pod):
         return ("finished",)
     if is_terminating(pod) and not pod["spec"].get("nodeName"):
         return ("unscheduled",)
@@ -49,18 +49,7 @@ def stranded(pods: Iterable[Doc]) -> list[Doc]:
 
 def failed_status(pod: Doc, message: str, now: datetime) -> Obj | None:
     """A status patch (strategic) that says why the pod ends; None when it has ended already."""
-    if (pod.get("status") or {}).get("phase") in FINISHED:
+    if is_terminal(pod):
         return None
-    condition = disruption("DeletionByPodGC", message, now)
+    condition = disruption_target("DeletionByPodGC", message, now)
     return {"metadata": {"uid": pod["metadata"]["uid"]}, "status": {"phase": "Failed", "conditions": [condition]}}
-
-
-def disruption(reason: str, message: str, now: datetime) -> Obj:
-    """The condition DisruptionTarget, which tells Jobs that the failure was not the pod's own."""
-    return {
-        "type": "DisruptionTarget",
-        "status": "True",
-        "reason": reason,
-        "message": message,
-        "lastTransitionTime": rfc3339(now),
-    }

@@ -13,29 +13,21 @@ from functools import cmp_to_key
 
 import attrs
 
-from minik8s.machinery.meta import Doc, annotations_of, find_condition, parse_time, uid_of
+from minik8s.api.pods import is_pod_ready, is_terminal, phase_of
+from minik8s.machinery.meta import Doc, annotations_of, find_condition, is_terminating, parse_time, uid_of
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _PHASE_RANK = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
-def phase_of(pod: Doc) -> str:
-    return str((pod.get("status") or {}).get("phase") or "")
-
-
-def has_ended(pod: Doc) -> bool:
-    """Succeeded or Failed: it will not run again."""
-    return phase_of(pod) in ("Succeeded", "Failed")
-
-
 def is_active(pod: Doc) -> bool:
     """Counts as a replica: has not ended and is not being deleted."""
-    return "deletionTimestamp" not in pod["metadata"] and not has_ended(pod)
+    return not is_terminating(pod) and not is_terminal(pod)
 
 
 def is_stopping(pod: Doc) -> bool:
     """Being deleted, and not ended yet: status.terminatingReplicas counts these."""
-    return "deletionTimestamp" in pod["metadata"] and not has_ended(pod)
+    return is_terminating(pod) and not is_terminal(pod)
 
 
 def ready_since(pod: Doc) -> datetime | None:
@@ -46,15 +38,10 @@ def ready_since(pod: Doc) -> datetime | None:
     return parse_time(condition["lastTransitionTime"]) if condition.get("lastTransitionTime") else _EPOCH
 
 
-def is_ready(pod: Doc) -> bool:
-    condition = find_condition((pod.get("status") or {}).get("conditions"), "Ready")
-    return condition is not None and condition.get("status") == "True"
-
-
 def available_in(pod: Doc, min_ready_seconds: int, now: datetime) -> float | None:
     """Seconds until the pod has been ready for `min_ready_seconds`; 0 when it is available, None when not ready."""
     if not min_ready_seconds:
-        return 0.0 if is_ready(pod) else None
+        return 0.0 if is_pod_ready(pod) else None
     since = ready_since(pod)
     if since is None:
         return None

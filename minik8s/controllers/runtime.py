@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import anyio
 import attrs
+from anyio.abc import TaskGroup
 
 from minik8s.api.resource import Resource
 from minik8s.api.resources import BUILTIN
@@ -146,6 +147,7 @@ class Controller(Generic[K]):
         self.informers = InformerSource(context.informers)
         self.queue: WorkQueue[K] = WorkQueue(context.clock)
         self._counts = ControllerStatistics()
+        self._hired = 0
 
     async def process(self, key: K) -> Requeue | None:
         """One pass over what the key names. May raise ApiError or OSError: the key is tried again."""
@@ -173,8 +175,7 @@ class Controller(Generic[K]):
         try:
             await self.informers.synced()
             async with anyio.create_task_group() as group:
-                for number in range(self.workers):
-                    group.start_soon(self._work, name=f"{self.name} worker {number}")
+                self._hire(group)
                 for loop in self.loops():
                     group.start_soon(loop, name=f"{self.name} loop")
         finally:
@@ -182,9 +183,16 @@ class Controller(Generic[K]):
                 remove()
             self.queue.close()
 
-    async def _work(self) -> None:
+    def _hire(self, group: TaskGroup) -> None:
+        group.start_soon(self._work, group, name=f"{self.name} worker {self._hired}")
+        self._hired += 1
+
+    async def _work(self, group: TaskGroup) -> None:
+        """Takes keys for ever. Whoever takes one while nobody else waits makes sure that the next finds a worker."""
         while True:
             key = await self.queue.get()
+            if self._hired < self.workers and not self.queue.has_waiting_worker:
+                self._hire(group)
             try:
                 await self._pass(key)
             finally:

@@ -10,13 +10,13 @@ from typing import Any
 
 import attrs
 
+from minik8s.api.pods import is_terminal
 from minik8s.api.services import SERVICE_NAME_LABEL as SERVICE_NAME_LABEL
 from minik8s.api.services import by_service as by_service
 from minik8s.machinery.meta import (
     Doc,
     Obj,
     find_condition,
-    is_condition_true,
     is_terminating,
     labels_of,
     name_of,
@@ -48,8 +48,7 @@ def selects(service: Doc, pod: Doc) -> bool:
 
 def belongs(pod: Doc, *, include_terminating: bool) -> bool:
     """Upstream's `ShouldPodBeInEndpoints`: it has an address and may still answer there."""
-    status = pod.get("status") or {}
-    if status.get("phase") in ("Succeeded", "Failed") or not next(addresses_of(pod), None):
+    if is_terminal(pod) or not next(addresses_of(pod), None):
         return False
     return include_terminating or not is_terminating(pod)
 
@@ -70,10 +69,6 @@ def families_of(service: Doc) -> tuple[str, ...]:
 
 def family_of(address: str) -> str:
     return "IPv6" if ":" in address else "IPv4"
-
-
-def is_ready(pod: Doc) -> bool:
-    return is_condition_true(pod, "Ready")
 
 
 def hostname_of(service: Doc, pod: Doc) -> str:

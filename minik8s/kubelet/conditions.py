@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from minik8s.api.pods import is_sidecar
 from minik8s.kubelet.phase import init_done
-from minik8s.kubelet.restart import is_sidecar
-from minik8s.machinery.meta import Doc, Obj, find_condition
+from minik8s.machinery.meta import Doc, Obj, find_condition, transition_time
 
 Verdict = tuple[bool, str, str]
 """Status, reason, message."""
@@ -34,7 +34,10 @@ def pod_conditions(
 def with_times(conditions: Iterable[Doc], previous: Iterable[Doc] | None, now: str) -> list[Obj]:
     """Each condition with the lastTransitionTime of the previous one of its type, or `now` if its status moved."""
     before = {condition["type"]: condition for condition in previous or ()}
-    return [_timed(condition, before.get(condition["type"]), now) for condition in conditions]
+    return [
+        {**condition, "lastTransitionTime": transition_time(before.get(condition["type"]), condition["status"], now)}
+        for condition in conditions
+    ]
 
 
 def containers_ready(spec: Doc, statuses: Mapping[str, Doc], phase: str) -> Verdict:
@@ -97,9 +100,3 @@ def _condition(type_: str, verdict: Verdict, generation: int | None) -> Obj:
     if message:
         condition["message"] = message
     return condition
-
-
-def _timed(condition: Doc, before: Doc | None, now: str) -> Obj:
-    same = before is not None and before.get("status") == condition["status"]
-    since = before.get("lastTransitionTime") if before is not None and same else None
-    return {**condition, "lastTransitionTime": since or now}

@@ -17,6 +17,7 @@ from random import Random
 import anyio
 import anyio.abc
 
+from minik8s.api.pods import is_terminal
 from minik8s.client.client import Client
 from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
@@ -27,7 +28,6 @@ from minik8s.kubelet.dispatch import PodDispatch
 from minik8s.kubelet.logs import chosen_container_id
 from minik8s.kubelet.node import DEFAULT_CAPACITY
 from minik8s.kubelet.node_agent import NodeAgent
-from minik8s.kubelet.phase import TERMINAL
 from minik8s.kubelet.pod_status import rejected_status
 from minik8s.kubelet.pod_worker import PodWorker
 from minik8s.kubelet.runtime.protocol import Container, LogOptions, Runtime, Sandbox
@@ -172,7 +172,7 @@ class Kubelet:
 
     def _pod_added(self, pod: Doc) -> None:
         assert self._group is not None
-        if (pod.get("status") or {}).get("phase") in TERMINAL:
+        if is_terminal(pod):
             self._settle(SettledPod(pod))
             return
         claim = claim_of(pod)

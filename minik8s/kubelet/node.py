@@ -11,7 +11,7 @@ from uuid import NAMESPACE_DNS, uuid5
 
 from minik8s.config import VERSION
 from minik8s.kubelet.runtime.protocol import Image, Runtime
-from minik8s.machinery.meta import Doc, Obj, find_condition
+from minik8s.machinery.meta import Doc, Obj, find_condition, transition_time
 
 KUBELET_PORT = 10250
 MAX_IMAGES = 50
@@ -99,13 +99,11 @@ def lease(name: str, node: Doc, seconds: int, now: str) -> Obj:
 
 
 def _condition(type_: str, status: str, reason: str, message: str, before: Doc | None, now: str) -> Obj:
-    same = before is not None and before.get("status") == status
-    since = before.get("lastTransitionTime") if before is not None and same else None
     return {
         "type": type_,
         "status": status,
         "lastHeartbeatTime": now,
-        "lastTransitionTime": since or now,
+        "lastTransitionTime": transition_time(before, status, now),
         "reason": reason,
         "message": message,
     }

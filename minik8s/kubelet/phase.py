@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from minik8s.kubelet.restart import Verdict, after_exit, is_sidecar
+from minik8s.api.pods import is_sidecar
+from minik8s.kubelet.restart import Verdict, after_exit
 from minik8s.machinery.meta import Doc
-
-TERMINAL = ("Succeeded", "Failed")
 
 
 def pod_phase(spec: Doc, statuses: Mapping[str, Doc], *, ended: bool, initialized: bool) -> str:

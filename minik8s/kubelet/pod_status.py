@@ -11,9 +11,10 @@ from typing import Any
 
 import attrs
 
+from minik8s.api.pods import TERMINAL
 from minik8s.kubelet.conditions import pod_conditions, with_times
 from minik8s.kubelet.container_status import ContainerRecord, container_status, unknown_state
-from minik8s.kubelet.phase import TERMINAL, by_name, has_initialized, pod_phase
+from minik8s.kubelet.phase import by_name, has_initialized, pod_phase
 from minik8s.machinery.meta import Doc, Obj, uid_of
 
 OWNED = (

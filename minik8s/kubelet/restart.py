@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Literal
 
+from minik8s.api.pods import is_sidecar
 from minik8s.machinery.meta import Doc
 
 Role = Literal["init", "sidecar", "app", "ephemeral"]
@@ -21,10 +22,6 @@ class Verdict(Enum):
     STAY = "stay"
     RESTART = "restart"
     RESTART_ALL = "restart all"
-
-
-def is_sidecar(init_container: Doc) -> bool:
-    return bool(init_container.get("restartPolicy") == "Always")
 
 
 def role_of(container: Doc, field: str) -> Role:

@@ -128,6 +128,12 @@ def is_condition_true(obj: Doc, type_: str) -> bool:
     return condition is not None and condition.get("status") == "True"
 
 
+def transition_time(old: Doc | None, status: str, now: str) -> str:
+    """The lastTransitionTime of a condition that now has `status`: it moves to `now` only when the status changes."""
+    same = old is not None and old.get("status") == status
+    return (old.get("lastTransitionTime") if old is not None and same else None) or now
+
+
 def set_condition(conditions: Iterable[Doc] | None, new: Doc, now: str) -> list[Obj]:
     """The conditions with `new` in place of the one of its type, or appended.
 
@@ -139,8 +145,7 @@ def set_condition(conditions: Iterable[Doc] | None, new: Doc, now: str) -> list[
         if condition.get("type") != new["type"]:
             result.append(dict(condition))
             continue
-        moved = condition.get("status") != new["status"]
-        since = now if moved else condition.get("lastTransitionTime", now)
+        since = transition_time(condition, new["status"], now)
         result.append({**condition, **new, "lastTransitionTime": since})
         placed = True
     if not placed:

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TypeAlias
 
 import attrs
 
+from minik8s.api.pods import HostPort, host_ports
 from minik8s.api.scheduling import HARD_EFFECTS
 from minik8s.machinery.meta import Doc, labels_of
 from minik8s.machinery.selectors import LabelSelector
 from minik8s.scheduler.resources import Amounts, amounts, pod_amounts
 
-Port: TypeAlias = tuple[str, str, int]
-"""(protocol, host IP, host port); the IP "0.0.0.0" is every address."""
-ANY_ADDRESS = "0.0.0.0"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
@@ -122,17 +119,6 @@ class PodInfo:
         return "deletionTimestamp" in self.doc["metadata"]
 
 
-def host_ports(spec: Doc) -> tuple[Port, ...]:
-    """The host ports of all containers, and of init containers that keep running."""
-    found = []
-    sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
-    for container in (*(spec.get("containers") or ()), *sidecars):
-        for port in container.get("ports") or ():
-            if number := port.get("hostPort"):
-                found.append((port.get("protocol") or "TCP", port.get("hostIP") or ANY_ADDRESS, number))
-    return tuple(found)
-
-
 class NodeInfo:
     """A node, what it offers, and the sum of the pods on it. `node` is None while only its pods are known."""
 
@@ -158,7 +144,7 @@ class NodeInfo:
         self.pods: dict[str, PodInfo] = {}
         self.with_affinity: dict[str, PodInfo] = {}
         self.nominated: dict[str, PodInfo] = {}
-        self.ports: dict[Port, int] = {}
+        self.ports: dict[HostPort, int] = {}
         self.images: dict[str, int] = {}
 
     def set_node(self, node: Doc) -> None:

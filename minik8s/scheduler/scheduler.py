@@ -15,6 +15,7 @@ import anyio
 import attrs
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from minik8s.api.pods import disruption_target, is_terminal
 from minik8s.api.resources import NAMESPACES, NODES, PODS
 from minik8s.client.client import Client
 from minik8s.client.events import Recorders
@@ -22,7 +23,7 @@ from minik8s.client.informer import Informers
 from minik8s.clock import Clock, TimerHandle
 from minik8s.logs import get_logger
 from minik8s.machinery.errors import ApiError, NotFound
-from minik8s.machinery.meta import Doc, find_condition, is_terminating, name_of, rfc3339, uid_of
+from minik8s.machinery.meta import Doc, find_condition, is_terminating, name_of, rfc3339, transition_time, uid_of
 from minik8s.scheduler.cache import Cache
 from minik8s.scheduler.cycle import Decision, Refusal, Scheduling
 from minik8s.scheduler.diagnosis import Diagnosis
@@ -170,7 +171,7 @@ class Scheduler:
 
     def _on_pod(self, old: Doc | None, new: Doc | None) -> None:
         """Assigned pods go to the cache, others to the queue; a pod that has ended counts as gone."""
-        if new is None or _ended(new):
+        if new is None or is_terminal(new):
             self._gone(uid_of(new or old or {}))
         elif new["spec"].get("nodeName"):
             self._assigned(old, new)
@@ -323,13 +324,8 @@ class Scheduler:
     async def _evict(self, pod: PodInfo, nomination: Nomination) -> None:
         """Deletes the victims, each told why."""
         for victim in nomination.victims:
-            condition = {
-                "type": "DisruptionTarget",
-                "status": "True",
-                "reason": "PreemptionByScheduler",
-                "message": f"{self.profile.name}: preempting to accommodate a higher priority pod",
-                "lastTransitionTime": rfc3339(self._clock.now()),
-            }
+            why = f"{self.profile.name}: preempting to accommodate a higher priority pod"
+            condition = disruption_target("PreemptionByScheduler", why, self._clock.now())
             namespace, name = victim["metadata"].get("namespace", ""), name_of(victim)
             try:
                 patch = {"metadata": {"uid": uid_of(victim)}, "status": {"conditions": [condition]}}
@@ -347,12 +343,7 @@ def unscheduled_condition(pod: Doc, reason: str, message: str, now: str) -> Doc 
     new = {"type": "PodScheduled", "status": "False", "reason": reason, "message": message}
     if old is not None and all(old.get(key) == value for key, value in new.items()):
         return None
-    moved = old is None or old.get("status") != "False"
-    since = now if moved or old is None else old.get("lastTransitionTime", now)
+    since = transition_time(old, "False", now)
     generation = pod["metadata"].get("generation")
     observed = {"observedGeneration": generation} if generation else {}
     return {**new, **observed, "lastProbeTime": None, "lastTransitionTime": since}
-
-
-def _ended(pod: Doc) -> bool:
-    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")

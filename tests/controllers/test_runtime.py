@@ -165,3 +165,29 @@ def test_owned(reference: Any, keys: Any) -> None:
 
     metadata = {"name": "p", "namespace": "ns", "ownerReferences": [{**reference, "name": "rs", "uid": "u"}]}
     assert list(owned(CONFIG_MAPS).keys(Sets(), {"metadata": metadata})) == keys
+
+
+def test_workers_work_side_by_side(virtual: Any, start: Any) -> None:
+    """As many objects as there are workers are in a pass at once, and no more."""
+
+    class Slow(Recording):
+        busy = 0
+        most = 0
+
+        async def reconcile(self, obj: Any) -> Requeue | None:
+            self.busy += 1
+            self.most = max(self.most, self.busy)
+            await self.clock.sleep(10)
+            self.busy -= 1
+            return None
+
+    async def body(clock: Any) -> None:
+        async with start(clock, Slow) as world:
+            [controller] = world.manager.controllers
+            for number in range(12):
+                await world.add("configmaps", f"c{number}", "default")
+            await world.quiet(60)
+            assert controller.most == controller.workers == 5
+            assert controller.statistics().passes == 12
+
+    virtual(body)

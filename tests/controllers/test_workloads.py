@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from minik8s.api.request import ApiRequest
-from minik8s.api.resources import DEPLOYMENTS, EVENTS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, SERVICE_ACCOUNTS
+from minik8s.api.resources import DEPLOYMENTS, EVENTS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS
 from minik8s.client.events import Recorders
 from minik8s.cluster import Cluster
 from minik8s.controllers import controllers
@@ -32,8 +32,6 @@ async def cluster(names: tuple[str, ...] = NAMES) -> AsyncIterator[Cluster]:
         async with Cluster(
             nodes=0, serve=False, proxy=False, scheduler=False, controllers=names, freeze=True, seed=1
         ) as up:
-            account = {"metadata": {"name": "default", "namespace": "default"}}
-            await up.client.create(SERVICE_ACCOUNTS, account)  # admission wants the account that a pod runs as
             yield up
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from minik8s.kubelet.admission import Claim, admit, claim_of, pod_requests
+from minik8s.kubelet.admission import Claim, admit, claim_of
 from minik8s.kubelet.backoff import mount_delay, restart_delay
 from minik8s.kubelet.command import argv, working_dir
 from minik8s.kubelet.downward import format_map
@@ -143,25 +143,6 @@ def pod(**spec: Any) -> dict[str, Any]:
 
 def asking(cpu: str, **fields: Any) -> dict[str, Any]:
     return {"name": "c", "resources": {"requests": {"cpu": cpu}}, **fields}
-
-
-@pytest.mark.parametrize(
-    ("spec", "cpu"),
-    [
-        ({"containers": [asking("1"), asking("500m")]}, 1500),
-        ({"containers": [asking("1")], "initContainers": [asking("3")]}, 3000),
-        ({"containers": [asking("1")], "initContainers": [asking("1", restartPolicy="Always")]}, 2000),
-        (
-            {"containers": [asking("1")], "initContainers": [asking("1", restartPolicy="Always"), asking("3")]},
-            4000,
-        ),
-        ({"containers": [asking("1")], "overhead": {"cpu": "250m"}}, 1250),
-        ({"containers": [asking("1")], "resources": {"requests": {"cpu": "4"}}}, 4000),
-    ],
-)
-def test_pod_requests(spec: dict[str, Any], cpu: int) -> None:
-    """Requests add up over apps and sidecars, peak over init containers, and grow by the overhead."""
-    assert pod_requests(spec)["cpu"] == cpu
 
 
 NODE = {

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from minik8s.scheduler.resources import DEFAULT_CPU, DEFAULT_MEMORY, pod_amounts
+from minik8s.scheduler.resources import ASSUMED, pod_amounts
 
 
 def container(policy: str = "", **requests: str) -> Any:
@@ -35,4 +35,4 @@ def test_scoring_assumes_something_of_containers_without_requests() -> None:
     """A container that requests nothing still counts for the spreading score, and only there."""
     requests, cpu, memory = pod_amounts({"containers": [container(), container(cpu="1")]})
     assert requests == {"cpu": 1000}
-    assert (cpu, memory) == (1000 + DEFAULT_CPU, 2 * DEFAULT_MEMORY)
+    assert (cpu, memory) == (1000 + ASSUMED["cpu"].milli(), 2 * ASSUMED["memory"].value())

@@ -40,7 +40,9 @@ class HastyClock(RealClock):
 async def cluster(**options: Any) -> AsyncIterator[Cluster]:
     """A control plane without nodes or controllers: nothing runs the pods."""
     with anyio.fail_after(20):
-        async with Cluster(nodes=0, serve=False, proxy=False, controllers=("serviceaccount",), freeze=True, seed=1, **options) as up:
+        async with Cluster(
+            nodes=0, serve=False, proxy=False, controllers=("serviceaccount",), freeze=True, seed=1, **options
+        ) as up:
             yield up
 
 

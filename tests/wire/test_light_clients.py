@@ -67,7 +67,7 @@ def test_lightkube_apply(light: lightkube.Client) -> None:
     cm.data = {"b": "2"}
     assert light.apply(cm).data == {"b": "2"}
     cm.data = {"b": "3"}
-    with pytest.raises(lightkube.ApiError, match='conflict with "light": .data.b'):
+    with pytest.raises(lightkube.ApiError, match=r'conflict with "light": \.data\.b'):
         light.apply(cm, field_manager="other")
     assert light.apply(cm, field_manager="other", force=True).data == {"b": "3"}
 
@@ -114,7 +114,7 @@ async def test_kr8s_deployment(kr8s_api: Any, web: dict[str, Any]) -> None:
         await deployment.wait("jsonpath='{.status.readyReplicas}'=3")
         pods = await deployment.pods()
         assert len(pods) == 3
-        assert "simulated start" in [line async for line in pods[0].logs()][0]
+        assert "simulated start" in await anext(pods[0].logs())
         await deployment.label({"tier": "front"})
         await deployment.annotate({"note": "hello"})
         await deployment.patch({"spec": {"minReadySeconds": 1}})
@@ -143,7 +143,7 @@ async def test_kr8s_cluster(kr8s_api: Any) -> None:
         async for event, found in kr8s_api.watch("configmaps", field_selector="metadata.name=cm"):
             assert (event, found.name) == ("ADDED", "cm")
             break
-        node = [node async for node in kr8s_api.get("nodes", "node-1")][0]
+        node = await anext(kr8s_api.get("nodes", "node-1"))
         await node.cordon()
         assert node.unschedulable
         await node.uncordon()

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from kubernetes import client, config, dynamic, watch
 from kubernetes.client.rest import ApiException
+from kubernetes.informer import SharedInformer
+from kubernetes.leaderelection.electionconfig import Config as ElectionConfig
+from kubernetes.leaderelection.leaderelection import LeaderElection
+from kubernetes.leaderelection.resourcelock.configmaplock import ConfigMapLock
+from kubernetes.leaderelection.resourcelock.leaselock import LeaseLock
 
 from minik8s.blocking import BlockingCluster
 
@@ -63,7 +69,7 @@ def caught(function: Callable[[], Any]) -> tuple[int, str]:
 
 
 def test_objects_are_created_changed_and_deleted(core: client.CoreV1Api, namespace: str) -> None:
-    """Typed bodies without Content-Type; a dict patches strategically, a list as JSON patch; deletes answer a Status."""
+    """Typed bodies without Content-Type; a dict patches strategically, a list is a JSON patch; a Status at the end."""
     metadata = client.V1ObjectMeta(name="settings", labels={"tier": "front"})
     created = core.create_namespaced_config_map(namespace, client.V1ConfigMap(metadata=metadata, data={"a": "1"}))
     created.data["b"] = "2"
@@ -76,7 +82,7 @@ def test_objects_are_created_changed_and_deleted(core: client.CoreV1Api, namespa
     status, body = caught(lambda: core.replace_namespaced_config_map("settings", namespace, created))
     assert (status, "the object has been modified" in body) == (409, True)
     answer = core.delete_namespaced_config_map("settings", namespace, body=client.V1DeleteOptions())
-    assert kind_of(answer) == "Status"
+    assert answer["kind"] == "Status"
     status, body = caught(lambda: core.read_namespaced_config_map("settings", namespace))
     assert (status, 'configmaps \\"settings\\" not found' in body) == (404, True)
 
@@ -277,9 +283,9 @@ def test_server_side_apply_by_content_type(core: client.CoreV1Api, namespace: st
     assert (status, 'conflict with \\"one\\": .data.a' in body) == (409, True)
 
 
-def test_dynamic_client(api: client.ApiClient, namespace: str, web: dict[str, Any]) -> None:
+def test_dynamic_client(api: client.ApiClient, namespace: str, web: dict[str, Any], tmp_path: Path) -> None:
     """Discovery finds kinds with their subresources; every verb works on them, and apply."""
-    found = dynamic.DynamicClient(api)
+    found = dynamic.DynamicClient(api, cache_file=str(tmp_path / "discovery"))
     assert found.version["kubernetes"]["minor"] == "36"
     deployments = found.resources.get(api_version="apps/v1", kind="Deployment")
     deployments.create(body=web, namespace=namespace)
@@ -301,8 +307,7 @@ def test_dynamic_client(api: client.ApiClient, namespace: str, web: dict[str, An
 
 def test_informer(core: client.CoreV1Api, namespace: str) -> None:
     """The shared informer lists, follows, and stops."""
-    informers = pytest.importorskip("kubernetes.informer", reason="this version of the client has no informer")
-    informer = informers.SharedInformer(list_func=core.list_namespaced_config_map, namespace=namespace)
+    informer = SharedInformer(list_func=core.list_namespaced_config_map, namespace=namespace)
     seen: list[tuple[str, str]] = []
     changed = threading.Condition()
 
@@ -335,20 +340,17 @@ def test_informer(core: client.CoreV1Api, namespace: str) -> None:
         informer.stop()
 
 
-@pytest.mark.parametrize("lock", ["leaselock.LeaseLock", "configmaplock.ConfigMapLock"])
-def test_leader_election(api: client.ApiClient, namespace: str, lock: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lock", [LeaseLock, ConfigMapLock])
+def test_leader_election(
+    api: client.ApiClient, namespace: str, lock: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One of two candidates gets the lock and can renew it; the other sees who has it."""
-    from kubernetes.leaderelection import electionconfig, leaderelection
+    monkeypatch.setattr(client.ApiClient, "_default", api)  # locks know no other client
 
-    module, name = lock.split(".")
-    locks = pytest.importorskip(f"kubernetes.leaderelection.resourcelock.{module}", reason="an older client")
-    monkeypatch.setattr(client.ApiClient, "_default", api, raising=False)
-    monkeypatch.setattr(client.ApiClient, "get_default", lambda: api)
-
-    def candidate(identity: str) -> leaderelection.LeaderElection:
-        return leaderelection.LeaderElection(
-            electionconfig.Config(
-                getattr(locks, name)("lock", namespace, identity),
+    def candidate(identity: str) -> LeaderElection:
+        return LeaderElection(
+            ElectionConfig(
+                lock("lock", namespace, identity),
                 lease_duration=60,
                 renew_deadline=30,
                 retry_period=10,
@@ -361,8 +363,3 @@ def test_leader_election(api: client.ApiClient, namespace: str, lock: str, monke
     assert [leader.try_acquire_or_renew(), follower.try_acquire_or_renew()] == [True, False]
     assert leader.try_acquire_or_renew(), "the leader renews what it holds"
     assert follower.observed_record.holder_identity == "leader"
-
-
-def kind_of(answer: Any) -> str:
-    """The kind of an answer that the client may leave as a dict."""
-    return str(answer["kind"] if isinstance(answer, dict) else answer.kind)

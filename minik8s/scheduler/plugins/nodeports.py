@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from minik8s.api.pods import ports_collide
 from minik8s.scheduler.framework import SKIP, Code, CycleState, Event, PreFilterResult, Snapshot, Status
-from minik8s.scheduler.info import ANY_ADDRESS, NodeInfo, PodInfo, Port
+from minik8s.scheduler.info import NodeInfo, PodInfo
 
 _TAKEN = Status(Code.UNSCHEDULABLE, ("node(s) didn't have free ports for the requested pod ports",), "NodePorts")
 
@@ -17,17 +18,10 @@ class NodePorts:
         return None if pod.ports else SKIP
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status | None:
-        return _TAKEN if any(conflict(wanted, used) for wanted in pod.ports for used in node.ports) else None
+        return _TAKEN if any(ports_collide(wanted, used) for wanted in pod.ports for used in node.ports) else None
 
     def hint(self, pod: PodInfo, event: Event, subject: NodeInfo | PodInfo) -> bool:
         """A new node, or the end of a pod that held one of the ports."""
         if isinstance(subject, NodeInfo):
             return True
-        return any(conflict(wanted, freed) for wanted in pod.ports for freed in subject.ports)
-
-
-def conflict(left: Port, right: Port) -> bool:
-    """Whether two ports cannot be held at once."""
-    if left[0] != right[0] or left[2] != right[2]:
-        return False
-    return left[1] == right[1] or ANY_ADDRESS in (left[1], right[1])
+        return any(ports_collide(wanted, freed) for wanted in pod.ports for freed in subject.ports)
