@@ -31,10 +31,10 @@ def test_a_warning_is_written() -> None:
 
 def test_a_configured_program_sees_debug_lines() -> None:
     """Who configures structlog gets every line."""
-    with structlog.testing.capture_logs() as lines:
-        structlog.configure()
-        try:
+    try:
+        with structlog.testing.capture_logs() as lines:
+            structlog.configure()
             get_logger("x").debug("asked for", number=2)
-        finally:
-            structlog.reset_defaults()
+    finally:
+        structlog.reset_defaults()  # after capture_logs, which leaves it configured
     assert lines == [{"event": "asked for", "number": 2, "log_level": "debug"}]
