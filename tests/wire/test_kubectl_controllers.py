@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.modern_kubectl
+
 
 def manifest(kind: str, **spec: Any) -> str:
     labels = {"app": "w"}
