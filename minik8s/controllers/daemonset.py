@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+from minik8s.api.pods import phase_of
 from minik8s.api.resource import Resource
 from minik8s.api.resources import DAEMON_SETS, NODES, PODS
 from minik8s.client.lister import Key
@@ -14,7 +15,6 @@ from minik8s.controllers.history import hash_of
 from minik8s.controllers.historycontrol import HistoryControl
 from minik8s.controllers.ownership import claim, index_orphans, wanting_owners
 from minik8s.controllers.podcontrol import PodControl
-from minik8s.controllers.pods import phase_of
 from minik8s.controllers.runtime import Context, Reconciler, Requeue, Watch, mapped, owned
 from minik8s.machinery.errors import ApiError
 from minik8s.machinery.meta import Doc, is_terminating, labels_of, name_of, uid_of

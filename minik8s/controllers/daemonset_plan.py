@@ -12,8 +12,9 @@ from datetime import datetime
 
 import attrs
 
+from minik8s.api.pods import is_pod_ready, is_terminal, phase_of
 from minik8s.controllers.daemonset_pods import Placement, is_updated, node_of, oldest_first, placement
-from minik8s.controllers.pods import available_in, has_ended, is_ready, phase_of
+from minik8s.controllers.pods import available_in
 from minik8s.machinery.intorstring import resolve
 from minik8s.machinery.meta import Doc, Obj, is_terminating, name_of, namespace_of, uid_of
 
@@ -61,7 +62,7 @@ class World:
     ) -> World:
         by_node: dict[str, list[Doc]] = {}
         for pod in pods:
-            if not (has_ended(pod) and is_terminating(pod)):
+            if not (is_terminal(pod) and is_terminating(pod)):
                 by_node.setdefault(node_of(pod), []).append(pod)
         return cls(ds, digest, by_node, {name_of(n): placement(ds, n) for n in nodes}, held_back, now)
 
@@ -121,7 +122,7 @@ def compute_status(world: World) -> tuple[Obj, float | None]:
         "currentNumberScheduled": len(firsts),
         "numberMisscheduled": sum(1 for n, place in world.nodes.items() if not place.run and world.on(n)),
         "desiredNumberScheduled": len(wanted),
-        "numberReady": sum(map(is_ready, firsts)),
+        "numberReady": sum(map(is_pod_ready, firsts)),
     }
     counts = {
         "observedGeneration": world.ds["metadata"].get("generation", 0),
@@ -163,7 +164,7 @@ class _Pass:
         for pod in pods:
             if is_terminating(pod):
                 continue
-            if has_ended(pod):
+            if is_terminal(pod):
                 self._replace_ended(node, pod)
             else:
                 running.append(pod)
@@ -192,7 +193,7 @@ class _Pass:
         new = [pod for pod in running if self.world.is_new(pod)]
         old = [pod for pod in running if not self.world.is_new(pod)]
         self.delete += new[1:] + old[1:]
-        if new and old and (not is_ready(old[0]) or self.world.is_available(new[0])):
+        if new and old and (not is_pod_ready(old[0]) or self.world.is_available(new[0])):
             self.delete.append(old[0])
 
     def _pairs(self) -> list[tuple[str, Doc | None, Doc | None, bool]]:

@@ -12,7 +12,8 @@ from datetime import datetime
 
 import attrs
 
-from minik8s.controllers.pods import available_in, has_ended, is_ready, phase_of
+from minik8s.api.pods import is_pod_ready, is_terminal, phase_of
+from minik8s.controllers.pods import available_in
 from minik8s.controllers.statefulset_pods import (
     claim_owners,
     in_range,
@@ -126,7 +127,7 @@ class _Pass:
 
     def _tend(self, pod: Doc, ordinal: int) -> bool:
         """Whether the pod is as it should be, or at least nobody has to wait for it."""
-        if has_ended(pod):
+        if is_terminal(pod):
             self._recreate(pod)
             return False
         if phase_of(pod) == "Pending":
@@ -215,7 +216,7 @@ def compute_status(sts: Doc, revisions: Revisions, pods: Sequence[Doc], now: dat
     update, current = name_of(revisions.update), name_of(revisions.current)
     wanted = replicas_of(sts)
     living = [revision_name(pod) for pod in pods if not is_terminating(pod)]
-    ready = sum(1 for pod in pods if phase_of(pod) == "Running" and is_ready(pod))
+    ready = sum(1 for pod in pods if phase_of(pod) == "Running" and is_pod_ready(pod))
     updated = living.count(update)
     rolling = (sts["spec"].get("updateStrategy") or {}).get("type") == "RollingUpdate"
     if rolling and updated == ready == len(pods) == wanted:
