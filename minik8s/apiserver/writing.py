@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import attrs
 
+from minik8s.api.inert import inert_warning
 from minik8s.api.request import ApiRequest
 from minik8s.api.validation.metadata import validate_metadata
 from minik8s.apiserver import objectmeta
@@ -113,6 +114,8 @@ async def _create_once(write: Write, obj: Obj) -> ObjectResponse:
     if errors:
         raise Invalid.object(resource.kind, resource.group, name, errors)
     write.warnings += strategy.warnings(obj, None)
+    if inert := inert_warning(resource.group_resource):
+        write.warnings.append(inert)
     key = served.key(write.request.namespace, name)
     if (existing := await ctx.store.get(key)) is not None:
         prefix = "object is being deleted: " if is_terminating(existing.value) else ""

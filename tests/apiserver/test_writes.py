@@ -294,6 +294,15 @@ async def test_field_validation(server: Any, method: str, path: str, content_typ
     assert "warning" not in response.headers
 
 
+async def test_kinds_that_nothing_acts_on_say_so(server: Any) -> None:
+    """Creating an object that will only be stored is answered with a Warning that names what does not happen."""
+    path = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies"
+    answer = await server.call("POST", path, {"metadata": {"name": "p"}, "spec": {"podSelector": {}}})
+    assert answer.status_code == 201
+    text = "minik8s stores networkpolicies.networking.k8s.io, but traffic is not filtered"
+    assert answer.headers["warning"] == f'299 - "{text}"'
+
+
 async def test_warnings_are_headers(server: Any) -> None:
     """Quotes are escaped, and no field name can begin a header of its own."""
     body = b'{"metadata":{"name":"w"},"a\\r\\nX-Evil: 1":1,"b\\"\\\\":2}'

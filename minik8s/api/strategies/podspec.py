@@ -90,7 +90,7 @@ def _default_container(container: Obj) -> None:
     for variable in container.get("env") or ():
         _default_field_ref(variable.get("valueFrom") or {})
     for name in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if probe := container.get(name):
+        if (probe := container.get(name)) is not None:
             _default_probe(probe)
     for hook in (container.get("lifecycle") or {}).values():
         if isinstance(hook, dict):
@@ -116,13 +116,13 @@ def _default_probe(probe: Obj) -> None:
 
 
 def _default_http_get(handler: Obj) -> None:
-    if http := handler.get("httpGet"):
+    if (http := handler.get("httpGet")) is not None:
         set_default(http, "path", "/")
         set_default(http, "scheme", "HTTP")
 
 
 def _default_field_ref(holder: Obj) -> None:
-    if reference := holder.get("fieldRef"):
+    if (reference := holder.get("fieldRef")) is not None:
         set_default(reference, "apiVersion", "v1")
 
 

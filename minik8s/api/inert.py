@@ -1,0 +1,30 @@
+"""Kinds that are stored and served like all others, but that nothing here acts on (yet).
+
+Nothing is silently accepted and ignored: whoever creates such an object is told by a Warning, which kubectl prints. The
+table shrinks as their controllers and admission plugins come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+INERT: Mapping[str, str] = {
+    "customresourcedefinitions.apiextensions.k8s.io": "custom resources are not served",
+    "apiservices.apiregistration.k8s.io": "aggregated APIs are not served",
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io": "admission webhooks are not called",
+    "validatingwebhookconfigurations.admissionregistration.k8s.io": "admission webhooks are not called",
+    "mutatingadmissionpolicies.admissionregistration.k8s.io": "admission policies are not enforced",
+    "validatingadmissionpolicies.admissionregistration.k8s.io": "admission policies are not enforced",
+    "horizontalpodautoscalers.autoscaling": "nothing scales by it",
+    "networkpolicies.networking.k8s.io": "traffic is not filtered",
+    "persistentvolumes": "volumes are neither bound nor mounted",
+    "persistentvolumeclaims": "volumes are neither bound nor mounted",
+    "certificatesigningrequests.certificates.k8s.io": "nothing signs certificates",
+}
+"""Group-resource -> what does not happen."""
+
+
+def inert_warning(group_resource: str) -> str | None:
+    """The Warning for creating an object of that kind, None for kinds that somebody acts on."""
+    why = INERT.get(group_resource)
+    return f"minik8s stores {group_resource}, but {why}" if why else None
