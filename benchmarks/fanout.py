@@ -33,7 +33,7 @@ def _figure(server: Helper, watchers: int, how: str, writers: int) -> Figure:
         revision = json.load(answer)["metadata"]["resourceVersion"]
     with helper("benchmarks.watchers", server.ready, watchers, revision) as clients:
         before = server.cpu()
-        created = answer_of("benchmarks.load", server.ready, writers, RUNS * SECONDS, *_CREATE.request)
+        created, _ = answer_of("benchmarks.load", server.ready, writers, RUNS * SECONDS, *_CREATE.request)
         delivered = int(clients.finish())
         cpu = server.cpu() - before
     return Figure(

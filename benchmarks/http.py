@@ -64,5 +64,5 @@ def _figure(server: Helper, case: Case, connections: int) -> Figure:
 def _run(server: Helper, case: Case, connections: int) -> tuple[float, float]:
     """Answers a second, and the server's CPU seconds per answer."""
     before = server.cpu()
-    answers = answer_of("benchmarks.load", server.ready, connections, SECONDS, *case.request)
-    return answers / SECONDS, (server.cpu() - before) / answers
+    answers, seconds = answer_of("benchmarks.load", server.ready, connections, SECONDS, *case.request)
+    return answers / seconds, (server.cpu() - before) / answers

@@ -1,17 +1,21 @@
 """A load generator: `python -m benchmarks.load URL CONNECTIONS SECONDS METHOD PATH [CONTENT_TYPE BODY]`.
 
 Each connection sends its next request when the last one is answered. `#` in a body becomes a number that is
-different each time, so that every write changes something. Prints how many answers arrived; any that is not a
-success is an error.
+different each time, so that every write changes something. Prints how many answers arrived in how many seconds, as
+JSON; any that is not a success is an error.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import sys
 from collections.abc import Iterator
 from urllib.parse import urlsplit
+
+PATIENCE = 20
+"""How many times the asked time each connection may take for its first answer."""
 
 
 def requests(method: str, path: str, content_type: str = "", body: str = "") -> Iterator[bytes]:
@@ -62,17 +66,22 @@ class Connection(asyncio.Protocol):
         self._missing = int(length.split(b"\r")[0]) if found else -1
 
 
-async def main(url: str, connections: int, seconds: float, *request: str) -> int:
+async def main(url: str, connections: int, seconds: float, *request: str) -> tuple[int, float]:
     where, source = urlsplit(url), requests(*request)
     loop = asyncio.get_running_loop()
     assert where.hostname is not None
     assert where.port is not None
     for _ in range(connections):
         await loop.create_connection(lambda: Connection(source), where.hostname, where.port)
+    start = loop.time()
     await asyncio.sleep(seconds)
-    return Connection.answers
+    for _ in range(PATIENCE):  # slow answers finish together: one each is the least that says anything
+        if Connection.answers >= connections:
+            break
+        await asyncio.sleep(seconds)
+    return Connection.answers, loop.time() - start
 
 
 if __name__ == "__main__":
     address, connections, seconds, *request = sys.argv[1:]
-    print(asyncio.run(main(address, int(connections), float(seconds), *request)))
+    print(json.dumps(asyncio.run(main(address, int(connections), float(seconds), *request))))

@@ -61,8 +61,8 @@ def _compare(urls: dict[str, str], size: int) -> list[Figure]:
 
 
 def _rate(url: str, size: int) -> float:
-    answers: int = answer_of("benchmarks.load", url, CONNECTIONS[size], SECONDS, "GET", f"/{size}")
-    return answers / SECONDS
+    answers, seconds = answer_of("benchmarks.load", url, CONNECTIONS[size], SECONDS, "GET", f"/{size}")
+    return float(answers / seconds)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 import attrs
@@ -35,4 +36,6 @@ def show(figures: Iterable[Figure]) -> None:
         budget = "" if figure.budget is None else f"{figure.budget:,.4g} {figure.unit}"
         ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
         table.add_row(figure.what, f"{figure.value:,.4g} {figure.unit}", budget, ratio, figure.note)
+    load = os.getloadavg()[0]
+    table.caption = f"load average {load:.1f} on {os.cpu_count()} cores; where it is more than the cores, trust no rate"
     Console().print(table)

@@ -298,14 +298,13 @@ class Cluster:
         """Waits until pods can be created and scheduled: their account exists, the nodes are Ready and say so."""
         if "serviceaccount" in self.config.controllers:
             await self.wait_for(SERVICE_ACCOUNTS, "default", lambda _: True, timeout=START_SECONDS)
-        tainted = "nodelifecycle" not in self.config.controllers  # then nobody takes a new node's taint away
         for name in self.nodes.kubelets:
-            await self.wait_for(NODES, name, lambda node: _takes_pods(node, tainted), timeout=START_SECONDS)
+            await self.wait_for(NODES, name, _takes_pods, timeout=START_SECONDS)
 
 
-def _takes_pods(node: Doc, tainted: bool) -> bool:
-    """Whether a node is Ready and, unless it may be `tainted`, lets pods come."""
-    return is_condition_true(node, "Ready") and (tainted or not node["spec"].get("taints"))
+def _takes_pods(node: Doc) -> bool:
+    """Whether a node is Ready and rid of the taint that new nodes have."""
+    return is_condition_true(node, "Ready") and not node["spec"].get("taints")
 
 
 @asynccontextmanager

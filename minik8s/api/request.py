@@ -44,8 +44,8 @@ ADMIN = User("system:admin", groups=("system:masters", "system:authenticated"))
 class ApiRequest:
     """One call on one resource.
 
-    `options` are the query parameters (last value wins; `repeated` holds all values of those given more than
-    once). `body` is bytes with `content_type`, or a document that must not be changed afterwards by the caller.
+    `options` are the query parameters (the first of equal ones wins; `repeated` holds all values of those given
+    more than once). `body` is bytes with `content_type`, or a document that the caller must not change afterwards.
     `name` is "" for collections. `path` is what follows the subresource (proxy).
     """
 

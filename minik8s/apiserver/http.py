@@ -7,7 +7,7 @@ sends.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -15,6 +15,7 @@ import anyio
 
 from minik8s.api.request import JSON, YAML, ApiRequest, User, WatchEvent
 from minik8s.api.resource import Resource
+from minik8s.api.resources import COMPONENT_STATUSES, ENDPOINTS
 from minik8s.apiserver.authentication import authenticate, impersonate
 from minik8s.apiserver.authorization import authorize_path, forbidden, is_allowed
 from minik8s.apiserver.context import ServerContext
@@ -40,11 +41,12 @@ STREAM = "minik8s.stream"
 MAX_BODY = 3 * 1024 * 1024
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _BROWSERS = ("curl/", "Wget/", "Mozilla/")
-DEPRECATED = {
-    "componentstatuses": ("v1 ComponentStatus is deprecated in v1.19+",),
-    "endpoints": ("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",),
+DEPRECATED: dict[Resource[Any], str] = {
+    COMPONENT_STATUSES: "v1 ComponentStatus is deprecated in v1.19+",
+    ENDPOINTS: "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
 }
 """Warnings that come with every answer about these resources."""
+_IMPERSONATION = frozenset({b"impersonate-user", b"impersonate-group", b"impersonate-uid"})
 _RAW = frozenset({"log"})
 """Subresources that answer bytes, whatever Accept says."""
 _NO_CACHE: Header = (b"cache-control", b"no-cache, private")
@@ -167,6 +169,8 @@ class HttpApp:
         user = ctx.anonymous
         if authorization:
             user = authenticate(authorization, ctx.tokens, ctx.anonymous, ctx.clock.now())
+        if _IMPERSONATION.isdisjoint(call.headers):
+            return user
         return impersonate(user, call.raw_headers)
 
     async def _request(self, call: HttpCall, info: RequestInfo, resource: Resource[Any], user: User) -> ApiRequest:
@@ -201,9 +205,9 @@ class HttpApp:
         resource = response.resource or request.resource
         if isinstance(response, ObjectResponse) and response.resource is None:
             representation = Representation(representation.media_type)
-        headers = _headers(
-            representation.media_type, [*DEPRECATED.get(resource.group_resource, ()), *response.warnings]
-        )
+        headers = _headers(representation.media_type, response.warnings)
+        if resource in DEPRECATED:
+            headers += _warnings([DEPRECATED[resource]])
         encoder = Encoder(
             resource,
             representation,
@@ -340,11 +344,17 @@ def _forbidden(user: User, call: HttpCall, info: RequestInfo) -> ApiError:
     )
 
 
-def _headers(media_type: str, warnings: Iterable[str]) -> list[Header]:
+def _headers(media_type: str, warnings: Sequence[str]) -> list[Header]:
     headers = [(b"content-type", media_type.encode()), _NO_CACHE]
-    for warning in dict.fromkeys(warnings):
-        text = "".join(c if c.isprintable() else " " for c in warning).replace("\\", "\\\\").replace('"', '\\"')
-        headers.append((b"warning", f'299 - "{text}"'.encode()))
+    return [*headers, *_warnings(warnings)] if warnings else headers
+
+
+def _warnings(texts: Iterable[str]) -> list[Header]:
+    """Warning headers, one for each text; no text can end its header."""
+    headers = []
+    for text in dict.fromkeys(texts):
+        safe = "".join(c if c.isprintable() else " " for c in text).replace("\\", "\\\\").replace('"', '\\"')
+        headers.append((b"warning", f'299 - "{safe}"'.encode()))
     return headers
 
 

@@ -34,6 +34,7 @@ class AppTransport(httpx.AsyncBaseTransport):
             await exchange.aclose()
             raise
         if exchange.status is None:
+            await exchange.aclose()
             raise httpx.RemoteProtocolError("the application ended without an answer", request=request)
         return httpx.Response(exchange.status, headers=exchange.headers, stream=exchange, request=request)
 

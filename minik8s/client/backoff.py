@@ -7,6 +7,11 @@ from random import Random
 import attrs
 
 
+def exponential(failures: int, base: float, cap: float) -> float:
+    """Seconds to wait after so many failures in a row: `base` after the first, doubled with each, up to `cap`."""
+    return min(base * 2.0 ** min(failures - 1, 32), cap)
+
+
 @attrs.define
 class Backoff:
     """Delays in seconds: `initial`, doubled each time up to `cap`, each lengthened by up to its own half."""
@@ -17,9 +22,8 @@ class Backoff:
     failures: int = 0
 
     def next(self) -> float:
-        delay = min(self.initial * 2 ** min(self.failures, 32), self.cap)
         self.failures += 1
-        return delay * (1 + self.rng.random() / 2)
+        return exponential(self.failures, self.initial, self.cap) * (1 + self.rng.random() / 2)
 
     def reset(self) -> None:
         self.failures = 0

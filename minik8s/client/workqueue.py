@@ -16,6 +16,7 @@ import anyio
 import anyio.lowlevel
 import attrs
 
+from minik8s.client.backoff import exponential
 from minik8s.clock import Clock, TimerHandle
 
 K = TypeVar("K", bound=Hashable)
@@ -75,10 +76,9 @@ class WorkQueue(Generic[K]):
 
     def add_rate_limited(self, key: K) -> None:
         """The key failed: again after 5 ms, doubled with each failure, up to 1000 s."""
-        failures = self._failures.get(key, 0)
-        self._failures[key] = failures + 1
+        failures = self._failures[key] = self.failures(key) + 1
         self._retries += 1
-        self.add_after(key, min(self._base * 2 ** min(failures, 32), self._cap))
+        self.add_after(key, exponential(failures, self._base, self._cap))
 
     def failures(self, key: K) -> int:
         """How often in a row the key failed."""

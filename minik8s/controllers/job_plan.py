@@ -13,6 +13,7 @@ from itertools import islice
 
 import attrs
 
+from minik8s.api.pods import is_pod_ready, phase_of
 from minik8s.controllers.job_indexes import format_indexes, free_indexes, index_of, parse_indexes
 from minik8s.controllers.job_pods import is_tracked, new_pod, surplus
 from minik8s.controllers.job_policy import (
@@ -39,7 +40,7 @@ from minik8s.controllers.job_status import (
     with_condition,
     with_uncounted,
 )
-from minik8s.controllers.pods import is_active, is_ready, is_stopping, phase_of
+from minik8s.controllers.pods import is_active, is_stopping
 from minik8s.machinery.meta import Doc, Obj, is_terminating, parse_time, rfc3339, uid_of
 
 BURST = 500
@@ -315,7 +316,7 @@ class _Pass:
         for name in ("active", "succeeded", "failed", "completedIndexes"):
             if not self.status.get(name):
                 self.status.pop(name, None)
-        self.status["ready"] = sum(map(is_ready, left))
+        self.status["ready"] = sum(map(is_pod_ready, left))
         self.status["terminating"] = len(self.stopping) + len(doomed)
         if self.conditions:
             self.status["conditions"] = self.conditions

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from minik8s.api.pods import phase_of
+from minik8s.client.backoff import exponential
 from minik8s.controllers.job_indexes import parse_indexes
-from minik8s.controllers.pods import phase_of
 from minik8s.machinery.meta import (
     Doc,
     annotations_of,
@@ -161,7 +162,7 @@ def too_many_restarts(job: Doc, pods: Iterable[Doc]) -> bool:
 def _remaining(failures: int, last: datetime | None, now: datetime) -> float:
     if not failures or last is None:
         return 0.0
-    delay = min(FIRST_DELAY * 2 ** min(failures - 1, 30), LONGEST_DELAY)
+    delay = exponential(failures, FIRST_DELAY, LONGEST_DELAY)
     return max(0.0, delay - (now - last).total_seconds())
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from minik8s.machinery.meta import Doc, Obj, find_condition, is_condition_true, rfc3339
+from minik8s.machinery.meta import Doc, Obj, find_condition, is_condition_true, rfc3339, transition_time
 
 COMPLETE, FAILED, SUSPENDED = "Complete", "Failed", "Suspended"
 FAILURE_TARGET, SUCCESS_MET = "FailureTarget", "SuccessCriteriaMet"
@@ -45,7 +45,7 @@ def with_condition(conditions: Sequence[Doc], new: Obj) -> list[Obj] | None:
         return [*map(dict, conditions), new] if new["status"] == "True" else None
     if (old.get("status"), old.get("reason"), old.get("message")) == (new["status"], new["reason"], new["message"]):
         return None
-    since = old.get("lastTransitionTime") if old.get("status") == new["status"] else new["lastTransitionTime"]
+    since = transition_time(old, new["status"], new["lastTransitionTime"])
     changed = {**new, "lastTransitionTime": since}
     return [changed if c is old else dict(c) for c in conditions]
 

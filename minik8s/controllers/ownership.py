@@ -6,7 +6,7 @@ matches is let go, and what belongs to somebody else is left alone. Upstream: `c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -88,15 +88,16 @@ async def claim(
     lister: Lister[Any],
     selector: LabelSelector | None = None,
     finalizers: Sequence[str] = (),
+    member: Callable[[Doc], bool] = lambda _: True,
 ) -> Sequence[Doc]:
     """The objects of `resource` that `owner` controls once adoption and release have been carried out.
 
-    `finalizers` are put on what is adopted and taken from what is released. Needs `index_orphans` on the informer
-    behind `lister`. Raises Conflict when the owner turns out to be another object, or on its way out, while there is
-    something to adopt.
+    `finalizers` are put on what is adopted and taken from what is released; only a `member` is adopted. Needs
+    `index_orphans` on the informer behind `lister`. Raises Conflict when the owner turns out to be another object, or
+    on its way out, while there is something to adopt.
     """
     owned = lister.by_index("owner", uid_of(owner))
-    orphans = lister.by_index(ORPHANS, namespace_of(owner))
+    orphans = filter(member, lister.by_index(ORPHANS, namespace_of(owner)))
     claims = sort_claims(owner, selector or selector_of(owner), owned, orphans)
     adopted = []
     if claims.adopt:

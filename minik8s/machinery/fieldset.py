@@ -51,19 +51,30 @@ def _union_nodes(left: FieldSet, right: FieldSet) -> FieldSet:
 
 
 def difference(left: FieldSet, right: FieldSet) -> FieldSet:
-    """The members of `left` that are not members of `right`; children of a member of `right` stay."""
+    """The members of `left` that are not members of `right`; children of a member of `right` stay.
+
+    Without anything in common it is `left` itself.
+    """
+    if left.keys().isdisjoint(right):
+        return left
     result: dict[str, Any] = {}
     for key, node in left.items():
-        other = right.get(key)
         if key == SELF:
             continue
-        if other is None:
-            result[key] = node
-            continue
-        rest = make_node(is_member(node) and not is_member(other), difference(node, other))
+        other = right.get(key)
+        rest = node if other is None else _difference_nodes(node, other)
         if rest is not None:
             result[key] = rest
     return result
+
+
+def _difference_nodes(node: FieldSet, other: FieldSet) -> FieldSet | None:
+    if not node or not other:
+        below = {key: child for key, child in node.items() if key != SELF}
+        return make_node(is_member(node) and not is_member(other), below)
+    if node.keys().isdisjoint(other):
+        return node
+    return make_node(is_member(node) and not is_member(other), difference(node, other))
 
 
 def intersection(left: FieldSet, right: FieldSet) -> FieldSet:

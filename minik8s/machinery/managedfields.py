@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 import attrs
@@ -30,6 +31,7 @@ UNTRACKED_METADATA = frozenset({
 })  # fmt: skip
 """Metadata that the server writes and nobody owns."""
 _UNTRACKED = frozenset({"apiVersion", "kind"})
+_IGNORED_BY_DEFAULT = _UNTRACKED | {"status"}
 
 
 @attrs.frozen
@@ -135,12 +137,18 @@ def track_update(
 def record(managers: Sequence[Manager], writer: Manager, changed: FieldSet, removed: FieldSet) -> list[Manager]:
     """The managers after `writer` has changed and removed fields. Its time moves when it has changed any."""
     touched = union(changed, removed)
-    result = [attrs.evolve(m, fields=difference(m.fields, touched)) for m in managers if m.identity != writer.identity]
+    result = [without(m, touched) for m in managers if m.identity != writer.identity]
     previous = next((m for m in managers if m.identity == writer.identity), None)
     owned = union(difference(previous.fields, removed), changed) if previous else changed
     time = previous.time if previous and not changed else writer.time
     result.append(attrs.evolve(writer, fields=owned, time=time))
     return [m for m in result if m.fields]
+
+
+def without(manager: Manager, fields: FieldSet) -> Manager:
+    """The manager after somebody else took the fields."""
+    left = difference(manager.fields, fields)
+    return manager if left is manager.fields else attrs.evolve(manager, fields=left)
 
 
 def changes(old: Doc, new: Doc, type: Shape, ignored: Collection[str]) -> tuple[FieldSet, FieldSet]:
@@ -170,9 +178,12 @@ def ignored_fields(type: Shape, subresource: str, ignore: Collection[str] | None
     """The top-level fields that a write to an endpoint does not own."""
     if ignore is not None:
         return _UNTRACKED.union(ignore)
-    if subresource == "status":
-        return _UNTRACKED.union(name for name in type.fields if name not in ("metadata", "status"))
-    return _UNTRACKED | {"status"}
+    return _ignored_by_status(type) if subresource == "status" else _IGNORED_BY_DEFAULT
+
+
+@lru_cache(maxsize=1024)
+def _ignored_by_status(type: Shape) -> frozenset[str]:
+    return _UNTRACKED.union(name for name in type.fields if name not in ("metadata", "status"))
 
 
 def write_managers(managers: Iterable[Manager]) -> list[Obj]:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import attrs
 
+from minik8s.client.backoff import exponential
 from minik8s.machinery.meta import Doc, labels_of
 from minik8s.scheduler.diagnosis import Diagnosis
 from minik8s.scheduler.framework import Event, Status
@@ -49,7 +50,7 @@ class QueuedPod:
     @property
     def backoff(self) -> float:
         """Seconds to wait after the attempts made so far."""
-        return float(min(INITIAL_BACKOFF * 2 ** min(self.attempts - 1, 10), MAX_BACKOFF)) if self.attempts else 0.0
+        return exponential(self.attempts, INITIAL_BACKOFF, MAX_BACKOFF) if self.attempts else 0.0
 
     @property
     def ready_at(self) -> float:

@@ -1,4 +1,4 @@
-"""What a pod asks for, and which service class that puts it in."""
+"""What several components ask of a pod."""
 
 from __future__ import annotations
 
@@ -6,75 +6,114 @@ from typing import Any
 
 import pytest
 
-from minik8s.api.pods import host_ports, is_pod_ready, is_terminal, pod_limits, pod_requests, qos_class
+from minik8s.api.pods import (
+    HostPort,
+    host_ports,
+    in_units,
+    is_pod_ready,
+    is_terminal,
+    pod_limits,
+    pod_requests,
+    ports_collide,
+    qos_class,
+)
 
 
-def container(requests: dict[str, str] | None = None, limits: dict[str, str] | None = None, **more: Any) -> Any:
-    resources = {"requests": requests, "limits": limits}
-    return {"name": "c", "resources": {k: v for k, v in resources.items() if v is not None}, **more}
+def asking(cpu: str, memory: str = "", **fields: Any) -> dict[str, Any]:
+    """A container that requests so much."""
+    wanted = {"cpu": cpu, **({"memory": memory} if memory else {})}
+    return {"name": "c", "resources": {"requests": wanted}, **fields}
 
 
-def pod(*containers: Any, **spec: Any) -> Any:
-    return {"spec": {"containers": list(containers), **spec}}
-
-
-def cpu(amount: str, **more: Any) -> Any:
-    return container({"cpu": amount}, **more)
-
-
-SIDECAR = {"restartPolicy": "Always"}
+def sidecar(cpu: str) -> dict[str, Any]:
+    return asking(cpu, restartPolicy="Always")
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted"),
+    ("spec", "cpu"),
     [
-        (pod(cpu("1"), cpu("500m")), "1500m"),
-        (pod(cpu("1"), initContainers=[cpu("3")]), "3"),
-        (pod(cpu("1"), initContainers=[cpu("2", **SIDECAR)]), "3"),
-        (pod(cpu("1"), initContainers=[cpu("2", **SIDECAR), cpu("4")]), "6"),
-        (pod(cpu("1"), initContainers=[cpu("4"), cpu("2", **SIDECAR)]), "4"),
-        (pod(cpu("1"), overhead={"cpu": "100m"}), "1100m"),
-        (pod(cpu("1"), resources={"requests": {"cpu": "5"}}), "5"),
+        ({"containers": [asking("1"), asking("500m")]}, 1500),
+        ({"containers": [asking("1")], "initContainers": [asking("3")]}, 3000),
+        ({"containers": [asking("1")], "initContainers": [sidecar("1")]}, 2000),
+        ({"containers": [asking("1")], "initContainers": [sidecar("1"), asking("3")]}, 4000),
+        ({"containers": [asking("1")], "initContainers": [asking("3"), sidecar("1")]}, 3000),
+        ({"containers": [asking("1")], "overhead": {"cpu": "250m"}}, 1250),
+        ({"containers": [asking("1")], "resources": {"requests": {"cpu": "4"}}}, 4000),
+        ({"containers": [asking("1")], "resources": {"requests": {"cpu": "4"}}, "overhead": {"cpu": "1"}}, 5000),
+        ({"containers": [asking("0.0004"), asking("0.0004")]}, 1),
     ],
 )
-def test_requests(found: Any, wanted: str) -> None:
-    """Containers and sidecars add up, init containers take turns, overhead comes on top."""
-    assert str(pod_requests(found)["cpu"]) == wanted
+def test_requests(spec: Any, cpu: int) -> None:
+    """Requests add up over apps and sidecars, peak over init containers, yield to the pod's own, and bear overhead;
+    they are rounded up once, as a sum."""
+    assert in_units(pod_requests({"spec": spec}))["cpu"] == cpu
 
 
-def test_limits() -> None:
-    """Overhead counts only for what is limited."""
-    limited = pod(container(limits={"cpu": "1"}), overhead={"cpu": "1", "memory": "1Gi"})
-    assert {name: str(amount) for name, amount in pod_limits(limited).items()} == {"cpu": "2"}
+def test_limits_bear_overhead_only_where_there_is_a_limit() -> None:
+    """An unlimited resource stays unlimited, whatever the runtime needs."""
+    spec = {"containers": [{"resources": {"limits": {"cpu": "1"}}}], "overhead": {"cpu": "1", "memory": "1Mi"}}
+    assert in_units(pod_limits({"spec": spec})) == {"cpu": 2000}
 
 
-BOTH = {"cpu": "1", "memory": "1Gi"}
+def limited(**amounts: str) -> dict[str, Any]:
+    return {"resources": {"limits": amounts, "requests": amounts}}
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted"),
+    ("containers", "expected"),
     [
-        (pod(container()), "BestEffort"),
-        (pod(container({"cpu": "0"})), "BestEffort"),
-        (pod(container({"example.com/gpu": "1"})), "BestEffort"),
-        (pod(container({"cpu": "1"})), "Burstable"),
-        (pod(container(BOTH, BOTH)), "Guaranteed"),
-        (pod(container(BOTH, {**BOTH, "cpu": "2"})), "Burstable"),
-        (pod(container(BOTH, BOTH), container()), "Burstable"),
-        (pod(container(BOTH, BOTH), initContainers=[container()]), "Burstable"),
-        (pod(container({"cpu": "1"}, {"cpu": "1"})), "Burstable"),
+        ([{}], "BestEffort"),
+        ([{"resources": {"requests": {"nvidia.com/gpu": "1"}}}], "BestEffort"),
+        ([{"resources": {"requests": {"cpu": "0"}}}], "BestEffort"),
+        ([asking("1")], "Burstable"),
+        ([limited(cpu="1")], "Burstable"),
+        ([limited(cpu="1", memory="1Gi")], "Guaranteed"),
+        ([limited(cpu="1", memory="1Gi"), {}], "Burstable"),
+        ([{"resources": {"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "1"}}}], "Burstable"),
     ],
 )
-def test_qos_class(found: Any, wanted: str) -> None:
-    """Guaranteed asks for exactly its limits, of both resources, in every container."""
-    assert qos_class(found) == wanted
+def test_qos(containers: Any, expected: str) -> None:
+    """Guaranteed is who limits cpu and memory everywhere and requests as much, BestEffort who asks for neither."""
+    assert qos_class({"spec": {"containers": containers}}) == expected
 
 
-def test_states_and_ports() -> None:
-    """Readiness, the end, and the ports on the node are read off where they stand."""
-    ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
-    assert (is_pod_ready(ready), is_terminal(ready)) == (True, False)
-    assert is_terminal({"status": {"phase": "Succeeded"}})
-    assert not is_terminal({})
-    ports = [{"containerPort": 80}, {"containerPort": 81, "hostPort": 81, "protocol": "UDP", "hostIP": "10.0.0.1"}]
-    assert host_ports(pod({"name": "c", "ports": ports})["spec"]) == (("UDP", "10.0.0.1", 81),)
+def test_host_ports_are_those_of_containers_that_keep_running() -> None:
+    """Init containers that end hold no port of the node; defaults are TCP and every address."""
+    port = {"containerPort": 80, "hostPort": 80}
+    own = {"containerPort": 53, "hostPort": 53, "protocol": "UDP", "hostIP": "127.0.0.1"}
+    spec = {
+        "initContainers": [{"ports": [{"containerPort": 1, "hostPort": 1}]}, {**sidecar("1"), "ports": [own]}],
+        "containers": [{"ports": [port, {"containerPort": 81}]}],
+    }
+    assert host_ports(spec) == (("UDP", "127.0.0.1", 53), ("TCP", "0.0.0.0", 80))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "collide"),
+    [
+        (("TCP", "0.0.0.0", 80), ("TCP", "0.0.0.0", 80), True),
+        (("TCP", "0.0.0.0", 80), ("TCP", "127.0.0.1", 80), True),
+        (("TCP", "127.0.0.2", 80), ("TCP", "127.0.0.1", 80), False),
+        (("UDP", "0.0.0.0", 80), ("TCP", "0.0.0.0", 80), False),
+        (("TCP", "0.0.0.0", 81), ("TCP", "0.0.0.0", 80), False),
+    ],
+)
+def test_ports_collide(left: HostPort, right: HostPort, collide: bool) -> None:
+    """One port of one protocol on overlapping addresses is held by one pod only."""
+    assert ports_collide(left, right) is ports_collide(right, left) is collide
+
+
+@pytest.mark.parametrize(
+    ("status", "terminal", "ready"),
+    [
+        ({}, False, False),
+        ({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}, False, True),
+        ({"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]}, False, False),
+        ({"phase": "Succeeded"}, True, False),
+        ({"phase": "Failed"}, True, False),
+    ],
+)
+def test_phase_and_readiness(status: Any, terminal: bool, ready: bool) -> None:
+    """A pod is over when its phase says so, and ready when its condition does."""
+    pod = {"status": status}
+    assert (is_terminal(pod), is_pod_ready(pod)) == (terminal, ready)

@@ -15,7 +15,7 @@ import attrs
 import orjson
 
 from minik8s.machinery.errors import BadRequest, Conflict, StatusCause
-from minik8s.machinery.fieldset import FieldSet, difference, intersection, paths, union
+from minik8s.machinery.fieldset import FieldSet, intersection, paths, union
 from minik8s.machinery.managedfields import (
     BEFORE_FIRST_APPLY,
     Manager,
@@ -25,6 +25,7 @@ from minik8s.machinery.managedfields import (
     read_managers,
     record,
     tracked,
+    without,
     without_metadata_itself,
     write_managers,
 )
@@ -85,7 +86,7 @@ def apply_config(
     touched = union(changed, removed)
     if previous is not None and not touched and previous.fields == applied:
         writer = attrs.evolve(writer, time=previous.time)
-    left = [attrs.evolve(m, fields=difference(m.fields, touched)) for m in others]
+    left = [without(m, touched) for m in others]
     return Applied(document, write_managers(m for m in [*left, writer] if m.fields))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from minik8s.machinery.fieldset import SELF, FieldSet, is_member
 from minik8s.machinery.meta import Obj
-from minik8s.machinery.patch.typed import ABSENT, UNTYPED, Node, Relation, shape_node
+from minik8s.machinery.patch.typed import ABSENT, UNTYPED, Node, Relation
 
 
 def merge(live: Any, config: Any, node: Node) -> Any:
@@ -44,7 +44,7 @@ def _merge_lists(live: Any, config: list[Any], node: Node) -> list[Any]:
     left, right = [node.element(v) for v in old], [node.element(v) for v in config]
     by_left, by_right = dict(zip(reversed(left), reversed(old), strict=True)), dict(zip(right, config, strict=True))
     shared = [key for key in right if key in by_left]
-    item = UNTYPED if node.shape.item is None else shape_node(node.shape.item)
+    item = node.item_node
     result: list[Any] = []
     done: set[str] = set()
     i = j = turn = 0  # places in the live list, in the configuration, and among the shared elements
@@ -116,7 +116,7 @@ def _remove_members(value: Obj, given_up: FieldSet, owned: FieldSet, node: Node)
 
 
 def _remove_elements(value: list[Any], given_up: FieldSet, owned: FieldSet, node: Node) -> Any:
-    item_node = UNTYPED if node.shape.item is None else shape_node(node.shape.item)
+    item_node = node.item_node
     result = []
     for item in value:
         key = node.element(item)

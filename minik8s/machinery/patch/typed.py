@@ -44,11 +44,14 @@ _BY_LIST_TYPE = {"set": Relation.SET, "map": Relation.KEYED}
 class Node:
     """A place in a type: the relation there, and what is needed to go on below. Made once for each field."""
 
-    __slots__ = ("item", "keys", "relation", "shape", "zero")
+    __slots__ = ("_children", "is_leaf", "is_list", "is_map", "keys", "relation", "shape", "zero")
 
     def __init__(self, shape: Shape, field: ShapeField | None) -> None:
         self.shape = shape
         self.relation = _relation(shape, field)
+        self.is_leaf = self.relation is Relation.LEAF  # asked for every field of every write, hence not a property
+        self.is_map = self.relation in (Relation.STRUCT, Relation.MAP)
+        self.is_list = self.relation in (Relation.SET, Relation.KEYED)
         self.zero = _zero(field)
         """What the field holds in an object that exists but does not show it, ABSENT when nothing."""
         self.keys: tuple[tuple[str, Any], ...] = ()
@@ -56,14 +59,23 @@ class Node:
         if self.relation is Relation.KEYED and field is not None and shape.item is not None:
             fields = shape.item.fields
             self.keys = tuple((key, fields[key].default if key in fields else None) for key in field.list_keys)
+        self._children: dict[str, Node | None] = {}
 
     def child(self, name: str) -> Node | None:
         """The node of a member; None when a struct has no such field."""
-        if self.relation is Relation.STRUCT:
+        if self.relation is not Relation.STRUCT:
+            return self.item_node
+        if name not in self._children:
             field = self.shape.fields.get(name)
-            return None if field is None else field_node(field)
-        item = self.shape.item
-        return UNTYPED if item is None else shape_node(item)
+            if field is None:
+                return None
+            self._children[name] = field_node(field)
+        return self._children[name]
+
+    @property
+    def item_node(self) -> Node:
+        """The node of a list's element or a map's value."""
+        return UNTYPED if self.shape.item is None else shape_node(self.shape.item)
 
     def element(self, item: Any) -> str:
         """The path element of a list's element; raises ValueError when it has no identity."""
@@ -149,41 +161,63 @@ Parts = tuple[Obj | None, Obj | None]
 
 def compare(old: Any, new: Any, node: Node) -> Parts:
     """The fields that differ between two values: those that `new` adds or changes, and those that only `old` has."""
-    match node.relation:
-        case Relation.STRUCT | Relation.MAP:
-            return _compare_maps(old, new, node)
-        case Relation.SET | Relation.KEYED:
-            return _compare_lists(old, new, node)
-        case Relation.UNTYPED if isinstance(old, dict) and isinstance(new, dict | Absent):
-            return _compare_maps(old, new, node)
-        case Relation.UNTYPED if isinstance(new, dict) and old is ABSENT:
-            return _compare_maps(old, new, node)
-    return _compare_leaf(old, new)
-
-
-def _compare_leaf(old: Any, new: Any) -> Parts:
+    if old is ABSENT:
+        return None if new is ABSENT else whole(new, node), None
     if new is ABSENT:
-        return None, (None if old is ABSENT else {})
-    return (None if old is not ABSENT and old == new else {}), None
+        return None, whole(old, node)
+    if node.is_map or (node.relation is Relation.UNTYPED and isinstance(old, dict) and isinstance(new, dict)):
+        return _compare_maps(old, new, node)
+    if node.is_list:
+        return _compare_lists(old, new, node)
+    return (None if old == new else _LEAF), None
+
+
+_LEAF: Final[Obj] = {}
+"""The node of every leaf; sets are never changed in place."""
+
+
+def whole(value: Any, node: Node) -> Obj:
+    """All fields of a value, itself and everything in it that has fields of its own included."""
+    if node.is_leaf or not value:
+        return _LEAF
+    if isinstance(value, dict) and not node.is_list:
+        fields: Obj = {SELF: _LEAF}
+        for key, member in value.items():
+            child = node.child(key) or UNTYPED
+            fields["f:" + key] = _LEAF if child.is_leaf else whole(member, child)
+        return fields
+    if isinstance(value, list) and node.is_list:
+        item = node.item_node
+        elements = node.elements(value)
+        return {SELF: _LEAF} | {k: whole(v[0], item) if len(v) == 1 else _LEAF for k, v in elements.items()}
+    return _LEAF
 
 
 def _compare_maps(old: Any, new: Any, node: Node) -> Parts:
     before: Doc = old if isinstance(old, dict) else {}
     after: Doc = new if isinstance(new, dict) else {}
     if not before and not after:
-        return _compare_leaf(old, new)
-    changed: Obj = {SELF: {}} if old is ABSENT else {}
-    removed: Obj = {SELF: {}} if new is ABSENT else {}
-    for key in [*after, *(key for key in before if key not in after)]:
-        was, now = before.get(key, ABSENT), after.get(key, ABSENT)
-        if was is now or (was is not ABSENT and was == now):
+        return (None if old == new else _LEAF), None
+    changed: Obj = {}
+    removed: Obj = {}
+    for key, now in after.items():
+        was = before.get(key, ABSENT)
+        if was is now:
             continue
         child = node.child(key) or UNTYPED
-        if was is ABSENT and old is not ABSENT:
+        if was is ABSENT:
             was = child.zero
-        if now is ABSENT and new is not ABSENT:
-            now = child.zero
-        _place(changed, removed, "f:" + key, compare(was, now, child))
+        if was == now:
+            continue
+        if child.is_leaf:
+            changed["f:" + key] = _LEAF
+        else:
+            _place(changed, removed, "f:" + key, compare(was, now, child))
+    for key, was in before.items():
+        if key not in after:
+            child = node.child(key) or UNTYPED
+            if was != child.zero:
+                _place(changed, removed, "f:" + key, compare(was, child.zero, child))
     return changed or None, removed or None
 
 
@@ -198,17 +232,18 @@ def _compare_lists(old: Any, new: Any, node: Node) -> Parts:
     before = node.elements(old) if isinstance(old, list) else {}
     after = node.elements(new) if isinstance(new, list) else {}
     if not before and not after:
-        return _compare_leaf(old, new)
-    changed: Obj = {SELF: {}} if old is ABSENT else {}
-    removed: Obj = {SELF: {}} if new is ABSENT else {}
-    item = UNTYPED if node.shape.item is None else shape_node(node.shape.item)
+        return (None if old == new else _LEAF), None
+    changed: Obj = {}
+    removed: Obj = {}
+    item = node.item_node
     for key in [*after, *(key for key in before if key not in after)]:
         was, now = before.get(key, [ABSENT]), after.get(key, [ABSENT])
+        if was == now:
+            continue
         if len(was) == len(now) == 1:
-            parts = compare(was[0], now[0], item)
+            _place(changed, removed, key, compare(was[0], now[0], item))
         else:
-            parts = (None if was == now else {}), None
-        _place(changed, removed, key, parts)
+            changed[key] = _LEAF
     return changed or None, removed or None
 
 
@@ -258,7 +293,7 @@ def _list_fields(value: Any, node: Node, path: str, errors: list[str]) -> Obj:
     if not isinstance(value, list):
         errors.append(f"{path}: expected list, got &{{{go_text(value)}}}")
         return {}
-    item_node = UNTYPED if node.shape.item is None else shape_node(node.shape.item)
+    item_node = node.item_node
     fields: Obj = {}
     for index, item in enumerate(value):
         try:

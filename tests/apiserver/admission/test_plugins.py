@@ -276,8 +276,8 @@ def restricted(**more: str) -> tuple[Resource[Any], dict[str, Any]]:
 RESTRICTED = (
     'allowPrivilegeEscalation != false (container "c" must set securityContext.allowPrivilegeEscalation=false), '
     'unrestricted capabilities (container "c" must set securityContext.capabilities.drop=["ALL"]), runAsNonRoot != '
-    'true (pod or container "c" must set securityContext.runAsNonRoot=true), seccompProfile (pod or container "c" must set '
-    'securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost")'
+    'true (pod or container "c" must set securityContext.runAsNonRoot=true), seccompProfile (pod or container "c" must '
+    'set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost")'
 )
 HARDENED = {
     "allowPrivilegeEscalation": False,
