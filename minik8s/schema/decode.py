@@ -241,6 +241,8 @@ def _filler(field: Field, full: bool) -> Callable[[], Any] | None:
         return partial(_struct(type, full or field.name == "status"), {}, [])
     if type.kind == "quantity":
         return lambda: "0"
+    if type.kind in ("time", "microtime"):
+        return lambda: None  # a struct in Go, which `omitempty` never leaves out, and its zero is written as null
     if field.always and type.kind in ("int32", "int64", "bool"):
         zero = _ZEROS[type.kind]
         return lambda: zero

@@ -129,6 +129,21 @@ def test_numbers_of_a_status_are_filled_in_but_required_strings_of_a_spec_are_no
     assert node["nodeInfo"]["kubeletVersion"] == ""
 
 
+def test_a_time_without_pointer_is_null_when_it_is_zero() -> None:
+    """As `kubectl get pod -o yaml` shows it: Go's `omitempty` leaves out no struct, only pointers are absent."""
+    status = decode({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}, POD, "Pod").obj["status"]
+    assert status["conditions"] == [
+        {"type": "Ready", "status": "True", "lastProbeTime": None, "lastTransitionTime": None}
+    ]
+    event = decode({"metadata": {}, "eventTime": None}, table.struct("core/v1", "Event"), "Event").obj
+    assert {name: event[name] for name in event if name.endswith(("Time", "Timestamp"))} == {
+        "firstTimestamp": None,
+        "lastTimestamp": None,
+        "eventTime": None,
+    }
+    assert event["metadata"] == {}
+
+
 def test_null_is_absence_and_in_collections_the_zero_value() -> None:
     """`null` in a map of strings is "", as Go's decoder leaves it."""
     obj = decode({"data": {"a": None}, "metadata": {"annotations": None}}, CONFIG_MAP, "ConfigMap").obj
