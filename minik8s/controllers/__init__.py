@@ -29,7 +29,7 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "job": ("job:JobController",),
     "cronjob": ("cronjob:CronJobController",),
     "ttl-after-finished": ("ttl_after_finished:TTLAfterFinishedController",),
-    "disruption": ("disruption:DisruptionController",),
+    "disruption": ("disruption:DisruptionController", "stale_disruption:StaleDisruptionController"),
     "nodelifecycle": ("nodelifecycle:NodeLifecycleController", "podgc:PodGCController"),
 }
 """Name in the configuration -> the classes behind it, as module:class; imported when they are run."""

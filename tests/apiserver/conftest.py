@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any
@@ -36,59 +35,10 @@ from minik8s.client.asgi import AppTransport
 from minik8s.client.client import Client
 from minik8s.client.inprocess import InProcessTransport
 from minik8s.store import MemoryStore
+from minik8s.testing.clocks import ManualClock
 
-EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 TOKEN = "the-administrator"
 TIMEOUT = 10.0
-
-
-class HandTimer:
-    """A call that waits for `HandClock.advance`."""
-
-    def __init__(self, due: float, callback: Callable[[], object]) -> None:
-        self.due, self.callback = due, callback
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class HandClock:
-    """Time that a test moves."""
-
-    def __init__(self) -> None:
-        self.elapsed = 0.0
-        self.timers: list[HandTimer] = []
-
-    def now(self) -> datetime:
-        return EPOCH + timedelta(seconds=self.elapsed)
-
-    def monotonic(self) -> float:
-        return self.elapsed
-
-    async def sleep(self, seconds: float) -> None:
-        woken = anyio.Event()
-        self.call_later(seconds, woken.set)
-        await woken.wait()
-
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> HandTimer:
-        timer = HandTimer(self.elapsed + seconds, callback)
-        self.timers.append(timer)
-        return timer
-
-    def advance(self, seconds: float) -> None:
-        """Lets time pass, with everything that is due in it."""
-        end = self.elapsed + seconds
-        while due := [t for t in self.timers if not t.cancelled and t.due <= end]:
-            timer = min(due, key=lambda t: t.due)
-            self.elapsed = max(self.elapsed, timer.due)
-            self.timers.remove(timer)
-            timer.callback()
-        self.elapsed = end
-
-    @property
-    def pending(self) -> int:
-        return sum(not timer.cancelled for timer in self.timers)
 
 
 class Events:
@@ -128,7 +78,7 @@ class Events:
 class ApiServer:
     """One server and the ways to reach it. Paths of core resources may leave out /api/v1."""
 
-    def __init__(self, ctx: ServerContext, http: httpx.AsyncClient, clock: HandClock) -> None:
+    def __init__(self, ctx: ServerContext, http: httpx.AsyncClient, clock: ManualClock) -> None:
         self.ctx, self.http, self.clock = ctx, http, clock
         self.client = Client(InProcessTransport(partial(dispatch, ctx)))
 
@@ -190,7 +140,7 @@ def url_of(path: str) -> str:
 @asynccontextmanager
 async def running_server(*, anonymous: bool = False, history: int = 10_000) -> AsyncIterator[ApiServer]:
     """A server with its bootstrap objects; with `anonymous`, callers without a token are nobody."""
-    registry, clock, rng = Registry(), HandClock(), Random(7)
+    registry, clock, rng = Registry(), ManualClock(), Random(7)
     store = MemoryStore(DocumentCodec(registry.indexed, frozen=True), history=history)
     tokens = TokenIssuer()
     tokens.add_admin(TOKEN)

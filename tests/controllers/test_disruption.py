@@ -11,6 +11,7 @@ from minik8s.api.resources import PODS, REPLICA_SETS
 from minik8s.controllers.disruption import DisruptionController
 from minik8s.controllers.disruption_plan import plan
 from minik8s.controllers.replicaset import ReplicaSetController
+from minik8s.controllers.stale_disruption import StaleDisruptionController
 from minik8s.machinery.errors import TooManyRequests
 from minik8s.machinery.meta import find_condition, rfc3339
 
@@ -157,5 +158,27 @@ def test_unmanaged_pods_and_unscalable_owners(virtual: Any, start: Any) -> None:
                 return find_condition(found["status"]["conditions"], "DisruptionAllowed")["reason"] == "SyncFailed"
 
             await world.until(failed)
+
+    virtual(body)
+
+
+def test_stale_marks_are_taken_back(virtual: Any, start: Any) -> None:
+    """A pod that is still there two minutes after it was marked for disruption is not marked any more."""
+
+    async def body(clock: Any) -> None:
+        async with start(clock, StaleDisruptionController) as world:
+            await world.add("pods", "p", "default", spec={"containers": [{"name": "c", "image": "x"}]})
+            mark = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "m"}
+            status = {"conditions": [{**mark, "lastTransitionTime": rfc3339(clock.now())}]}
+            await world.client.patch(PODS, "p", {"status": status}, namespace="default", subresource="status")
+
+            async def condition() -> Any:
+                return find_condition((await world.get("pods", "p", "default"))["status"]["conditions"], mark["type"])
+
+            await world.quiet(115)
+            assert (await condition())["status"] == "True"
+            await world.quiet(10)
+            found = await condition()
+            assert (found["status"], found.get("reason")) == ("False", None)
 
     virtual(body)

@@ -6,11 +6,9 @@ every time in a test is exact.
 
 from __future__ import annotations
 
-import asyncio
-import selectors
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -30,50 +28,7 @@ from minik8s.machinery.frozen import freeze
 from minik8s.machinery.meta import copy_document
 from minik8s.machinery.patch.mergepatch import apply_merge_patch
 from minik8s.machinery.patch.strategic import apply_strategic
-
-EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class JumpingSelector(selectors.DefaultSelector):
-    """Never sleeps: what it should have waited passes at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.time = 1000.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        ready = super().select(0)
-        if not ready:
-            if timeout is None:
-                raise RuntimeError("everybody waits and no timer is set")
-            self.time += timeout
-        return ready
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self.jumping = JumpingSelector()
-        super().__init__(self.jumping)
-        self._clock_resolution = 1e-6
-
-    def time(self) -> float:
-        return self.jumping.time
-
-
-class LoopClock:
-    """The loop's time as the cluster's."""
-
-    def now(self) -> datetime:
-        return EPOCH + timedelta(seconds=self.monotonic() - 1000.0)
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(max(0.0, seconds))
-
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(max(0.0, seconds), callback)
+from minik8s.testing.clocks import LoopClock, VirtualLoop
 
 
 class Recorder:
@@ -292,7 +247,7 @@ class World:
 
     @property
     def elapsed(self) -> float:
-        return self.clock.monotonic() - 1000.0
+        return self.clock.elapsed
 
     @asynccontextmanager
     async def running(self, kubelet: Kubelet | None = None) -> AsyncIterator[World]:
@@ -327,6 +282,6 @@ def play(tmp_path: Path) -> Callable[..., None]:
             async with world.running():
                 await scenario(world)
 
-        anyio.run(body, backend_options={"loop_factory": JumpingLoop})
+        anyio.run(body, backend_options={"loop_factory": VirtualLoop})
 
     return run

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,37 +15,9 @@ from minik8s.proxy.datagrams import IDLE_SECONDS, UdpListener
 from minik8s.proxy.poller import make_poller
 from minik8s.proxy.relay import bind
 from minik8s.proxy.servicemap import Endpoint
+from minik8s.testing.clocks import ManualClock
 
 pytestmark = pytest.mark.anyio
-
-
-class HandClock(RealClock):
-    """Stands still until moved; its timers fire when it is."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-        self.timers: list[tuple[float, Callable[[], object]]] = []
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> Any:
-        entry = (self.time + seconds, callback)
-        self.timers.append(entry)
-        timers = self.timers
-
-        class Handle:
-            def cancel(self) -> None:
-                if entry in timers:
-                    timers.remove(entry)
-
-        return Handle()
-
-    def advance(self, seconds: float) -> None:
-        self.time += seconds
-        for entry in [e for e in self.timers if e[0] <= self.time]:
-            self.timers.remove(entry)
-            entry[1]()
 
 
 @contextmanager
@@ -98,7 +70,7 @@ async def test_every_client_has_a_flow_of_its_own():
 
 async def test_an_idle_flow_ends_and_a_used_one_does_not():
     """After the idle time a client's next datagram is balanced anew; traffic in either direction prolongs a flow."""
-    clock = HandClock()
+    clock = ManualClock()
     with udp() as one, udp() as two, udp() as client, relay(clock, one, two) as listener:
         client.sendto(b"1", listener.address)
         _, flow = await receive(one)
@@ -109,7 +81,7 @@ async def test_an_idle_flow_ends_and_a_used_one_does_not():
         assert len(listener) == 1
         clock.advance(1)
         assert len(listener) == 0
-        assert not clock.timers
+        assert not clock.pending
         client.sendto(b"2", listener.address)
         assert (await receive(two))[0] == b"2"
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def find_kubectls() -> list[Path]:
 
 
 KUBECTLS = find_kubectls()
+OLDEST_MODERN = 28
+"""Minor version from which kubectl knows the APIs of today; Debian's may be older."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -84,6 +87,23 @@ class Kubectl:
 
     def json(self, *args: str) -> Any:
         return json.loads(self(*args, "-o", "json"))
+
+
+@cache
+def minor_version(binary: Path) -> int:
+    """kubectl's own minor version."""
+    command = [str(binary), "version", "--client", "-o", "json"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return int(re.sub(r"\D", "", json.loads(answer)["clientVersion"]["minor"]))
+
+
+@pytest.fixture(autouse=True)
+def _modern_kubectl(request: pytest.FixtureRequest) -> None:
+    """Skips what needs a kubectl of today where there is only an old one."""
+    if request.node.get_closest_marker("modern_kubectl") and "kubectl_binary" in request.fixturenames:
+        binary = request.getfixturevalue("kubectl_binary")
+        if binary is not None and minor_version(binary) < OLDEST_MODERN:
+            pytest.skip(f"kubectl 1.{minor_version(binary)} only knows APIs that are gone from 1.36")
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.modern_kubectl
+
 
 def manifest(kind: str, **spec: Any) -> str:
     labels = {"app": "w"}
@@ -94,3 +96,25 @@ def test_disruption_budgets(kubectl: Any) -> None:
     kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     kubectl("wait", "pdb/b", "--for=jsonpath={.status.disruptionsAllowed}=1", "--timeout=60s")
     assert kubectl("get", "pdb", "b", "--no-headers").split()[:4] == ["b", "N/A", "1", "1"]
+
+
+def test_drain(kubectl: Any) -> None:
+    """drain evicts what it may, leaves DaemonSets' pods, and waits for the budget."""
+    kubectl("apply", "-f", "-", input=manifest("DaemonSet"))
+    kubectl("create", "deployment", "web", "--image=nginx", "--replicas=4")
+    kubectl("create", "pdb", "b", "--selector=app=web", "--min-available=3")
+    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    kubectl("rollout", "status", "daemonset/w", "--timeout=60s")
+    kubectl("wait", "pdb/b", "--for=jsonpath={.status.disruptionsAllowed}=1", "--timeout=60s")
+    try:
+        drained = kubectl.run(
+            "drain", "node-1", "--ignore-daemonsets", "--pod-selector=app in (web,w)", "--timeout=60s"
+        )
+        assert drained.returncode == 0, drained.stderr
+        assert "node/node-1 drained" in drained.stdout
+        kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+        nodes = "jsonpath={.items[*].spec.nodeName}"
+        assert set(kubectl("get", "pods", "-l", "app=web", "-o", nodes).split()) == {"node-2"}
+        assert set(kubectl("get", "pods", "-l", "app=w", "-o", nodes).split()) == {"node-1", "node-2"}
+    finally:
+        kubectl("uncordon", "node-1")

@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 CONFIG = """\
 apiVersion: v1
 kind: ConfigMap
@@ -25,6 +27,7 @@ items:
 """
 
 
+@pytest.mark.modern_kubectl
 def test_create_in_all_its_forms(kubectl: Any) -> None:
     """Every generator that sends typed (protobuf) bodies creates its object."""
     kubectl("create", "configmap", "cm", "--from-literal=a=b", "--from-literal=c=d")
@@ -132,6 +135,7 @@ def test_edit(kubectl: Any, tmp_path: Path) -> None:
     assert kubectl.json("get", "cm", "cm")["data"] == {"a": "after"}
 
 
+@pytest.mark.modern_kubectl
 def test_replace_and_diff(kubectl: Any, tmp_path: Path) -> None:
     """replace puts a whole object, replace --force recreates it, diff shows what apply would do."""
     kubectl("apply", "-f", "-", input=CONFIG.format(color="red"))
@@ -148,6 +152,7 @@ def test_replace_and_diff(kubectl: Any, tmp_path: Path) -> None:
     assert kubectl.json("get", "cm", "settings")["metadata"]["uid"] != before["metadata"]["uid"]
 
 
+@pytest.mark.modern_kubectl
 def test_explain_and_discovery(kubectl: Any) -> None:
     """explain knows fields and types; api-resources, api-versions, version and cluster-info answer."""
     assert "containers\t<[]Container>" in kubectl("explain", "pod.spec")
@@ -172,6 +177,7 @@ def test_delete_in_all_its_forms(kubectl: Any) -> None:
     kubectl("delete", "cm", "a", "--ignore-not-found")
 
 
+@pytest.mark.modern_kubectl
 def test_errors_are_the_servers(kubectl: Any) -> None:
     """Bad input comes back as Kubernetes says it."""
     unknown = CONFIG.format(color="red") + "nonsense: true\n"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from typing import Any
 
+import pytest
+
 POD = """\
 apiVersion: v1
 kind: Pod
@@ -45,6 +47,7 @@ def test_rollout_commands(kubectl: Any) -> None:
     assert len(kubectl.json("get", "pods")["items"]) >= 2
 
 
+@pytest.mark.modern_kubectl
 def test_scale_set_and_wait(kubectl: Any) -> None:
     """scale, set resources and wait for conditions, jsonpath and deletion."""
     deploy(kubectl, 1)
@@ -58,6 +61,7 @@ def test_scale_set_and_wait(kubectl: Any) -> None:
     kubectl("wait", "pods", "-l", "app=web", "--for=delete", "--timeout=30s")
 
 
+@pytest.mark.modern_kubectl
 def test_expose_and_run(kubectl: Any) -> None:
     """expose makes a Service that finds its endpoints; run makes a pod that can be waited for."""
     deploy(kubectl)
@@ -89,6 +93,7 @@ def test_logs(kubectl: Any) -> None:
     assert kubectl("logs", "-l", "app=x", "-c", "side", "--since=1h")
 
 
+@pytest.mark.modern_kubectl
 def test_describe_and_events(kubectl: Any) -> None:
     """describe shows objects with their events, and events lists them."""
     deploy(kubectl)
@@ -106,6 +111,7 @@ def test_describe_and_events(kubectl: Any) -> None:
     assert "SuccessfulCreate" in kubectl("get", "events")
 
 
+@pytest.mark.modern_kubectl
 def test_delete_cascades(kubectl: Any) -> None:
     """background and foreground deletion take the pods along, orphan leaves them."""
     for cascade in ("background", "foreground"):
@@ -140,6 +146,7 @@ def test_get_watch(kubectl: Any) -> None:
         watching.terminate()
 
 
+@pytest.mark.modern_kubectl
 def test_pending_pods_say_why(kubectl: Any) -> None:
     """A pod that fits nowhere stays Pending, with the scheduler's reason in its condition and events."""
     kubectl("run", "big", "--image=busybox", '--overrides={"spec":{"nodeSelector":{"no":"where"}}}')

@@ -1,9 +1,7 @@
 """The simulated runtime follows its table, by the clock it is given."""
 
-import heapq
 import random
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,55 +10,23 @@ import pytest
 from minik8s.kubelet.runtime.addresses import AddressPool, no_claim
 from minik8s.kubelet.runtime.protocol import ContainerConfig, ImageError, LogOptions, SandboxConfig, StartError
 from minik8s.kubelet.runtime.simulated import PREFIX, Behaviour, SimulatedContainer, SimulatedRuntime
+from minik8s.testing.clocks import ManualClock
 
 pytestmark = pytest.mark.anyio
 
 
-class Timer:
-    """A call of the manual clock."""
-
-    def __init__(self, callback: Callable[[], object]) -> None:
-        self.callback: Callable[[], object] | None = callback
-
-    def cancel(self) -> None:
-        self.callback = None
-
-
-class ManualClock:
-    """Time moves when the test says so."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-        self.timers: list[tuple[float, int, Timer]] = []
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.time)
-
-    def monotonic(self) -> float:
-        return self.time
+class SelfWindingClock(ManualClock):
+    """Whoever sleeps moves the time."""
 
     async def sleep(self, seconds: float) -> None:
         self.advance(seconds)
-
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
-        timer = Timer(callback)
-        heapq.heappush(self.timers, (self.time + seconds, len(self.timers), timer))
-        return timer
-
-    def advance(self, seconds: float) -> None:
-        end = self.time + seconds
-        while self.timers and self.timers[0][0] <= end:
-            self.time, _, timer = heapq.heappop(self.timers)
-            if timer.callback is not None:
-                timer.callback()
-        self.time = end
 
 
 class World:
     """A runtime with a manual clock."""
 
     def __init__(self, **options: Any) -> None:
-        self.clock = ManualClock()
+        self.clock = SelfWindingClock()
         rng = random.Random(5)
         addresses = AddressPool("10.244.0.0/16", rng, no_claim)
         self.runtime = SimulatedRuntime(clock=self.clock, rng=rng, addresses=addresses, **options)
@@ -96,7 +62,7 @@ async def test_start_time() -> None:
     world = World()
     container = await world.start(start_seconds="2.5")
     assert container.started_at == world.clock.now()
-    assert world.clock.time == 2.5
+    assert world.clock.elapsed == 2.5
 
 
 async def test_stopping() -> None:
@@ -151,9 +117,9 @@ async def test_pulling() -> None:
     world = World(behaviours={"slow": Behaviour(pull_seconds=4)}, missing=["nope"])
     assert not world.runtime.is_present("slow")
     await world.runtime.pull("slow")
-    assert (world.clock.time, world.runtime.is_present("slow")) == (4, True)
+    assert (world.clock.elapsed, world.runtime.is_present("slow")) == (4, True)
     await world.runtime.pull("slow")
-    assert world.clock.time == 4
+    assert world.clock.elapsed == 4
     with pytest.raises(ImageError, match=r"docker\.io/library/nope:latest: not found"):
         await world.runtime.pull("nope")
 

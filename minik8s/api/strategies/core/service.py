@@ -101,7 +101,9 @@ def _agree_on_addresses(spec: Obj, before: Doc | None) -> None:
             spec["clusterIP"] = several[0]
         return
     old_single, old_several = before.get("clusterIP", ""), before.get("clusterIPs") or []
-    if single != old_single and several == old_several:
+    if single and not several:
+        spec["clusterIPs"] = list(old_several) if single == old_single else [single]
+    elif single != old_single and several == old_several:
         _set_or_drop(spec, "clusterIPs", [single] if single else [])
     elif several != old_several and single == old_single:
         _set_or_drop(spec, "clusterIP", several[0] if several else "")
