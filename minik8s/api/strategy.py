@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal
 
+from minik8s.api.request import User
 from minik8s.machinery.field import FieldErrors
 from minik8s.machinery.meta import Doc, Obj
 
@@ -56,6 +57,9 @@ class Strategy:
     def prepare_create(self, obj: Obj) -> None:
         """Resets what a creator may not choose: the status, to its initial value."""
         obj.pop("status", None)
+
+    def sign(self, obj: Obj, user: User) -> None:
+        """Notes in a new object who creates it; runs after `prepare_create`. Hardly a kind does."""
 
     def prepare_update(self, obj: Obj, old: Doc) -> None:
         """Keeps what the main endpoint may not change: the status."""

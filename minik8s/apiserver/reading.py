@@ -118,8 +118,8 @@ def decode_continue(token: str) -> tuple[Revision, Cursor]:
         namespace, slash, name = raw["start"].partition("/")
         if raw["v"] != "meta.k8s.io/v1" or not slash or not isinstance(raw["rv"], int):
             raise ValueError("unknown version")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadRequest(f"invalid continue token: continue key is not valid: {error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise BadRequest("invalid continue token: continue key is not valid: not made by this server") from None
     return raw["rv"], (namespace, name)
 
 

@@ -106,6 +106,7 @@ async def _create_once(write: Write, obj: Obj) -> ObjectResponse:
         has_generation=strategy.has_generation,
     )
     strategy.prepare_create(obj)
+    strategy.sign(obj, write.request.user)
     if "status" not in obj and (status := served.initial_status()) is not None:
         obj["status"] = status
     write.own_fields(obj, None)

@@ -349,6 +349,18 @@ async def test_certificate_approval(server: Any) -> None:
     assert "certificate" not in approved["status"]
 
 
+async def test_a_certificate_is_requested_by_whoever_asks(server: Any) -> None:
+    """The server notes the requestor; what the body claims does not count, and later writes do not change it."""
+    path = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+    spec = {"signerName": "example.com/s", "request": "LS0t", "usages": ["client auth"], "username": "root", "uid": "1"}
+    created = await server.ok("POST", path, {"metadata": {"name": "c"}, "spec": spec})
+    assert created["spec"]["username"] == "system:admin"
+    assert created["spec"]["groups"] == ["system:masters", "system:authenticated"]
+    assert "uid" not in created["spec"]
+    replaced = await server.ok("PUT", f"{path}/c", {**created, "spec": spec})
+    assert replaced["spec"] == created["spec"]
+
+
 @pytest.mark.parametrize(
     ("query", "code", "message"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from minik8s.api.request import User
 from minik8s.api.strategies.kind import Causes, KindStrategy, Selectable, reads, set_default
 from minik8s.api.validation.structure import validate_structure
 from minik8s.machinery.field import invalid, required
@@ -22,6 +23,17 @@ class CertificateSigningRequestStrategy(KindStrategy):
     def default(self, obj: Obj) -> None:
         for condition in (obj.get("status") or {}).get("conditions") or ():
             set_default(condition, "status", "True")
+
+    def sign(self, obj: Obj, user: User) -> None:
+        """The requestor is whoever asks, never what the body claims."""
+        who: Obj = {
+            "username": user.name,
+            "uid": user.uid,
+            "groups": list(user.groups),
+            "extra": {key: list(values) for key, values in user.extra.items()},
+        }
+        given = {name: value for name, value in (obj.get("spec") or {}).items() if name not in who}
+        obj["spec"] = {**given, **{name: value for name, value in who.items() if value}}
 
     def prepare_update(self, obj: Obj, old: Doc) -> None:
         super().prepare_update(obj, old)
