@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
-from attrs.validators import and_, ge, in_, le
 
 VERSION = "v1.36.2"
 """The Kubernetes version whose behaviour this is, as /version reports it."""
+
+RUNTIMES = ("subprocess", "simulated")
 
 DEFAULT_CONTROLLERS = (
     "namespace",
@@ -33,6 +34,31 @@ DEFAULT_CONTROLLERS = (
     "disruption",
     "nodelifecycle",
 )
+
+
+def _whole(low: int, high: int | None = None) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    """A validator: a whole number from `low` on, to `high`."""
+    wanted = f"a whole number from {low}" + ("" if high is None else f" to {high}")
+
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value < low or (high is not None and value > high):
+            raise ValueError(f"'{attribute.name}' must be {wanted}, not {value!r}")
+
+    return check
+
+
+def _runtime(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    if value not in RUNTIMES:
+        raise ValueError(f"'{attribute.name}' must be one of {', '.join(map(repr, RUNTIMES))}, not {value!r}")
+
+
+def _images(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"'{attribute.name}' must map names to commands, not be {value!r}")
+    for name, command in value.items():
+        if not isinstance(command, str | tuple | list) or not all(isinstance(word, str) for word in command):
+            wanted = "a line or a sequence of words"
+            raise ValueError(f"'{attribute.name}': the command of {name!r} must be {wanted}, not {command!r}")
 
 
 def _network(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
@@ -70,13 +96,11 @@ class ClusterConfig:
     Raises ValueError for a value that cannot be, and TypeError for an option that does not exist.
     """
 
-    nodes: int = attrs.field(default=1, validator=ge(0))
-    runtime: Literal["subprocess", "simulated"] = attrs.field(
-        default="subprocess", validator=in_(("subprocess", "simulated"))
-    )
-    images: Mapping[str, str | tuple[str, ...]] = attrs.field(factory=dict)
+    nodes: int = attrs.field(default=1, validator=_whole(0))
+    runtime: Literal["subprocess", "simulated"] = attrs.field(default="subprocess", validator=_runtime)
+    images: Mapping[str, str | tuple[str, ...]] = attrs.field(factory=dict, validator=_images)
     host: str = "127.0.0.1"
-    port: int = attrs.field(default=0, validator=and_(ge(0), le(65535)))
+    port: int = attrs.field(default=0, validator=_whole(0, 65535))
     serve: bool = True
     tls: bool = True
     directory: Path | None = None
@@ -87,6 +111,6 @@ class ClusterConfig:
     service_cidr: str = attrs.field(default="127.96.0.0/12", validator=_network)
     pod_cidr: str = attrs.field(default="127.64.0.0/10", validator=_network)
     node_port_range: tuple[int, int] = attrs.field(default=(30000, 32767), validator=_ports)
-    history: int = attrs.field(default=10_000, validator=ge(1))
+    history: int = attrs.field(default=10_000, validator=_whole(1))
     freeze: bool = False
     strict: bool = False

@@ -1,0 +1,30 @@
+"""What a cluster is told: values that cannot be are refused by name."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from minik8s.config import ClusterConfig
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"nodes": -1}, "'nodes' must be a whole number from 0, not -1"),
+        ({"nodes": "3"}, "'nodes' must be a whole number from 0, not '3'"),
+        ({"nodes": 1.5}, "'nodes' must be a whole number from 0, not 1.5"),
+        ({"nodes": True}, "'nodes' must be a whole number from 0, not True"),
+        ({"port": 65536}, "'port' must be a whole number from 0 to 65535, not 65536"),
+        ({"runtime": "docker"}, "'runtime' must be one of 'subprocess', 'simulated', not 'docker'"),
+        ({"images": ["a"]}, "'images' must map names to commands, not be ['a']"),
+        ({"images": {"a": 5}}, "'images': the command of 'a' must be a line or a sequence of words, not 5"),
+        ({"images": {"a": (1,)}}, "'images': the command of 'a' must be a line or a sequence of words, not (1,)"),
+    ],
+)
+def test_values_that_cannot_be(options: dict[str, Any], message: str) -> None:
+    """One clear sentence that names the option and the value, for wrong types as for wrong values."""
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        ClusterConfig(**options)
