@@ -29,6 +29,7 @@ DEFAULT_CONTROLLERS = (
     "cronjob",
     "ttl-after-finished",
     "disruption",
+    "resourcequota",
     "nodelifecycle",
 )
 
