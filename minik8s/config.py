@@ -27,6 +27,8 @@ DEFAULT_CONTROLLERS = (
     "daemonset",
     "job",
     "cronjob",
+    "persistentvolumeclaim-protection",
+    "persistentvolume-protection",
     "ttl-after-finished",
     "disruption",
     "resourcequota",

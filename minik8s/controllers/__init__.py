@@ -28,6 +28,8 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "daemonset": ("daemonset:DaemonSetController",),
     "job": ("job:JobController",),
     "cronjob": ("cronjob:CronJobController",),
+    "persistentvolumeclaim-protection": ("volume_protection:PVCProtectionController",),
+    "persistentvolume-protection": ("volume_protection:PVProtectionController",),
     "ttl-after-finished": ("ttl_after_finished:TTLAfterFinishedController",),
     "disruption": ("disruption:DisruptionController", "stale_disruption:StaleDisruptionController"),
     "resourcequota": ("resourcequota:ResourceQuotaController",),
