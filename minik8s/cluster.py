@@ -26,6 +26,7 @@ from anyio.abc import TaskGroup
 from minik8s.api.request import ADMIN
 from minik8s.api.resource import Resource
 from minik8s.api.resources import NODES, SERVICE_ACCOUNTS
+from minik8s.api.strategies import load_all
 from minik8s.apiserver.admission import builtin_plugins
 from minik8s.apiserver.allocation import ServiceAllocator
 from minik8s.apiserver.authorization import ANONYMOUS
@@ -44,14 +45,18 @@ from minik8s.client.kubeconfig import ClusterCredentials, write_kubeconfig
 from minik8s.client.manifests import Source, apply_manifests
 from minik8s.client.waiting import wait_for
 from minik8s.clock import Clock, RealClock
-from minik8s.config import ClusterConfig
+from minik8s.config import DEFAULT_CONTROLLERS, ClusterConfig
 from minik8s.controllers import controllers
 from minik8s.controllers.runtime import Context, run_controllers
 from minik8s.machinery.meta import Doc, Obj, is_condition_true
 from minik8s.nodes import NodePool
 from minik8s.proxy.proxier import Proxier
 from minik8s.scheduler.scheduler import Scheduler
+from minik8s.schema import yamlform as yamlform  # here, because `apply` would else import PyYAML at its first call
 from minik8s.store import MemoryStore
+
+load_all()  # every cluster needs these and what is below: their import is no part of its start
+controllers(DEFAULT_CONTROLLERS)
 
 SERVE_SECONDS = 30.0
 """How long `address_of` waits for the proxy."""

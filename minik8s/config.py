@@ -32,6 +32,7 @@ DEFAULT_CONTROLLERS = (
     "persistentvolume-protection",
     "ttl-after-finished",
     "disruption",
+    "resourcequota",
     "nodelifecycle",
 )
 

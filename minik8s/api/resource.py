@@ -44,15 +44,17 @@ class Resource(Generic[T]):
     verbs: tuple[str, ...] = ALL_VERBS
     subresources: tuple[Subresource, ...] = ()
     singular: str = attrs.field(default=attrs.Factory(lambda self: self.kind.lower(), takes_self=True))
+    api_version: str = attrs.field(init=False)
+    """`v1` or `apps/v1`, as in a document's apiVersion. Like `group_resource` asked for many times in every write."""
+    group_resource: str = attrs.field(init=False)
+    """`pods` or `deployments.apps`: how errors and store keys name it, whatever the version."""
 
-    @property
-    def api_version(self) -> str:
-        """`v1` or `apps/v1`, as in a document's apiVersion."""
+    @api_version.default
+    def _api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
-    @property
-    def group_resource(self) -> str:
-        """`pods` or `deployments.apps`: how errors and store keys name it, whatever the version."""
+    @group_resource.default
+    def _group_resource(self) -> str:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property

@@ -200,7 +200,7 @@ class HttpApp:
         self, call: HttpCall, request: ApiRequest, response: ApiResponse, representation: Representation
     ) -> None:
         if isinstance(response, StreamResponse):
-            await self._stream(call, response.chunks, response.media_type)
+            await self._stream(call, response)
             return
         resource = response.resource or request.resource
         if isinstance(response, ObjectResponse) and response.resource is None:
@@ -247,9 +247,9 @@ class HttpApp:
             lines = (encode(batch) async for batch in response.events)
         await self._until_left(call, lines, headers)
 
-    async def _stream(self, call: HttpCall, chunks: AsyncIterator[bytes], media_type: str) -> None:
-        headers = [(b"content-type", media_type.encode()), _NO_CACHE]
-        await self._until_left(call, chunks, headers, wait=True)
+    async def _stream(self, call: HttpCall, response: StreamResponse) -> None:
+        headers = [(b"content-type", response.media_type.encode()), _NO_CACHE]
+        await self._until_left(call, response.chunks, headers, wait=not response.live)
 
     async def _until_left(
         self, call: HttpCall, chunks: AsyncIterator[bytes], headers: list[Header], *, wait: bool = False

@@ -191,7 +191,7 @@ async def log(ctx: ServerContext, served: Served, request: ApiRequest) -> Stream
         timestamps=truth(options, "timestamps"),
         limit_bytes=limit,
     )
-    return StreamResponse(chunks)
+    return StreamResponse(chunks, live=truth(options, "follow"))
 
 
 def _log_numbers(request: ApiRequest) -> tuple[int | None, int | None, int | None, datetime | None]:

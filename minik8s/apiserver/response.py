@@ -48,10 +48,11 @@ class WatchResponse:
 
 @attrs.define(eq=False)
 class StreamResponse:
-    """Raw bytes: logs."""
+    """Raw bytes: logs. A `live` stream may stay silent for long, so its answer begins before its first byte."""
 
     chunks: AsyncIterator[bytes]
     media_type: str = "text/plain"
+    live: bool = False
 
 
 ApiResponse: TypeAlias = ObjectResponse | ListResponse | WatchResponse | StreamResponse

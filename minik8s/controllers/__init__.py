@@ -32,6 +32,7 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "persistentvolume-protection": ("volume_protection:PVProtectionController",),
     "ttl-after-finished": ("ttl_after_finished:TTLAfterFinishedController",),
     "disruption": ("disruption:DisruptionController", "stale_disruption:StaleDisruptionController"),
+    "resourcequota": ("resourcequota:ResourceQuotaController",),
     "nodelifecycle": ("nodelifecycle:NodeLifecycleController", "podgc:PodGCController"),
 }
 """Name in the configuration -> the classes behind it, as module:class; imported when they are run."""

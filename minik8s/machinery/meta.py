@@ -101,12 +101,12 @@ def copy_document(value: Any) -> Any:
 
 def rfc3339(when: datetime) -> str:
     """`2006-01-02T15:04:05Z`: metav1.Time."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return when.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
 
 
 def rfc3339_micro(when: datetime) -> str:
     """`2006-01-02T15:04:05.000000Z`: metav1.MicroTime."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return when.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def parse_time(text: str) -> datetime:

@@ -63,7 +63,13 @@ def _canonical_quantity(text: str) -> str:
 
 def time(value: Any) -> str | None:
     """metav1.Time: RFC 3339 in, UTC seconds out; Go's zero time is no time (None)."""
-    when = _parse_time(_text(value))
+    return _canonical_time(_text(value))
+
+
+@lru_cache(4096)
+def _canonical_time(text: str) -> str | None:
+    """Cached, for the times of an object are read again with each of its writes."""
+    when = _parse_time(text)
     return None if when == _ZERO_TIME else when.isoformat(timespec="seconds")[:19] + "Z"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import pytest
 
 pytestmark = pytest.mark.anyio
@@ -401,3 +403,25 @@ async def test_log_options(server: Any, query: str, code: int, message: str) -> 
     response = await server.call("GET", "pods/p/log?container=a", headers={"accept": "text/plain"})
     assert (response.status_code, response.content) == (200, b"")
     assert response.headers["content-type"] == "text/plain"
+
+
+async def test_a_followed_log_begins_at_once(server: Any) -> None:
+    """A container that says nothing yet is followed all the same: the answer begins, and ends with the reader."""
+    left = anyio.Event()
+
+    class SilentNode:
+        async def logs(self, pod: Any, container: str, **options: Any) -> AsyncIterator[bytes]:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                left.set()
+            yield b""
+
+    server.ctx.connector = SilentNode()
+    spec = {"containers": [{"name": "a", "image": "i"}], "nodeName": "n"}
+    await server.ok("POST", "pods", {"metadata": {"name": "p"}, "spec": spec})
+    with anyio.fail_after(5):
+        path = "/api/v1/namespaces/default/pods/p/log?follow=true"
+        async with server.http.stream("GET", path) as response:
+            assert response.status_code == 200
+        await left.wait()

@@ -54,6 +54,12 @@ def strategy_for(resource: Resource[Any]) -> Strategy:
     return Strategy()
 
 
+def load_all() -> None:
+    """Imports every group now: a cluster's garbage collector looks at all kinds at its start."""
+    for group in _MODULES:
+        _of_group(group)
+
+
 def _of_group(group: str) -> Mapping[str, type[KindStrategy]]:
     """The strategies of a group by plural, or by version/plural where versions differ."""
     if group not in _MODULES:

@@ -6,7 +6,7 @@ The common ground of ownership tracking (`compare`) and server-side apply (`merg
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final
@@ -44,7 +44,7 @@ _BY_LIST_TYPE = {"set": Relation.SET, "map": Relation.KEYED}
 class Node:
     """A place in a type: the relation there, and what is needed to go on below. Made once for each field."""
 
-    __slots__ = ("_children", "is_leaf", "is_list", "is_map", "keys", "relation", "shape", "zero")
+    __slots__ = ("child", "is_leaf", "is_list", "is_map", "keys", "relation", "shape", "zero")
 
     def __init__(self, shape: Shape, field: ShapeField | None) -> None:
         self.shape = shape
@@ -59,18 +59,8 @@ class Node:
         if self.relation is Relation.KEYED and field is not None and shape.item is not None:
             fields = shape.item.fields
             self.keys = tuple((key, fields[key].default if key in fields else None) for key in field.list_keys)
-        self._children: dict[str, Node | None] = {}
-
-    def child(self, name: str) -> Node | None:
+        self.child: Callable[[str], Node | None] = _Members(self).__getitem__
         """The node of a member; None when a struct has no such field."""
-        if self.relation is not Relation.STRUCT:
-            return self.item_node
-        if name not in self._children:
-            field = self.shape.fields.get(name)
-            if field is None:
-                return None
-            self._children[name] = field_node(field)
-        return self._children[name]
 
     @property
     def item_node(self) -> Node:
@@ -102,6 +92,25 @@ class Node:
         for item in items:
             result.setdefault(self.element(item), []).append(item)
         return result
+
+
+class _Members(dict[str, Node | None]):
+    """A node's members by name. Fields are kept from their first use; keys of maps are not, for they are free."""
+
+    __slots__ = ("_parent",)
+
+    def __init__(self, parent: Node) -> None:
+        self._parent = parent
+
+    def __missing__(self, name: str) -> Node | None:
+        parent = self._parent
+        if parent.relation is not Relation.STRUCT:
+            return parent.item_node
+        field = parent.shape.fields.get(name)
+        if field is None:
+            return None
+        found = self[name] = field_node(field)
+        return found
 
 
 @lru_cache(maxsize=16384)
