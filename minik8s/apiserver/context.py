@@ -68,6 +68,17 @@ class ServerContext:
     connector: NodeConnector = attrs.field(factory=NoNodes)
     anonymous: User = ANONYMOUS
     address: tuple[str, int] = ("127.0.0.1", 0)
+    mutating: Sequence[AdmissionPlugin] = attrs.field(init=False)
+    """The plugins that have an `admit` of their own; `validating` those with a `validate`. Others are not asked."""
+    validating: Sequence[AdmissionPlugin] = attrs.field(init=False)
+
+    @mutating.default
+    def _mutating(self) -> Sequence[AdmissionPlugin]:
+        return [plugin for plugin in self.plugins if type(plugin).admit is not AdmissionPlugin.admit]
+
+    @validating.default
+    def _validating(self) -> Sequence[AdmissionPlugin]:
+        return [plugin for plugin in self.plugins if type(plugin).validate is not AdmissionPlugin.validate]
 
 
 class StoreWorld:

@@ -13,7 +13,7 @@ from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
 from minik8s.apiserver.writing import Write, check_name, check_namespace, check_precondition, create_object, rewrite
 from minik8s.machinery.errors import BadRequest, Invalid, NotFound, UnsupportedMediaType
-from minik8s.machinery.meta import Doc, Obj
+from minik8s.machinery.meta import Doc, Obj, evolve
 from minik8s.machinery.patch.jsonpatch import apply_json_patch
 from minik8s.machinery.patch.mergepatch import apply_merge_patch
 from minik8s.machinery.patch.strategic import apply_strategic
@@ -68,8 +68,15 @@ async def _server_side_apply(write: Write, body: Any) -> ObjectResponse:
 
 
 def _decoded(write: Write, changed: Obj, current: Doc, entry: Entry) -> tuple[Obj, list[str]]:
+    """The patched document as its kind. The managedFields, half of it, are decoded only if the patch touched them."""
     resource = write.served.resource
+    kept, metadata = current["metadata"].get("managedFields"), changed.get("metadata")
+    untouched = bool(kept) and isinstance(metadata, dict) and metadata.get("managedFields") is kept
+    if untouched:
+        changed = evolve(changed, "metadata", "managedFields", value=None)
     obj, warnings = decode_object(changed, (), resource.api_version, resource.kind, write.options.validation)
+    if untouched:
+        obj["metadata"]["managedFields"] = kept
     _check_identity(write.request, write.served, obj, current, entry)
     return obj, warnings
 

@@ -244,9 +244,9 @@ def admit(write: Write, operation: str, obj: Obj | None, old: Doc | None) -> Non
         warnings=write.warnings,
         dry_run=write.options.dry_run,
     )
-    for plugin in ctx.plugins:
+    for plugin in ctx.mutating:
         plugin.admit(attributes, world)
-    for plugin in ctx.plugins:
+    for plugin in ctx.validating:
         plugin.validate(attributes, world)
 
 

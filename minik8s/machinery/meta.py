@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 Obj: TypeAlias = dict[str, Any]
 """A JSON object that its holder may build up: a document before it is stored."""
 Doc: TypeAlias = Mapping[str, Any]
 """A document that is only read; every TypedDict of `minik8s.api.types` is one."""
+
+CONTAINERS: Final = (dict, list)
+"""The JSON values that hold others. A tuple made once: `dict | list` would be made anew for each value looked at."""
 
 
 def name_of(obj: Doc) -> str:
@@ -93,9 +96,9 @@ def evolve(obj: Doc, *path: str, value: Any) -> Obj:
 def copy_document(value: Any) -> Any:
     """A deep copy of a JSON value as plain, mutable dicts and lists."""
     if isinstance(value, dict):
-        return {k: copy_document(v) if isinstance(v, dict | list) else v for k, v in value.items()}
+        return {k: copy_document(v) if isinstance(v, CONTAINERS) else v for k, v in value.items()}
     if isinstance(value, list):
-        return [copy_document(v) if isinstance(v, dict | list) else v for v in value]
+        return [copy_document(v) if isinstance(v, CONTAINERS) else v for v in value]
     return value
 
 

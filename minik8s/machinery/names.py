@@ -7,6 +7,7 @@ A rule returns the list of what is wrong, empty when nothing is, with the texts 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from random import Random
 from uuid import UUID
@@ -164,12 +165,18 @@ def port_number(value: int) -> list[str]:
 
 def qualified_name(value: str) -> list[str]:
     """`[prefix/]name`: keys of labels and annotations, finalizers, condition types, taint keys."""
+    return [*_qualified_name_errors(value)]
+
+
+@lru_cache(maxsize=4096)
+def _qualified_name_errors(value: str) -> tuple[str, ...]:
+    """Cached, for objects are many and their keys are few."""
     prefix, slash, name = value.partition("/")
     if "/" in name:
-        return [
+        return (
             f"a qualified name {_NAME_PART_ERROR} with an optional DNS subdomain prefix and '/' "
-            "(e.g. 'example.com/MyName')"
-        ]
+            "(e.g. 'example.com/MyName')",
+        )
     errors = []
     if not slash:
         name = prefix
@@ -183,7 +190,7 @@ def qualified_name(value: str) -> list[str]:
         errors.append("name part must be no more than 63 bytes")
     if not _NAME_PART_RE.fullmatch(name):
         errors.append(f"name part {_NAME_PART_ERROR}")
-    return errors
+    return tuple(errors)
 
 
 def label_value(value: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from minik8s.machinery.errors import BadRequest
-from minik8s.machinery.meta import Doc, Obj
+from minik8s.machinery.meta import CONTAINERS, Doc, Obj
 
 
 def apply_merge_patch(doc: Doc, patch: Any) -> Obj:
@@ -34,7 +34,7 @@ def _merge(doc: Doc, patch: Doc) -> Obj:
 def without_nulls(value: Any) -> Any:
     """A value that becomes part of a document: maps in it lose their null members, list items stay."""
     if isinstance(value, dict):
-        return {k: without_nulls(v) for k, v in value.items() if v is not None}
+        return {k: without_nulls(v) if isinstance(v, CONTAINERS) else v for k, v in value.items() if v is not None}
     if isinstance(value, list):
-        return [without_nulls(v) for v in value]
+        return [without_nulls(v) if isinstance(v, CONTAINERS) else v for v in value]
     return value

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from minik8s.machinery.errors import BadRequest, Invalid
-from minik8s.machinery.meta import Doc, Obj
+from minik8s.machinery.meta import CONTAINERS, Doc, Obj
 from minik8s.machinery.patch.shape import Shape, ShapeField
 
 PATCH = "$patch"
@@ -73,7 +73,11 @@ def _lookup(shape: Shape | None, key: str) -> tuple[Shape | None, ShapeField | N
 def _added(value: Any) -> Any:
     """A value that is new in the document: without nulls in its maps, and without directives."""
     if isinstance(value, dict):
-        return {k: _added(v) for k, v in value.items() if v is not None and not _is_directive(k)}
+        return {
+            k: _added(v) if isinstance(v, CONTAINERS) else v
+            for k, v in value.items()
+            if v is not None and not _is_directive(k)
+        }
     if isinstance(value, list):
         return [_added(v) for v in value if not (isinstance(v, dict) and v.get(PATCH) in ("delete", "replace"))]
     return value
@@ -157,7 +161,7 @@ def _identity(item: Any, key: str) -> Any:
     if key and (not isinstance(item, dict) or key not in item):
         raise BadRequest(f"map: {go_text(item)} does not contain declared merge key: {key}")
     identity = item[key] if key else item
-    if isinstance(identity, dict | list):
+    if isinstance(identity, CONTAINERS):
         raise BadRequest("invalid patch format of primitive list")
     return identity
 
@@ -201,17 +205,18 @@ def _in_order(merged: list[Any], order: list[Any], server: list[Any], identity: 
     """
     wanted = {identity(item): index for index, item in reversed(list(enumerate(order)))}
     before = {identity(item): index for index, item in reversed(list(enumerate(server)))}
-    named = sorted((v for v in merged if identity(v) in wanted), key=lambda v: wanted[identity(v)])
-    others = [v for v in merged if identity(v) not in wanted]
+    identified = [(identity(item), item) for item in merged]
+    named = sorted((pair for pair in identified if pair[0] in wanted), key=lambda pair: wanted[pair[0]])
+    others = [pair for pair in identified if pair[0] not in wanted]
     result: list[Any] = []
     i = 0
-    for item in named:
-        place = before.get(identity(item), -1)
-        while i < len(others) and before.get(identity(others[i]), len(server)) < place:
-            result.append(others[i])
+    for own, item in named:
+        place = before.get(own, -1)
+        while i < len(others) and before.get(others[i][0], len(server)) < place:
+            result.append(others[i][1])
             i += 1
         result.append(item)
-    return result + others[i:]
+    return result + [item for _, item in others[i:]]
 
 
 def _unknown_directive(directive: Any, patch: Doc) -> BadRequest:
