@@ -107,32 +107,29 @@ class WatchSession:
 
     async def events(self) -> AsyncIterator[list[WatchEvent]]:
         """Batches, none empty."""
+        clock, options = self._ctx.clock, self._options
         try:
-            async for batch in self._batches():
-                if batch:
-                    yield batch
+            self._timers.append(clock.call_later(options.timeout, self._end))
+            if options.after is None and (batch := await self._initial()):
+                yield batch
+            if options.bookmarks:
+                self._schedule_bookmark()
+            async for changes in self._watch:
+                if changes:
+                    if batch := self._translate(changes):
+                        yield batch
+                elif self._bookmark_due:
+                    self._schedule_bookmark()
+                    yield [self._bookmark(self._ctx.store.revision)]
+                if self._ended:
+                    break
+            if options.bookmarks and self._ended:
+                yield [self._bookmark(self._ctx.store.revision)]
         except Compacted as error:
             status = Expired(f"too old resource version: {error.asked} ({error.oldest})").to_status()
             yield [WatchEvent("ERROR", status)]
         finally:
             self.close()
-
-    async def _batches(self) -> AsyncIterator[list[WatchEvent]]:
-        self._timers.append(self._ctx.clock.call_later(self._options.timeout, self._end))
-        if self._options.after is None:
-            yield await self._initial()
-        if self._options.bookmarks:
-            self._schedule_bookmark()
-        async for changes in self._watch:
-            if changes:
-                yield self._translate(changes)
-            elif self._bookmark_due:
-                self._schedule_bookmark()
-                yield [self._bookmark(self._ctx.store.revision)]
-            if self._ended:
-                break
-        if self._options.bookmarks and self._ended:
-            yield [self._bookmark(self._ctx.store.revision)]
 
     async def _initial(self) -> list[WatchEvent]:
         chosen = self._chosen

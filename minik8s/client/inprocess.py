@@ -7,7 +7,7 @@ storage), without sockets and without encoding.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from minik8s.api.request import ApiRequest, ByteStream, ListResult, WatchStream
@@ -31,14 +31,8 @@ class InProcessTransport:
         result: ListResult = (await self._dispatch(request)).result
         return result
 
-    @asynccontextmanager
-    async def watch(self, request: ApiRequest) -> AsyncIterator[WatchStream]:
-        response = await self._dispatch(request)
-        try:
-            yield response.events
-        finally:
-            response.close()
-            await response.events.aclose()
+    def watch(self, request: ApiRequest) -> AbstractAsyncContextManager[WatchStream]:
+        return _Watching(self._dispatch, request)
 
     @asynccontextmanager
     async def stream(self, request: ApiRequest) -> AsyncIterator[ByteStream]:
@@ -50,3 +44,20 @@ class InProcessTransport:
 
     async def aclose(self) -> None:
         """Nothing is held open."""
+
+
+class _Watching(AbstractAsyncContextManager[WatchStream]):
+    """A watch from its request to its end; a class, because a cluster has one for every resource."""
+
+    def __init__(self, dispatch: Dispatch, request: ApiRequest) -> None:
+        self._dispatch, self._request = dispatch, request
+        self._response: Any
+
+    async def __aenter__(self) -> WatchStream:
+        self._response = await self._dispatch(self._request)
+        events: WatchStream = self._response.events
+        return events
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._response.close()
+        await self._response.events.aclose()

@@ -175,9 +175,10 @@ class Controller(Generic[K]):
         try:
             await self.informers.synced()
             async with anyio.create_task_group() as group:
-                self._hire(group)
                 for loop in self.loops():
                     group.start_soon(loop, name=f"{self.name} loop")
+                self._hired += 1
+                await self._work(group)  # the first worker is this task itself
         finally:
             for remove in removals:
                 remove()

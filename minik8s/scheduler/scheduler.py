@@ -13,6 +13,7 @@ from random import Random
 
 import anyio
 import attrs
+from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from minik8s.api.pods import disruption_target, is_terminal
@@ -78,6 +79,8 @@ class Scheduler:
         self._scheduling = Scheduling(self.profile, self.cache, rng, percentage_of_nodes_to_score)
         self._acts: MemoryObjectSendStream[Act]
         self._work: MemoryObjectReceiveStream[Act]
+        self._group: TaskGroup
+        self._hired = 0
         self._in_flight = 0
         self._room = anyio.Event()
         self._wake = anyio.Event()
@@ -112,9 +115,7 @@ class Scheduler:
             pods.add_handler(self._on_pod),
         )
         try:
-            async with self._acts, self._work, anyio.create_task_group() as group:
-                for number in range(WORKERS):
-                    group.start_soon(self._worker, name=f"scheduler worker {number}")
+            async with self._acts, self._work, anyio.create_task_group() as self._group:
                 await self._loop()
         finally:
             for remove in removals:
@@ -143,7 +144,11 @@ class Scheduler:
                 self._room.set()
 
     def _do(self, act: Act) -> None:
+        """Has a worker carry it out; workers are hired as acts find the hired ones busy."""
         self._in_flight += 1
+        if self._hired < WORKERS and self._hired < self._in_flight:
+            self._group.start_soon(self._worker, name=f"scheduler worker {self._hired}")
+            self._hired += 1
         self._acts.send_nowait(act)
 
     def _set_timer(self) -> None:
