@@ -32,7 +32,7 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "disruption": ("disruption:DisruptionController", "stale_disruption:StaleDisruptionController"),
     "nodelifecycle": ("nodelifecycle:NodeLifecycleController", "podgc:PodGCController"),
 }
-"""Name in the configuration -> the classes behind it, as module:class; imported when they are run."""
+"""Name in the configuration -> the classes behind it, as module:class; imported when asked for."""
 
 
 def controllers(names: Iterable[str]) -> list[type[Controller[Any]]]:
