@@ -1,6 +1,6 @@
 """Which resources this server serves, and everything that belongs to each: strategy, storage, columns.
 
-Built-in kinds are looked up lazily, so that a cluster that never sees an Ingress never imports its strategy.
+A kind's behaviour is looked up when it is first asked for, so that making a registry costs next to nothing.
 Custom resources are added and removed here at run time.
 """
 

@@ -35,7 +35,7 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "resourcequota": ("resourcequota:ResourceQuotaController",),
     "nodelifecycle": ("nodelifecycle:NodeLifecycleController", "podgc:PodGCController"),
 }
-"""Name in the configuration -> the classes behind it, as module:class; imported when they are run."""
+"""Name in the configuration -> the classes behind it, as module:class; imported when asked for."""
 
 
 def controllers(names: Iterable[str]) -> list[type[Controller[Any]]]:

@@ -147,6 +147,8 @@ class Field:
     default: Any
 
 
+_BLOCK_START = re.compile(r"\n(?! )")
+"""A line that is not indented begins a struct, an enum or a group-version."""
 _FLAG = re.compile(r"([PLS]):([\w,]+)(?:\(([\w,]+)\))?$")
 
 
@@ -194,25 +196,19 @@ def _index() -> dict[tuple[str, str], tuple[str, ...]]:
     """(group/version, struct) -> its raw field lines; "%Enum" -> the line of values; "@Struct" is there if atomic."""
     text = Path(__file__).with_name("types.txt").read_text("utf-8")
     index: dict[tuple[str, str], tuple[str, ...]] = {}
-    group_version, struct_name, lines = "", "", []
-    for line in text.splitlines():
-        if line.startswith(" "):
-            lines.append(line)
-            continue
-        if struct_name:
-            index[group_version, struct_name] = tuple(lines)
-        struct_name, lines = "", []
-        if line.startswith("== "):
-            group_version = line[3:]
-        elif line.startswith("%"):
-            enum, _, values = line.partition(" ")
+    group_version = ""
+    for block in _BLOCK_START.split(text.rstrip("\n")):
+        head, *lines = block.split("\n")
+        if head.startswith("== "):
+            group_version = head[3:]
+        elif head.startswith("%"):
+            enum, _, values = head.partition(" ")
             index[group_version, enum] = (values,)
-        elif not line.startswith("#"):
-            struct_name, _, mark = line.partition(":")
+        elif head and not head.startswith("#"):
+            struct_name, _, mark = head.partition(":")
             if mark.strip() == "S:atomic":
                 index[group_version, "@" + struct_name] = (mark,)
-    if struct_name:
-        index[group_version, struct_name] = tuple(lines)
+            index[group_version, struct_name] = tuple(lines)
     return index
 
 
