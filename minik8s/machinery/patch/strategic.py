@@ -47,6 +47,8 @@ def _merge_map(original: Doc, patch: Doc, shape: Shape | None) -> Obj:
             continue
         elif value is None:
             result.pop(key, None)
+        elif not isinstance(value, CONTAINERS):
+            result[key] = value
         elif key in result:
             result[key] = _merge_value(result[key], value, *_lookup(shape, key))
         else:
