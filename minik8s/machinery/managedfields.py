@@ -137,11 +137,12 @@ def track_update(
 def record(managers: Sequence[Manager], writer: Manager, changed: FieldSet, removed: FieldSet) -> list[Manager]:
     """The managers after `writer` has changed and removed fields. Its time moves when it has changed any."""
     touched = union(changed, removed)
-    result = [without(m, touched) for m in managers if m.identity != writer.identity]
-    previous = next((m for m in managers if m.identity == writer.identity), None)
+    identity = writer.identity
+    result = [without(m, touched) for m in managers if m.identity != identity]
+    previous = next((m for m in managers if m.identity == identity), None)
     owned = union(difference(previous.fields, removed), changed) if previous else changed
     time = previous.time if previous and not changed else writer.time
-    result.append(attrs.evolve(writer, fields=owned, time=time))
+    result.append(Manager(writer.name, writer.operation, writer.api_version, writer.subresource, owned, time))
     return [m for m in result if m.fields]
 
 
@@ -195,10 +196,10 @@ def write_managers(managers: Iterable[Manager]) -> list[Obj]:
 
 def _capped(managers: list[Manager]) -> list[Manager]:
     """At most ten Update entries: the oldest of each API version are merged into one bucket."""
+    if len(managers) <= MAX_UPDATE_MANAGERS:
+        return managers
     updaters = sorted((m for m in managers if not m.is_applier), key=lambda m: (m.time, m.name))
     excess = len(updaters) - MAX_UPDATE_MANAGERS
-    if excess <= 0:
-        return managers
     buckets: dict[str, list[Manager]] = {}
     merged: set[tuple[str, str, str, str]] = set()
     for updater in updaters:

@@ -74,21 +74,25 @@ def validate_pod_template(template: Part, path: str) -> Causes:
 
 
 def validate_pod_spec(spec: Part, path: str, *, in_pod: bool) -> Causes:
-    """The whole spec, in upstream's order."""
+    """The whole spec, in upstream's order. What a pod does not have is not visited: most have little of it."""
     volumes: Volumes = {volume.get("name", ""): volume for volume in spec.get("volumes") or ()}
     if volumes:
         yield from validate_volumes(spec["volumes"], f"{path}.volumes")
-    yield from _resource_claims(spec.get("resourceClaims") or (), f"{path}.resourceClaims")
+    if claims := spec.get("resourceClaims"):
+        yield from _resource_claims(claims, f"{path}.resourceClaims")
     yield from _containers(spec, path, volumes)
-    yield from _init_containers(spec, path, volumes)
-    yield from _ephemeral_containers(spec, path, volumes)
+    if spec.get("initContainers"):
+        yield from _init_containers(spec, path, volumes)
+    if spec.get("ephemeralContainers"):
+        yield from _ephemeral_containers(spec, path, volumes)
     if resources := spec.get("resources"):
         yield from validate_pod_level(resources, f"{path}.resources")
     if spec.get("hostNetwork"):
         yield from _host_network_ports(spec, path, in_pod=in_pod)
     yield from one_of(spec.get("restartPolicy"), f"{path}.restartPolicy", RESTART_POLICIES)
     yield from one_of(spec.get("dnsPolicy"), f"{path}.dnsPolicy", DNS_POLICIES)
-    yield from validate_labels(spec.get("nodeSelector"), f"{path}.nodeSelector")
+    if selector := spec.get("nodeSelector"):
+        yield from validate_labels(selector, f"{path}.nodeSelector")
     yield from validate_pod_security(spec.get("securityContext") or {}, spec, f"{path}.securityContext")
     if affinity := spec.get("affinity"):
         yield from validate_affinity(affinity, f"{path}.affinity")
@@ -96,16 +100,17 @@ def validate_pod_spec(spec: Part, path: str, *, in_pod: bool) -> Causes:
     for index, gate in enumerate(spec.get("readinessGates") or ()):
         condition, place = gate.get("conditionType", ""), f"{path}.readinessGates[{index}].conditionType"
         yield from named(condition, place, names.qualified_name)
-    yield from validate_scheduling_gates(spec.get("schedulingGates") or (), f"{path}.schedulingGates")
-    yield from validate_topology_spread(
-        spec.get("topologySpreadConstraints") or (), f"{path}.topologySpreadConstraints"
-    )
+    if gates := spec.get("schedulingGates"):
+        yield from validate_scheduling_gates(gates, f"{path}.schedulingGates")
+    if constraints := spec.get("topologySpreadConstraints"):
+        yield from validate_topology_spread(constraints, f"{path}.topologySpreadConstraints")
     yield from _host_users(spec, path)
     yield from _names(spec, path)
     if (seconds := spec.get("activeDeadlineSeconds")) is not None:
         yield from in_range(seconds, f"{path}.activeDeadlineSeconds", 1, MAX_INT32)
     yield from validate_tolerations(spec.get("tolerations") or (), f"{path}.tolerations")
-    yield from _host_aliases(spec.get("hostAliases") or (), f"{path}.hostAliases")
+    if aliases := spec.get("hostAliases"):
+        yield from _host_aliases(aliases, f"{path}.hostAliases")
     if policy := spec.get("preemptionPolicy"):
         yield from one_of(policy, f"{path}.preemptionPolicy", ("PreemptLowerPriority", "Never"))
     if overhead := spec.get("overhead"):

@@ -32,7 +32,8 @@ def validate_container_security(security: Part, path: str) -> Causes:
 
 def validate_pod_security(security: Part, spec: Part, path: str) -> Causes:
     """The pod's own security context, and what upstream reports under it."""
-    yield from _identities(security, path, "fsGroup", "runAsUser", "runAsGroup")
+    if security:
+        yield from _identities(security, path, "fsGroup", "runAsUser", "runAsGroup")
     for index, group in enumerate(security.get("supplementalGroups") or ()):
         yield from in_range(group, f"{path}.supplementalGroups[{index}]", 0, MAX_INT32)
     if spec.get("shareProcessNamespace") and spec.get("hostPID"):

@@ -18,6 +18,8 @@ PATCH = "$patch"
 RETAIN_KEYS = "$retainKeys"
 SET_ORDER = "$setElementOrder"
 DELETE_PRIMITIVES = "$deleteFromPrimitiveList"
+_ORDER_OF, _DELETE_FROM = SET_ORDER + "/", DELETE_PRIMITIVES + "/"
+"""What stands before the name of a list."""
 
 
 def apply_strategic(doc: Doc, patch: Any, type: Shape) -> Obj:
@@ -38,12 +40,15 @@ def _merge_map(original: Doc, patch: Doc, shape: Shape | None) -> Obj:
     result = _retain(original, patch)
     ordered = _merge_ordered(result, patch, shape)
     for key, value in patch.items():
-        if key.startswith(DELETE_PRIMITIVES + "/"):
-            _delete_primitives(result, key.partition("/")[2], value)
-        elif key in ordered or key in (PATCH, RETAIN_KEYS) or key.startswith(SET_ORDER + "/"):
+        if _is_directive(key):
+            if key.startswith(_DELETE_FROM):
+                _delete_primitives(result, key.partition("/")[2], value)
+        elif key in ordered:
             continue
         elif value is None:
             result.pop(key, None)
+        elif not isinstance(value, CONTAINERS):
+            result[key] = value
         elif key in result:
             result[key] = _merge_value(result[key], value, *_lookup(shape, key))
         else:
@@ -84,9 +89,7 @@ def _added(value: Any) -> Any:
 
 
 def _is_directive(key: str) -> bool:
-    return key.startswith("$") and (
-        key in (PATCH, RETAIN_KEYS) or key.startswith((SET_ORDER + "/", DELETE_PRIMITIVES + "/"))
-    )
+    return key.startswith("$") and (key in (PATCH, RETAIN_KEYS) or key.startswith((_ORDER_OF, _DELETE_FROM)))
 
 
 def _retain(original: Doc, patch: Doc) -> Obj:
@@ -115,7 +118,7 @@ def _merge_ordered(result: Obj, patch: Doc, shape: Shape | None) -> set[str]:
     """Carries out every `$setElementOrder/<list>` together with its list; returns the lists it has dealt with."""
     done: set[str] = set()
     for directive, order in patch.items():
-        if not directive.startswith(SET_ORDER + "/"):
+        if not directive.startswith(_ORDER_OF):
             continue
         key = directive.partition("/")[2]
         field = _lookup(shape, key)[1]
