@@ -112,3 +112,8 @@ def test_is_condition_true() -> None:
     for status in ("False", "Unknown"):
         assert not meta.is_condition_true({"status": {"conditions": [ready(status)]}}, "Ready")
     assert not meta.is_condition_true({}, "Ready")
+
+
+def test_times_have_years_of_four_digits() -> None:
+    """A year before 1000 is padded, as RFC 3339 wants it; strftime leaves that to the platform."""
+    assert meta.rfc3339(datetime(7, 1, 2, tzinfo=UTC)) == "0007-01-02T00:00:00Z"
