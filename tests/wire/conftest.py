@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
 import shutil
 import subprocess
+import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -104,6 +106,15 @@ def _modern_kubectl(request: pytest.FixtureRequest) -> None:
         binary = request.getfixturevalue("kubectl_binary")
         if binary is not None and minor_version(binary) < OLDEST_MODERN:
             pytest.skip(f"kubectl 1.{minor_version(binary)} only knows APIs that are gone from 1.36")
+
+
+@pytest.fixture
+def foreign_loop() -> Iterator[None]:
+    """For tests whose client leaves transports to the garbage collector when its loop ends: they go here, quietly."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="module")

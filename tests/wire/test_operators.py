@@ -20,6 +20,8 @@ SECONDS = 20
 FINALIZER = "example.com/operator"
 MINE = {"operator": "test"}
 
+pytestmark = pytest.mark.usefixtures("foreign_loop")
+
 
 class Seen:
     """What the handlers noted, and waiting for it from the test's thread."""
