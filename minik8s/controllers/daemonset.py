@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 from minik8s.api.pods import phase_of
 from minik8s.api.resource import Resource
 from minik8s.api.resources import DAEMON_SETS, NODES, PODS
-from minik8s.client.lister import Key
 from minik8s.controllers.daemonset_plan import Plan, World, plan
 from minik8s.controllers.daemonset_pods import NOWHERE, Placement, new_pod, node_of, placement
 from minik8s.controllers.history import hash_of
 from minik8s.controllers.historycontrol import HistoryControl
-from minik8s.controllers.ownership import claim, index_orphans, wanting_owners
+from minik8s.controllers.ownership import adopters, claim, index_orphans
 from minik8s.controllers.podcontrol import PodControl
 from minik8s.controllers.runtime import Context, Reconciler, Requeue, Watch, mapped, owned
 from minik8s.machinery.errors import ApiError
@@ -21,11 +20,6 @@ from minik8s.machinery.meta import Doc, is_terminating, labels_of, name_of, uid_
 
 FIRST_DELAY, LONGEST_DELAY = 1.0, 15 * 60.0
 """Seconds that a failed pod stays on its node, doubled with each failure there (failedPodsBackoff)."""
-
-
-def adopters(controller: Reconciler[Any], pod: Doc) -> Iterable[Key]:
-    """The sets that an orphaned pod should wake."""
-    return wanting_owners(controller.lister, pod)
 
 
 class DaemonSetController(Reconciler[Any]):

@@ -10,16 +10,11 @@ from minik8s.api.resources import DEPLOYMENTS, PODS, REPLICA_SETS
 from minik8s.controllers.deployment_plan import Change, Plan, collided, create_failed, plan, scaling_event
 from minik8s.controllers.deployment_revision import REVISION, find_new
 from minik8s.controllers.deployment_rollout import is_rolling, size
-from minik8s.controllers.ownership import claim, index_orphans, wanting_owners
+from minik8s.controllers.ownership import adopters, claim, index_orphans
 from minik8s.controllers.podcontrol import is_namespace_terminating
 from minik8s.controllers.runtime import Context, Reconciler, Requeue, Watch, mapped, owned
 from minik8s.machinery.errors import AlreadyExists, ApiError, NotFound
 from minik8s.machinery.meta import Doc, controller_of, name_of, namespace_of, revision_of, uid_of
-
-
-def adopters(controller: Reconciler[Any], rs: Doc) -> Iterable[tuple[str, str]]:
-    """The Deployments that an orphaned ReplicaSet should wake."""
-    return wanting_owners(controller.lister, rs)
 
 
 def recreating(controller: Reconciler[Any], pod: Doc) -> Iterable[tuple[str, str]]:

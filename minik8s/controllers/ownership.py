@@ -7,7 +7,7 @@ matches is let go, and what belongs to somebody else is left alone. Upstream: `c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -27,6 +27,9 @@ from minik8s.machinery.meta import (
     uid_of,
 )
 from minik8s.machinery.selectors import LabelSelector
+
+if TYPE_CHECKING:
+    from minik8s.controllers.runtime import Reconciler
 
 ORPHANS = "orphan"
 """Name of the index of objects without a controller; its values are namespaces."""
@@ -57,6 +60,11 @@ def sort_claims(owner: Doc, selector: LabelSelector, owned: Iterable[Doc], orpha
 def index_orphans(informer: Informer[Any]) -> None:
     """Makes the informer keep the index that `claim` needs: so it never looks at what is others'."""
     informer.add_index(ORPHANS, _by_orphanage)
+
+
+def adopters(controller: Reconciler[Any], orphan: Doc) -> list[tuple[str, str]]:
+    """The objects of a controller that an orphan should wake: what its reconciler is mapped by."""
+    return wanting_owners(controller.lister, orphan)
 
 
 def wanting_owners(lister: Lister[Any], orphan: Doc, selector_field: str = "selector") -> list[tuple[str, str]]:

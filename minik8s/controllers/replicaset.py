@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from minik8s.api.resource import Resource
 from minik8s.api.resources import PODS, REPLICA_SETS
-from minik8s.controllers.ownership import claim, index_orphans, wanting_owners
+from minik8s.controllers.ownership import adopters, claim, index_orphans
 from minik8s.controllers.podcontrol import PodControl, pod_from_template
 from minik8s.controllers.replicaset_plan import Plan, plan, with_failure
 from minik8s.controllers.runtime import Context, Reconciler, Requeue, Watch, mapped, owned
 from minik8s.machinery.errors import ApiError
 from minik8s.machinery.meta import Doc, controller_of, name_of
-
-
-def adopters(controller: Reconciler[Any], pod: Doc) -> Iterable[tuple[str, str]]:
-    """The sets that an orphaned pod should wake."""
-    return wanting_owners(controller.lister, pod)
 
 
 class ReplicaSetController(Reconciler[Any]):

@@ -10,7 +10,7 @@ from minik8s.api.resource import Resource
 from minik8s.api.resources import PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS
 from minik8s.client.lister import Key
 from minik8s.controllers.historycontrol import HistoryControl
-from minik8s.controllers.ownership import claim, index_orphans, wanting_owners
+from minik8s.controllers.ownership import adopters, claim, index_orphans
 from minik8s.controllers.podcontrol import batch_sizes, is_namespace_terminating, side_by_side
 from minik8s.controllers.runtime import Context, Reconciler, Requeue, Watch, mapped, owned
 from minik8s.controllers.statefulset_plan import Plan, Revisions, plan
@@ -19,11 +19,6 @@ from minik8s.machinery.errors import AlreadyExists, ApiError, NotFound
 from minik8s.machinery.meta import Doc, name_of, namespace_of, revision_of, uid_of
 
 Verb = Literal["create", "delete", "update"]
-
-
-def adopters(controller: Reconciler[Any], pod: Doc) -> Iterable[Key]:
-    """The sets that an orphaned pod should wake."""
-    return wanting_owners(controller.lister, pod)
 
 
 class StatefulSetController(Reconciler[Any]):
