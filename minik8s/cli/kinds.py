@@ -6,18 +6,15 @@ Resolving names as kubectl does, without knowing any kind: `po`, `pods`, `Pod`, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
 import click
 
 from minik8s.api.resource import Resource
+from minik8s.client.discovery import resources_of
 from minik8s.machinery.meta import Doc
-
-AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-"""Served since Kubernetes 1.30."""
-PATHS = ("/api", "/apis")
 
 
 @attrs.frozen
@@ -28,8 +25,8 @@ class Kinds:
 
     @classmethod
     def from_discovery(cls, documents: Iterable[Doc]) -> Kinds:
-        """From the aggregated documents of PATHS."""
-        return cls(tuple(found for document in documents for found in _resources(document)))
+        """From the aggregated discovery documents."""
+        return cls(tuple(found for document in documents for found in resources_of(document)))
 
     def find(self, name: str) -> Resource[Any]:
         """The resource that a user means by `name`. Raises ClickException with kubectl's words."""
@@ -93,24 +90,3 @@ def _names(resource: Resource[Any]) -> set[str]:
     if resource.group:
         suffixes.append(f".{resource.group}")
     return {name + suffix for name in names for suffix in suffixes}
-
-
-def _resources(document: Doc) -> Iterator[Resource[Any]]:
-    for group in document.get("items") or ():
-        for version in group.get("versions") or ():
-            for entry in version.get("resources") or ():
-                yield _resource((group.get("metadata") or {}).get("name", ""), version["version"], entry)
-
-
-def _resource(group: str, version: str, entry: Doc) -> Resource[Any]:
-    return Resource(
-        group,
-        version,
-        entry["resource"],
-        (entry.get("responseKind") or {}).get("kind", ""),
-        entry.get("scope") == "Namespaced",
-        short_names=tuple(entry.get("shortNames") or ()),
-        categories=tuple(entry.get("categories") or ()),
-        verbs=tuple(entry.get("verbs") or ()),
-        singular=entry.get("singularResource", ""),
-    )

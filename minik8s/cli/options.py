@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import click
 
-from minik8s.config import ClusterConfig
+from minik8s.config import DEFAULT_CONTROLLERS, ClusterConfig
 
 Command = Callable[..., Any]
 
@@ -54,6 +54,29 @@ def duration(context: click.Context, parameter: click.Parameter, value: str | No
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
 
 
+def _controllers(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+    """The names that kube-controller-manager's --controllers means: `*`, `name` and `-name`."""
+    from minik8s.controllers import CONTROLLERS
+
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    for word in words:
+        if word != "*" and word.removeprefix("-") not in CONTROLLERS:
+            known = ", ".join(CONTROLLERS)
+            raise click.BadParameter(f"there is no controller {word!r}; there are {known}", context, parameter)
+    dropped = {word[1:] for word in words if word.startswith("-")}
+    wanted = [*(DEFAULT_CONTROLLERS if "*" in words else ()), *(word for word in words if word in CONTROLLERS)]
+    return tuple(name for name in dict.fromkeys(wanted) if name not in dropped)
+
+
+controllers_option = click.option(
+    "--controllers",
+    default="*",
+    show_default=True,
+    callback=_controllers,
+    help='Controllers to run: names, * for all, -NAME for all but that; "" for none.',
+)
+
+
 def cluster_options(function: Command) -> Command:
     """What a new cluster can be told; the command gets it as one `config`."""
 
@@ -65,9 +88,19 @@ def cluster_options(function: Command) -> Command:
         images_file: dict[str, str],
         runtime: Any,
         seed: int | None,
+        controllers: tuple[str, ...],
+        scheduler: bool,
         **others: Any,
     ) -> Any:
-        config = ClusterConfig(nodes=nodes, port=port, images=images_file | images, runtime=runtime, seed=seed)
+        config = ClusterConfig(
+            nodes=nodes,
+            port=port,
+            images=images_file | images,
+            runtime=runtime,
+            seed=seed,
+            controllers=controllers,
+            scheduler=scheduler,
+        )
         return function(config=config, **others)
 
     return _decorated(
@@ -97,6 +130,8 @@ def cluster_options(function: Command) -> Command:
             help="Run real processes, or only pretend to.",
         ),
         click.option("--seed", type=int, default=None, help="Source of all names and UIDs."),
+        controllers_option,
+        click.option("--scheduler/--no-scheduler", default=True, help="Leave out the scheduler, for another's sake."),
     )
 
 

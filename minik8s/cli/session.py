@@ -11,9 +11,10 @@ import attrs
 import click
 
 from minik8s.api.resource import Resource
-from minik8s.cli.kinds import AGGREGATED, PATHS, Kinds
+from minik8s.cli.kinds import Kinds
 from minik8s.cli.options import Where
 from minik8s.client.client import Client
+from minik8s.client.discovery import AGGREGATED, PATHS
 from minik8s.client.http import HttpTransport
 from minik8s.client.kubeconfig import load_kubeconfig
 from minik8s.client.manifests import load

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from minik8s.cli.options import cluster_options, duration
-from minik8s.config import ClusterConfig
+from minik8s.config import DEFAULT_CONTROLLERS, ClusterConfig
 
 
 @click.command()
@@ -51,3 +51,21 @@ def test_images_that_are_none(text: str, tmp_path: Path) -> None:
         result: Any = CliRunner().invoke(show, arguments)
         assert result.exit_code == 2
         assert "NAME=COMMAND" in result.output
+
+
+def test_choice_of_controllers() -> None:
+    """`*` is every controller, -NAME all but that, and a name only that; "" leaves none."""
+
+    @click.command()
+    @cluster_options
+    def names(config: ClusterConfig) -> None:
+        click.echo(" ".join(config.controllers) + f" {config.scheduler}")
+
+    def chosen(text: str) -> str:
+        return CliRunner().invoke(names, ["--controllers", text, "--no-scheduler"]).output.strip()
+
+    assert chosen("job, deployment,-job") == "deployment False"
+    assert chosen("") == "False"
+    everything = " ".join(DEFAULT_CONTROLLERS)
+    assert chosen("*") == f"{everything} False"
+    assert chosen("*,-job,-cronjob") == f"{everything} False".replace(" job cronjob", "")

@@ -1,0 +1,86 @@
+"""What an API server serves, by its own word: the resources of its discovery documents.
+
+Only the aggregated form is read; it is served since Kubernetes 1.30 and by every minik8s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from minik8s.api.resource import Resource
+from minik8s.api.resources import BUILTIN
+from minik8s.clock import Clock
+from minik8s.logs import get_logger
+from minik8s.machinery.errors import ApiError
+from minik8s.machinery.meta import Doc
+
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+PATHS = ("/api", "/apis")
+REFRESH_SECONDS = 30.0
+"""How often the garbage collector and the quota controller look again; kube-controller-manager's period."""
+
+Fetch = Callable[[str], Awaitable[Doc]]
+"""Answers the aggregated document at a path. Raises ApiError or OSError."""
+
+_KNOWN = {(r.group, r.version, r.plural): r for r in BUILTIN}
+log = get_logger("minik8s.client.discovery")
+
+
+def resources_of(document: Doc) -> Iterator[Resource[Any]]:
+    """The resources of one aggregated discovery document, in its order. Built-in ones are the constants themselves."""
+    for group in document.get("items") or ():
+        name = (group.get("metadata") or {}).get("name", "")
+        for version in group.get("versions") or ():
+            for entry in version.get("resources") or ():
+                yield _resource(name, version["version"], entry)
+
+
+def _resource(group: str, version: str, entry: Doc) -> Resource[Any]:
+    if known := _KNOWN.get((group, version, entry["resource"])):
+        return known
+    return Resource(
+        group,
+        version,
+        entry["resource"],
+        (entry.get("responseKind") or {}).get("kind", ""),
+        entry.get("scope") == "Namespaced",
+        short_names=tuple(entry.get("shortNames") or ()),
+        categories=tuple(entry.get("categories") or ()),
+        verbs=tuple(entry.get("verbs") or ()),
+        singular=entry.get("singularResource", ""),
+    )
+
+
+class Discovery:
+    """A view of what a server serves that is brought up to date from time to time; call it for the resources.
+
+    A resource that stays keeps its identity, so that informers and indexes keyed by it go on being found.
+    """
+
+    def __init__(self, fetch: Fetch, clock: Clock) -> None:
+        self._fetch, self._clock = fetch, clock
+        self._resources: dict[tuple[str, str, str], Resource[Any]] = {}
+
+    def __call__(self) -> list[Resource[Any]]:
+        return list(self._resources.values())
+
+    async def refresh(self) -> None:
+        """Asks again. Raises ApiError or OSError, and keeps what it knew then."""
+        found: dict[tuple[str, str, str], Resource[Any]] = {}
+        for path in PATHS:
+            for resource in resources_of(await self._fetch(path)):
+                key = (resource.group, resource.version, resource.plural)
+                known = self._resources.get(key)
+                same = known is not None and (known.kind, known.verbs) == (resource.kind, resource.verbs)
+                found[key] = known if known is not None and same else resource
+        self._resources = found
+
+    async def run(self) -> None:
+        """Refreshes until cancelled; a failure is tried again at the next turn."""
+        while True:
+            await self._clock.sleep(REFRESH_SECONDS)
+            try:
+                await self.refresh()
+            except (ApiError, OSError) as error:
+                log.debug("discovery failed", error=str(error))

@@ -1,0 +1,96 @@
+"""`minik8s controllers` and `minik8s scheduler` as real processes, beside a cluster that has neither."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from minik8s.api.resources import DEPLOYMENTS, EVENTS, LEASES
+from minik8s.blocking import BlockingCluster
+from minik8s.cli import main
+
+WEB = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "web", "namespace": "default"},
+    "spec": {
+        "replicas": 3,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {
+            "metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "web", "image": "minik8s/testserver"}]},
+        },
+    },
+}
+
+
+@pytest.fixture
+def headless() -> Iterator[BlockingCluster]:
+    """A cluster with nodes, without controllers and without a scheduler."""
+    with BlockingCluster(nodes=2, runtime="simulated", controllers=(), scheduler=False, freeze=True) as cluster:
+        yield cluster
+
+
+def holder(cluster: BlockingCluster, name: str) -> str:
+    found: Any = cluster.run(cluster.client.find, LEASES, name, namespace="kube-system")
+    return (found or {"spec": {}})["spec"].get("holderIdentity", "")
+
+
+def test_components_bring_a_cluster_to_life(headless: BlockingCluster, start: Callable[..., Any]) -> None:
+    """A Deployment becomes Available once both run elsewhere, by kubeconfig; each holds upstream's Lease meanwhile."""
+    headless.apply(WEB)
+    where = ("--kubeconfig", str(headless.kubeconfig))
+    manager, scheduler = start("controllers", *where), start("scheduler", *where)
+    for program in (manager, scheduler):
+        program.line("works on")
+    headless.wait_for(DEPLOYMENTS, "web", "Available")
+    assert holder(headless, "kube-controller-manager")
+    assert holder(headless, "kube-scheduler")
+    for program in (manager, scheduler):
+        program.send(signal.SIGTERM)
+        assert program.finish() == (0, "", "")
+    assert holder(headless, "kube-controller-manager") == "", "the Lease is released"
+    reasons = {event["reason"] for event in headless.run(headless.client.list, EVENTS).items}
+    assert {"LeaderElection", "ScalingReplicaSet", "Scheduled"} <= reasons
+
+
+def test_second_manager_takes_over(headless: BlockingCluster, start: Callable[..., Any]) -> None:
+    """Of two managers one works; when it ends the other does, and what was created meanwhile is dealt with."""
+    where = ("--kubeconfig", str(headless.kubeconfig))
+    first = start("controllers", *where)
+    first.line("works on")
+    second = start("controllers", *where)
+    second.line("waits for")
+    first.send(signal.SIGINT)
+    first.finish()
+    headless.apply(WEB)
+    second.line("works on")
+    scheduler = start("scheduler", *where, "--no-leader-elect")
+    scheduler.line("works on")
+    headless.wait_for(DEPLOYMENTS, "web", "Available")
+    assert holder(headless, "kube-scheduler") == ""
+
+
+def test_nobody_answers(tmp_path: Any) -> None:
+    """A kubeconfig that is not there, and a server that is not, are one line on stderr."""
+    missing = CliRunner().invoke(main, ["controllers", "--kubeconfig", str(tmp_path / "none")])
+    assert (missing.exit_code, missing.stderr.count("\n")) == (1, 1)
+    assert "no such file" in missing.stderr
+    gone = tmp_path / "gone"
+    with BlockingCluster(nodes=0, controllers=(), scheduler=False, proxy=False) as cluster:
+        gone.write_text(cluster.kubeconfig.read_text())
+    silent = CliRunner().invoke(main, ["scheduler", "--kubeconfig", str(gone)])
+    assert (silent.exit_code, silent.stderr.count("\n")) == (1, 1)
+    assert "is the cluster running?" in silent.stderr
+
+
+@pytest.mark.parametrize(("text", "says"), [("deploy", "no controller 'deploy'"), ("", "leaves no controller")])
+def test_controllers_that_are_none(text: str, says: str) -> None:
+    """An unknown name and an empty choice are usage errors."""
+    result = CliRunner().invoke(main, ["controllers", "--controllers", text])
+    assert result.exit_code == 2
+    assert says in " ".join(result.stderr.split())
