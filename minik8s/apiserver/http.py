@@ -1,121 +1,34 @@
 """The API server's HTTP face: an ASGI application that parses, hands over to dispatch, and encodes.
 
 Nothing is decided here but form: the request line and headers become an `ApiRequest`, answers and errors become
-bytes. A stream (watch, follow) ends when either side leaves: the handler listens for the client's going while it
-sends.
+bytes (see `answering`).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping, Sequence
-from typing import Any, TypeAlias
-from urllib.parse import parse_qsl
+from typing import Any
 
-import anyio
-
-from minik8s.api.request import JSON, YAML, ApiRequest, User, WatchEvent
+from minik8s.api.request import JSON, YAML, ApiRequest, User
 from minik8s.api.resource import Resource
-from minik8s.api.resources import COMPONENT_STATUSES, ENDPOINTS
+from minik8s.apiserver.answering import Answerer
 from minik8s.apiserver.authentication import authenticate, impersonate
 from minik8s.apiserver.authorization import authorize_path, forbidden, is_allowed
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.dispatch import dispatch
-from minik8s.apiserver.encoding import Encoder, encode_document
-from minik8s.apiserver.fanout import Fanout, Stream
+from minik8s.apiserver.encoding import encode_document
+from minik8s.apiserver.httpcall import ClientLeft, HttpCall, Receive, Scope, Send, headers_of
 from minik8s.apiserver.negotiation import DEFAULT, Representation, check_shape, negotiate
 from minik8s.apiserver.nonresource import NOT_FOUND, PlainResponse, Site
-from minik8s.apiserver.options import truth
 from minik8s.apiserver.requestinfo import RequestInfo, check_scope, parse_path, verb_of
-from minik8s.apiserver.response import ApiResponse, ListResponse, ObjectResponse, StreamResponse, WatchResponse
+from minik8s.apiserver.response import WatchResponse
 from minik8s.logs import get_logger
-from minik8s.machinery.errors import ApiError, InternalError, MethodNotAllowed, NotAcceptable, RequestEntityTooLarge
+from minik8s.machinery.errors import ApiError, InternalError, MethodNotAllowed, NotAcceptable
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Header: TypeAlias = tuple[bytes, bytes]
-
-STREAM = "minik8s.stream"
-"""The ASGI extension by which our own server offers an answer's raw stream."""
-MAX_BODY = 3 * 1024 * 1024
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
-_BROWSERS = ("curl/", "Wget/", "Mozilla/")
-DEPRECATED: dict[Resource[Any], str] = {
-    COMPONENT_STATUSES: "v1 ComponentStatus is deprecated in v1.19+",
-    ENDPOINTS: "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
-}
-"""Warnings that come with every answer about these resources."""
 _IMPERSONATION = frozenset({b"impersonate-user", b"impersonate-group", b"impersonate-uid"})
 _RAW = frozenset({"log"})
 """Subresources that answer bytes, whatever Accept says."""
-_NO_CACHE: Header = (b"cache-control", b"no-cache, private")
 log = get_logger(__name__)
-
-
-class HttpCall:
-    """One HTTP request: its parts as strings, and the ways to answer it."""
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.raw_headers: Iterable[Header] = scope["headers"]
-        self.options: dict[str, str] = {}
-        self.repeated: dict[str, list[str]] = {}
-        if query := scope["query_string"]:
-            self._parse_query(query.decode("latin-1"))
-        self.receive, self.send = receive, send
-        self.stream: Stream | None = scope.get("extensions", {}).get(STREAM)
-        self.started = False
-
-    def _parse_query(self, query: str) -> None:
-        for name, value in parse_qsl(query, keep_blank_values=True):
-            if name in self.options:
-                self.repeated.setdefault(name, [self.options[name]]).append(value)
-            else:
-                self.options[name] = value
-
-    def header(self, name: bytes) -> str:
-        return self.headers.get(name, b"").decode("latin-1")
-
-    @property
-    def pretty(self) -> bool:
-        return truth(self.options, "pretty") or self.header(b"user-agent").startswith(_BROWSERS)
-
-    async def body(self) -> bytes:
-        """The whole request body; raises RequestEntityTooLarge."""
-        length = self.header(b"content-length")
-        if length.isdigit() and int(length) > MAX_BODY:
-            raise _too_large()
-        chunks, size = [], 0
-        while True:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ClientLeft
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > MAX_BODY:
-                raise _too_large()
-            chunks.append(chunk)
-            if not message.get("more_body"):
-                return b"".join(chunks) if len(chunks) > 1 else chunks[0]
-
-    async def start(self, code: int, headers: list[Header]) -> None:
-        self.started = True
-        await self.send({"type": "http.response.start", "status": code, "headers": headers})
-
-    async def chunk(self, data: bytes, *, more: bool = True) -> None:
-        await self.send({"type": "http.response.body", "body": data, "more_body": more})
-
-    async def answer(self, code: int, body: bytes, headers: list[Header]) -> None:
-        """A whole answer with its length."""
-        await self.start(code, [*headers, (b"content-length", str(len(body)).encode())])
-        await self.chunk(body, more=False)
-
-
-class ClientLeft(Exception):
-    """The client closed the connection before it had sent its request."""
 
 
 class HttpApp:
@@ -124,7 +37,7 @@ class HttpApp:
     def __init__(self, ctx: ServerContext) -> None:
         self._ctx = ctx
         self._site = Site(ctx)
-        self._fanout = Fanout()
+        self._answerer = Answerer(ctx)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -157,7 +70,7 @@ class HttpApp:
         representation = _representation(call, request)
         response = await dispatch(self._ctx, request)
         try:
-            await self._respond(call, request, response, representation)
+            await self._answerer.respond(call, request, response, representation)
         finally:
             if isinstance(response, WatchResponse):
                 response.close()
@@ -196,86 +109,6 @@ class HttpApp:
             user_agent=call.header(b"user-agent"),
         )
 
-    async def _respond(
-        self, call: HttpCall, request: ApiRequest, response: ApiResponse, representation: Representation
-    ) -> None:
-        if isinstance(response, StreamResponse):
-            await self._stream(call, response)
-            return
-        resource = response.resource or request.resource
-        if isinstance(response, ObjectResponse) and response.resource is None:
-            representation = Representation(representation.media_type)
-        headers = _headers(representation.media_type, response.warnings)
-        if resource in DEPRECATED:
-            headers += _warnings([DEPRECATED[resource]])
-        encoder = Encoder(
-            resource,
-            representation,
-            now=self._ctx.clock.now(),
-            include=call.options.get("includeObject", ""),
-            pretty=call.pretty,
-        )
-        if isinstance(response, ObjectResponse):
-            await call.answer(response.code, encoder.object(response), headers)
-        elif isinstance(response, ListResponse):
-            await self._list(call, encoder, response, headers)
-        else:
-            await self._watch(call, encoder, response, headers)
-
-    async def _list(self, call: HttpCall, encoder: Encoder, response: ListResponse, headers: list[Header]) -> None:
-        chunks = encoder.list(response)
-        first = next(chunks)
-        second = next(chunks, None)
-        if second is None:
-            await call.answer(200, first, headers)
-            return
-        await call.start(200, headers)
-        await call.chunk(first)
-        await call.chunk(second)
-        for chunk in chunks:
-            await call.chunk(chunk)
-        await call.chunk(b"", more=False)
-
-    async def _watch(self, call: HttpCall, encoder: Encoder, response: WatchResponse, headers: list[Header]) -> None:
-        def encode(batch: list[WatchEvent]) -> bytes:
-            return encoder.event(batch[0]) if len(batch) == 1 else b"".join([encoder.event(event) for event in batch])
-
-        session = response.session
-        if call.stream is not None and session is not None and session.key is not None and encoder.shares_events:
-            lines = self._fanout.lines(session, response.events, encode, call.stream)
-        else:
-            lines = (encode(batch) async for batch in response.events)
-        await self._until_left(call, lines, headers)
-
-    async def _stream(self, call: HttpCall, response: StreamResponse) -> None:
-        headers = [(b"content-type", response.media_type.encode()), _NO_CACHE]
-        await self._until_left(call, response.chunks, headers, wait=not response.live)
-
-    async def _until_left(
-        self, call: HttpCall, chunks: AsyncIterator[bytes], headers: list[Header], *, wait: bool = False
-    ) -> None:
-        """Sends until there is nothing more, or nobody to send to.
-
-        With `wait` the answer begins with the first chunk, because what goes wrong before it is still an error.
-        """
-        failure: ApiError | None = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(_wait_for_disconnect, call, group.cancel_scope)
-            try:
-                first = await anext(chunks, b"") if wait else b""
-                await call.start(200, headers)
-                await call.chunk(first)  # the client sees the answer begin, though nothing may have happened yet
-                async for chunk in chunks:
-                    await call.chunk(chunk)
-                await call.chunk(b"", more=False)
-            except ApiError as error:
-                failure = error
-            finally:
-                await _close(chunks)
-            group.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-
     async def _plain(self, call: HttpCall, plain: PlainResponse) -> None:
         if plain is not NOT_FOUND and call.method not in ("GET", "HEAD") and plain.only_get:
             raise MethodNotAllowed.default()
@@ -288,24 +121,10 @@ class HttpApp:
             await call.chunk(b"", more=False)
             return
         representation = _plain_representation(call)
-        headers = _headers(representation.media_type, [])
+        headers = headers_of(representation.media_type, [])
         if error.retry_after:
             headers.append((b"retry-after", str(error.retry_after).encode()))
         await call.answer(error.code, encode_document(error.to_status(), representation, pretty=call.pretty), headers)
-
-
-async def _wait_for_disconnect(call: HttpCall, scope: anyio.CancelScope) -> None:
-    while (await call.receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()
-
-
-async def _close(chunks: AsyncIterator[bytes]) -> None:
-    """Ends a generator that may have been left in the middle."""
-    aclose = getattr(chunks, "aclose", None)
-    if aclose is not None:
-        with anyio.CancelScope(shield=True):
-            await aclose()
 
 
 def _representation(call: HttpCall, request: ApiRequest) -> Representation:
@@ -342,21 +161,3 @@ def _forbidden(user: User, call: HttpCall, info: RequestInfo) -> ApiError:
         name=info.name,
         subresource=info.subresource,
     )
-
-
-def _headers(media_type: str, warnings: Sequence[str]) -> list[Header]:
-    headers = [(b"content-type", media_type.encode()), _NO_CACHE]
-    return [*headers, *_warnings(warnings)] if warnings else headers
-
-
-def _warnings(texts: Iterable[str]) -> list[Header]:
-    """Warning headers, one for each text; no text can end its header."""
-    headers = []
-    for text in dict.fromkeys(texts):
-        safe = "".join(c if c.isprintable() else " " for c in text).replace("\\", "\\\\").replace('"', '\\"')
-        headers.append((b"warning", f'299 - "{safe}"'.encode()))
-    return headers
-
-
-def _too_large() -> RequestEntityTooLarge:
-    return RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY}")

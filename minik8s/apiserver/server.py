@@ -19,7 +19,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from minik8s.apiserver.http import STREAM, HttpApp
+from minik8s.apiserver.http import HttpApp
+from minik8s.apiserver.httpcall import STREAM
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75

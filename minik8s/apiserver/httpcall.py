@@ -1,0 +1,109 @@
+"""One HTTP request as the server sees it: its parts as strings, and the ways to answer it.
+
+ASGI's messages end here; whoever answers works with `HttpCall`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
+
+from minik8s.apiserver.fanout import Stream
+from minik8s.apiserver.options import truth
+from minik8s.machinery.errors import RequestEntityTooLarge
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Header: TypeAlias = tuple[bytes, bytes]
+
+STREAM = "minik8s.stream"
+"""The ASGI extension by which our own server offers an answer's raw stream."""
+MAX_BODY = 3 * 1024 * 1024
+NO_CACHE: Header = (b"cache-control", b"no-cache, private")
+_BROWSERS = ("curl/", "Wget/", "Mozilla/")
+
+
+class HttpCall:
+    """One HTTP request: its parts as strings, and the ways to answer it."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.raw_headers: Iterable[Header] = scope["headers"]
+        self.options: dict[str, str] = {}
+        self.repeated: dict[str, list[str]] = {}
+        if query := scope["query_string"]:
+            self._parse_query(query.decode("latin-1"))
+        self.receive, self.send = receive, send
+        self.stream: Stream | None = scope.get("extensions", {}).get(STREAM)
+        self.started = False
+
+    def _parse_query(self, query: str) -> None:
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            if name in self.options:
+                self.repeated.setdefault(name, [self.options[name]]).append(value)
+            else:
+                self.options[name] = value
+
+    def header(self, name: bytes) -> str:
+        return self.headers.get(name, b"").decode("latin-1")
+
+    @property
+    def pretty(self) -> bool:
+        return truth(self.options, "pretty") or self.header(b"user-agent").startswith(_BROWSERS)
+
+    async def body(self) -> bytes:
+        """The whole request body; raises RequestEntityTooLarge."""
+        length = self.header(b"content-length")
+        if length.isdigit() and int(length) > MAX_BODY:
+            raise _too_large()
+        chunks, size = [], 0
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeft
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > MAX_BODY:
+                raise _too_large()
+            chunks.append(chunk)
+            if not message.get("more_body"):
+                return b"".join(chunks) if len(chunks) > 1 else chunks[0]
+
+    async def start(self, code: int, headers: list[Header]) -> None:
+        self.started = True
+        await self.send({"type": "http.response.start", "status": code, "headers": headers})
+
+    async def chunk(self, data: bytes, *, more: bool = True) -> None:
+        await self.send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def answer(self, code: int, body: bytes, headers: list[Header]) -> None:
+        """A whole answer with its length."""
+        await self.start(code, [*headers, (b"content-length", str(len(body)).encode())])
+        await self.chunk(body, more=False)
+
+
+class ClientLeft(Exception):
+    """The client closed the connection before it had sent its request."""
+
+
+def headers_of(media_type: str, warnings: Sequence[str]) -> list[Header]:
+    headers = [(b"content-type", media_type.encode()), NO_CACHE]
+    return [*headers, *warning_headers(warnings)] if warnings else headers
+
+
+def warning_headers(texts: Iterable[str]) -> list[Header]:
+    """Warning headers, one for each text; no text can end its header."""
+    headers = []
+    for text in dict.fromkeys(texts):
+        safe = "".join(c if c.isprintable() else " " for c in text).replace("\\", "\\\\").replace('"', '\\"')
+        headers.append((b"warning", f'299 - "{safe}"'.encode()))
+    return headers
+
+
+def _too_large() -> RequestEntityTooLarge:
+    return RequestEntityTooLarge(f"Request entity too large: limit is {MAX_BODY}")
