@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from minik8s.api.resource import Resource
 from minik8s.api.resources import NODES, SERVICE_ACCOUNTS
 from minik8s.api.strategies import load_all
 from minik8s.apiserver.admission import builtin_plugins
+from minik8s.apiserver.admission.hooks import Hook, HookFunction, Hooks
 from minik8s.apiserver.allocation import ServiceAllocator
 from minik8s.apiserver.authorization import ANONYMOUS
 from minik8s.apiserver.bootstrap import bootstrap, publish_address
@@ -85,10 +86,18 @@ class Cluster:
             await cluster.apply("deployment.yaml")
             await cluster.wait_for(DEPLOYMENTS, "web", "Available")
 
-    Options are those of `ClusterConfig`. `clock` replaces the real one.
+    Options are those of `ClusterConfig`. `clock` replaces the real one. `admission` are functions that are asked about
+    every creation and update (`apiserver.admission.hooks`); `cluster.admission.add` takes more, and narrower ones.
     """
 
-    def __init__(self, config: ClusterConfig | None = None, *, clock: Clock | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        config: ClusterConfig | None = None,
+        *,
+        clock: Clock | None = None,
+        admission: Iterable[Hook | HookFunction] = (),
+        **options: Any,
+    ) -> None:
         self.config = attrs.evolve(config, **options) if config else ClusterConfig(**options)
         self.clock: Clock = clock or RealClock()
         self.seed: int = secrets.randbits(63) if self.config.seed is None else self.config.seed
@@ -97,6 +106,8 @@ class Cluster:
         self.directory = Path()
         self.url = ""
         self._context = self._server()
+        for hook in admission:
+            self.admission.add(hook)
         self.client: Client
         self._app = HttpApp(self._context)
         self._exchanges: TaskGroup
@@ -123,6 +134,11 @@ class Cluster:
             return await self._stack.__aexit__(kind, error, trace)
         await self._stack.aclose()
         return None
+
+    @property
+    def admission(self) -> Hooks:
+        """The admission hooks: functions of this process that may change or refuse what is written."""
+        return self._context.dynamic.hooks
 
     @property
     def kubeconfig(self) -> Path:
@@ -211,7 +227,7 @@ class Cluster:
         stack.push_async_callback(self._close_http)
         if self.config.serve:
             await self._listen(stack)
-        stack.push_async_callback(context.store.aclose)  # ends the watches, so that the socket can close at once
+        stack.push_async_callback(context.aclose)  # ends the watches, so that the socket can close at once
         self.informers = Informers(self.client, self.clock, self.rng)
         recorders = Recorders(self.client, self.clock, self.rng)
         self.nodes = context.connector = self._node_pool(recorders)

@@ -61,6 +61,8 @@ class ApiRequest:
     content_type: str = ""
     user: User = ADMIN
     user_agent: str = ""
+    audit_annotations: dict[str, str] = attrs.field(factory=dict)
+    """What admission has to say about the request in its audit entry."""
 
 
 class Encoded(Protocol):

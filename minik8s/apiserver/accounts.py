@@ -7,9 +7,11 @@ from typing import Any
 from minik8s.api.request import ApiRequest, User
 from minik8s.api.resource import Resource
 from minik8s.api.resources import NODES, PODS, SECRETS
+from minik8s.apiserver.admitting import admit_created
 from minik8s.apiserver.authorization import ANONYMOUS, AUTHENTICATED, PUBLIC_PATHS, is_allowed, is_public
 from minik8s.apiserver.body import read_object, read_resource
 from minik8s.apiserver.context import ServerContext
+from minik8s.apiserver.options import truth
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
@@ -28,6 +30,7 @@ async def create_token(ctx: ServerContext, served: Served, request: ApiRequest) 
     """POST serviceaccounts/token: a signed token, bound to an object if asked."""
     account = (await find(ctx, served, request.namespace, request.name)).value
     obj, warnings = read_object(request, API_VERSION, "TokenRequest", "Ignore")
+    obj = await admit_created(ctx, request, obj, dry_run=truth(request.options, "dryRun"), warnings=warnings)
     spec: Obj = dict(obj.get("spec", {}))
     seconds = spec.get("expirationSeconds", DEFAULT_SECONDS)
     _check_seconds(seconds)

@@ -15,11 +15,14 @@ import attrs
 
 from minik8s.api.request import User
 from minik8s.api.resource import Resource
+from minik8s.apiserver.admission.dynamic import DynamicAdmission
 from minik8s.apiserver.admission.plugin import AdmissionPlugin
 from minik8s.apiserver.allocation import ServiceAllocator
 from minik8s.apiserver.authorization import ANONYMOUS
 from minik8s.apiserver.registry import Registry
+from minik8s.apiserver.serviceresolver import EndpointResolver, ServiceResolver
 from minik8s.apiserver.tokens import TokenIssuer
+from minik8s.apiserver.webhooks import WebhookConnections
 from minik8s.clock import Clock
 from minik8s.machinery.errors import ServiceUnavailable
 from minik8s.machinery.meta import Doc
@@ -51,6 +54,22 @@ class NoNodes:
         raise ServiceUnavailable(f'node "{node}" does not serve logs')
 
 
+class StoreWorld:
+    """The server's own objects as admission plugins see them."""
+
+    def __init__(self, store: Store, registry: Registry) -> None:
+        self._store, self._registry = store, registry
+
+    def get(self, resource: Resource[Any], name: str, namespace: str = "") -> Doc | None:
+        entry = self._store.peek(self._registry.served(resource).key(namespace, name))
+        return entry.value if entry else None
+
+    def list(self, resource: Resource[Any], namespace: str = "") -> Sequence[Doc]:
+        prefix = (self._registry.served(resource).storage.group_resource,)
+        entries = self._store.scan((*prefix, namespace) if namespace else prefix)
+        return [entry.value for entry in entries]
+
+
 @attrs.define(eq=False)
 class ServerContext:
     """The parts of one API server.
@@ -68,9 +87,23 @@ class ServerContext:
     connector: NodeConnector = attrs.field(factory=NoNodes)
     anonymous: User = ANONYMOUS
     address: tuple[str, int] = ("127.0.0.1", 0)
+    world: StoreWorld = attrs.field(
+        init=False, default=attrs.Factory(lambda self: StoreWorld(self.store, self.registry), takes_self=True)
+    )
+    resolver: ServiceResolver = attrs.field(
+        default=attrs.Factory(lambda self: EndpointResolver(self.world, self.rng), takes_self=True)
+    )
+    """Where webhooks that are named by Service answer."""
+    dynamic: DynamicAdmission = attrs.field(
+        init=False, default=attrs.Factory(lambda self: DynamicAdmission(self), takes_self=True)
+    )
+    """Hooks, policies and webhooks: admission that users register at run time."""
+    webhooks: WebhookConnections = attrs.field(init=False, factory=WebhookConnections)
     mutating: Sequence[AdmissionPlugin] = attrs.field(init=False)
     """The plugins that have an `admit` of their own; `validating` those with a `validate`. Others are not asked."""
     validating: Sequence[AdmissionPlugin] = attrs.field(init=False)
+    counting: Sequence[AdmissionPlugin] = attrs.field(init=False)
+    """Those of the latter that come last, after everything that may be awaited: quota."""
 
     @mutating.default
     def _mutating(self) -> Sequence[AdmissionPlugin]:
@@ -78,20 +111,13 @@ class ServerContext:
 
     @validating.default
     def _validating(self) -> Sequence[AdmissionPlugin]:
-        return [plugin for plugin in self.plugins if type(plugin).validate is not AdmissionPlugin.validate]
+        return [p for p in self.plugins if type(p).validate is not AdmissionPlugin.validate and not p.is_last]
 
+    @counting.default
+    def _counting(self) -> Sequence[AdmissionPlugin]:
+        return [plugin for plugin in self.plugins if plugin.is_last]
 
-class StoreWorld:
-    """The server's own objects as admission plugins see them."""
-
-    def __init__(self, store: Store, registry: Registry) -> None:
-        self._store, self._registry = store, registry
-
-    def get(self, resource: Resource[Any], name: str, namespace: str = "") -> Doc | None:
-        entry = self._store.peek(self._registry.served(resource).key(namespace, name))
-        return entry.value if entry else None
-
-    def list(self, resource: Resource[Any], namespace: str = "") -> Sequence[Doc]:
-        prefix = (self._registry.served(resource).storage.group_resource,)
-        entries = self._store.scan((*prefix, namespace) if namespace else prefix)
-        return [entry.value for entry in entries]
+    async def aclose(self) -> None:
+        """Ends the store's watches and the connections to webhooks."""
+        await self.webhooks.aclose()
+        await self.store.aclose()

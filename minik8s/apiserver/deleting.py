@@ -13,14 +13,15 @@ import attrs
 
 from minik8s.api.request import ApiRequest, ListResult
 from minik8s.apiserver import objectmeta
+from minik8s.apiserver.admitting import admit
 from minik8s.apiserver.body import read_delete_options
 from minik8s.apiserver.context import ServerContext
-from minik8s.apiserver.options import DeleteOptions, WriteOptions, delete_options
+from minik8s.apiserver.options import DeleteOptions, WriteOptions, delete_options, options_document
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ListResponse, ObjectResponse
 from minik8s.apiserver.selection import selection
-from minik8s.apiserver.writing import Write, admit
+from minik8s.apiserver.writing import Write
 from minik8s.machinery.errors import Conflict, NotFound
 from minik8s.machinery.meta import Doc, Obj, is_terminating, name_of, parse_time, rfc3339, uid_of
 from minik8s.store.protocol import Entry, RevisionMismatch
@@ -104,11 +105,14 @@ async def delete(ctx: ServerContext, served: Served, request: ApiRequest) -> Obj
             continue
 
 
-async def delete_entry(write: Write, entry: Entry, options: DeleteOptions) -> ObjectResponse:
+async def delete_entry(write: Write, entry: Entry, options: DeleteOptions, *, admitted: bool = False) -> ObjectResponse:
     """One attempt; raises RevisionMismatch when somebody wrote in between."""
     ctx, served, obj = write.ctx, write.served, entry.value
     check_preconditions(served, obj, options)
-    admit(write, "DELETE", None, obj)
+    if not admitted:
+        attributes = write.attributes("DELETE", None, write.served.view(obj))
+        attributes.options = options_document(options)
+        await admit(ctx, attributes)
     if served.resource.plural == "namespaces" and not served.resource.group:
         return await _delete_namespace(write, entry, options)
     plan = plan_deletion(served, obj, options, ctx.clock.now())

@@ -16,8 +16,8 @@ FOREGROUND_FINALIZER = "foregroundDeletion"
 ORPHAN_FINALIZER = "orphan"
 
 
-def begin_create(obj: Obj, *, namespace: str, uid: str, now: str, has_generation: bool) -> None:
-    """Makes a creator's document a new object: whatever it claimed about its identity is replaced."""
+def begin_create(obj: Obj, namespace: str) -> None:
+    """Makes a creator's document a new object: whatever it claimed about its identity is taken away."""
     metadata = obj["metadata"]
     for name in (*_SERVER_OWNED, "selfLink", "resourceVersion"):
         metadata.pop(name, None)
@@ -25,6 +25,11 @@ def begin_create(obj: Obj, *, namespace: str, uid: str, now: str, has_generation
         metadata["namespace"] = namespace
     else:
         metadata.pop("namespace", None)
+
+
+def identify(obj: Obj, *, uid: str, now: str, has_generation: bool) -> None:
+    """Gives a new object the identity that it keeps."""
+    metadata = obj["metadata"]
     metadata["uid"] = uid
     if has_generation:
         metadata["generation"] = 1

@@ -16,7 +16,7 @@ from minik8s.api.request import APPLY_PATCH, ApiRequest
 from minik8s.machinery import field
 from minik8s.machinery.errors import BadRequest, Invalid, StatusCause
 from minik8s.machinery.field import FieldErrors
-from minik8s.machinery.meta import Doc
+from minik8s.machinery.meta import Doc, Obj
 
 Validation = Literal["Ignore", "Warn", "Strict"]
 META_GROUP = "meta.k8s.io"
@@ -122,6 +122,21 @@ def delete_options(request: ApiRequest, body: Doc | None) -> DeleteOptions:
         uid=(preconditions or {}).get("uid") or "",
         resource_version=(preconditions or {}).get("resourceVersion") or "",
     )
+
+
+def options_document(options: DeleteOptions) -> Obj:
+    """The options as the `DeleteOptions` object that admission is shown."""
+    document: Obj = {"kind": "DeleteOptions", "apiVersion": f"{META_GROUP}/v1"}
+    if options.grace is not None:
+        document["gracePeriodSeconds"] = options.grace
+    preconditions = {"uid": options.uid, "resourceVersion": options.resource_version}
+    if any(preconditions.values()):
+        document["preconditions"] = {key: value for key, value in preconditions.items() if value}
+    if options.propagation:
+        document["propagationPolicy"] = options.propagation
+    if options.dry_run:
+        document["dryRun"] = ["All"]
+    return document
 
 
 def integer_option(options: Mapping[str, str], name: str) -> int | None:

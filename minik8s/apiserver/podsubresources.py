@@ -10,6 +10,7 @@ import attrs
 from minik8s.api.pods import disruption_target, is_pod_ready, is_terminal
 from minik8s.api.request import ApiRequest
 from minik8s.api.resources import POD_DISRUPTION_BUDGETS, PODS
+from minik8s.apiserver.admitting import admit_created
 from minik8s.apiserver.body import read_object
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.deleting import MAX_GRACE_SECONDS, check_preconditions, delete_entry
@@ -43,6 +44,8 @@ async def bind(ctx: ServerContext, served: Served, request: ApiRequest) -> Objec
     if request.name and name != request.name:
         raise BadRequest("name in URL does not match name in Binding object")
     pods = ctx.registry.served(PODS)
+    warnings: list[str] = []
+    binding = await admit_created(ctx, request, binding, dry_run=options.dry_run, warnings=warnings)
     target = binding.get("target", {})
     if target.get("kind", "") not in ("", "Node"):
         raise Invalid.object("Binding", "", name, [field.not_supported("target.kind", target["kind"], ("Node", ""))])
@@ -58,7 +61,7 @@ async def bind(ctx: ServerContext, served: Served, request: ApiRequest) -> Objec
             break
         except RevisionMismatch:
             continue
-    return ObjectResponse(SUCCESS, code=201)
+    return ObjectResponse(SUCCESS, code=201, warnings=warnings)
 
 
 def _bound(pod: Doc, binding: Doc, node: str, now: str) -> Obj:
@@ -99,6 +102,9 @@ async def evict(ctx: ServerContext, served: Served, request: ApiRequest) -> Obje
     options = delete_options(request, eviction.get("deleteOptions") or {})
     dry_run = options.dry_run or write_options(request).dry_run
     options = attrs.evolve(options, dry_run=dry_run)
+    await find(ctx, served, request.namespace, request.name)
+    warnings: list[str] = []
+    await admit_created(ctx, request, eviction, dry_run=dry_run, warnings=warnings)
     while True:
         entry = await find(ctx, served, request.namespace, request.name)
         check_preconditions(served, entry.value, options)
@@ -106,10 +112,10 @@ async def evict(ctx: ServerContext, served: Served, request: ApiRequest) -> Obje
             if not is_terminating(entry.value):
                 entry = await _prepare_eviction(ctx, entry, options)
             write = Write(ctx, served, request, WriteOptions(dry_run, "", "Ignore", force=False), [])
-            await delete_entry(write, entry, attrs.evolve(options, resource_version=""))
+            await delete_entry(write, entry, attrs.evolve(options, resource_version=""), admitted=True)
         except RevisionMismatch:
             continue
-        return ObjectResponse(SUCCESS, code=201)
+        return ObjectResponse(SUCCESS, code=201, warnings=warnings)
 
 
 async def _prepare_eviction(ctx: ServerContext, entry: Entry, options: DeleteOptions) -> Entry:

@@ -10,7 +10,7 @@ from minik8s.apiserver.patching import apply_patch, parse_patch
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
-from minik8s.apiserver.writing import Write, check_name, check_precondition, rewrite
+from minik8s.apiserver.writing import Face, Write, check_name, check_precondition, rewrite
 from minik8s.machinery.errors import Invalid
 from minik8s.machinery.field import invalid
 from minik8s.machinery.meta import Doc, Obj, copy_document, evolve
@@ -39,6 +39,15 @@ def scale_of(obj: Doc) -> Obj:
     }
 
 
+def _taken(obj: Doc, scale: Doc) -> Obj:
+    """The workload with the replicas that its Scale has after admission."""
+    changed: Obj = evolve(obj, "spec", "replicas", value=scale.get("spec", {}).get("replicas", 0))
+    return changed
+
+
+FACE = Face((API_VERSION, KIND), scale_of, _taken)
+
+
 async def get_scale(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     entry = await find(ctx, served, request.namespace, request.name)
     return ObjectResponse(scale_of(served.view(entry.value)))
@@ -47,7 +56,7 @@ async def get_scale(ctx: ServerContext, served: Served, request: ApiRequest) -> 
 async def update_scale(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     """PUT or PATCH of the Scale, carried over to the workload's spec.replicas."""
     options = write_options(request)
-    write = Write(ctx, served, request, options, [])
+    write = Write(ctx, served, request, options, [], face=FACE)
     given: Obj | None = None
     if request.verb == "update":
         given, _ = read_object(request, API_VERSION, KIND, options.validation)

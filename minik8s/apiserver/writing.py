@@ -1,9 +1,11 @@
 """create, update and patch: one road for every kind.
 
-    read body -> default -> prepare -> admission -> validate -> (dry run stops here) -> compare and swap
+    read body -> default -> prepare -> admission that mutates -> validate -> admission that validates
+    -> (dry run stops here) -> compare and swap
 
 A patch reads, applies and writes in a loop, so that it only conflicts when it names a resourceVersion. A write
-that changes nothing stores nothing.
+that changes nothing stores nothing. Admission may wait for webhooks; what was read before that is only ever written
+back by comparing its revision.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ from minik8s.api.inert import inert_warning
 from minik8s.api.request import ApiRequest
 from minik8s.api.validation.metadata import validate_metadata
 from minik8s.apiserver import objectmeta
-from minik8s.apiserver.admission.plugin import Attributes
+from minik8s.apiserver.admission.plugin import Attributes, Operation
+from minik8s.apiserver.admitting import mutate, validate
 from minik8s.apiserver.body import read_resource
-from minik8s.apiserver.context import ServerContext, StoreWorld
+from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.fieldmanagers import set_managed_fields, track
 from minik8s.apiserver.options import WriteOptions, write_options
 from minik8s.apiserver.reading import find
@@ -32,9 +35,23 @@ from minik8s.store.protocol import Entry, RevisionMismatch
 
 GENERATE_ATTEMPTS = 8
 UPDATE_ATTEMPTS = 5
+STATUS_LIKE = ("status", "approval")
+"""Subresources by which the status is written and nothing else."""
 
 Change = Callable[[Entry], tuple[Obj, list[str]]]
 """From the stored entry to the document it should become, with warnings."""
+
+
+@attrs.frozen
+class Face:
+    """An object as a subresource of another kind shows it: admission sees a Scale where a Deployment is stored.
+
+    `take` is the object with what admission has made of its face. `kind` is (apiVersion, kind).
+    """
+
+    kind: tuple[str, str]
+    show: Callable[[Doc], Obj]
+    take: Callable[[Doc, Doc], Obj]
 
 
 @attrs.define(eq=False)
@@ -50,6 +67,15 @@ class Write:
     options: WriteOptions
     warnings: list[str]
     managed: list[Obj] | None = None
+    face: Face | None = None
+
+    def attributes(self, operation: Operation, obj: Obj | None, old: Doc | None) -> Attributes:
+        """The write as admission sees it."""
+        dry_run = self.options.dry_run
+        if self.face is None or obj is None:
+            return Attributes(self.request, operation, obj, old, self.warnings, dry_run)
+        shown, before = self.face.show(obj), self.face.show(old) if old is not None else None
+        return Attributes(self.request, operation, shown, before, self.warnings, dry_run, self.face.kind)
 
     def own_fields(self, obj: Obj, old: Doc | None) -> None:
         """Brings metadata.managedFields up to date with this write."""
@@ -78,13 +104,14 @@ async def create(ctx: ServerContext, served: Served, request: ApiRequest) -> Obj
 
 async def create_object(write: Write, obj: Obj) -> ObjectResponse:
     """Carries a decoded document to the store."""
+    obj = await _prepare_new(write, obj)
     base = obj["metadata"].get("generateName", "")
     if obj["metadata"].get("name") or not base:
-        return await _create_once(write, obj)
+        return await _store_new(write, obj)
     for _ in range(GENERATE_ATTEMPTS):
         named = {**obj, "metadata": {**obj["metadata"], "name": generate_name(base, write.ctx.rng)}}
         try:
-            return await _create_once(write, named)
+            return await _store_new(write, named)
         except AlreadyExists as error:
             last = error
     last.message = f"{last.message}, the server was not able to generate a unique name for the object"
@@ -92,28 +119,36 @@ async def create_object(write: Write, obj: Obj) -> ObjectResponse:
     raise last
 
 
-async def _create_once(write: Write, obj: Obj) -> ObjectResponse:
+async def _prepare_new(write: Write, obj: Obj) -> Obj:
+    """The new object as mutating admission leaves it: without a generated name, uid and date yet, as upstream."""
+    namespace = write.request.namespace
+    write.served.strategy.default(obj)
+    objectmeta.begin_create(obj, namespace)
+    write.own_fields(obj, None)
+    attributes = write.attributes("CREATE", obj, None)
+    if not await mutate(write.ctx, attributes) or attributes.object is None:
+        return obj
+    changed = {**attributes.object, "metadata": dict(attributes.object["metadata"])}
+    objectmeta.begin_create(changed, namespace)
+    set_managed_fields(changed, obj["metadata"].get("managedFields") or [])
+    return changed
+
+
+async def _store_new(write: Write, obj: Obj) -> ObjectResponse:
+    """Gives an admitted object its identity, prepares, validates and stores it."""
     ctx, served = write.ctx, write.served
     resource, strategy = served.resource, served.strategy
     name = obj["metadata"].get("name", "")
     now = rfc3339(ctx.clock.now())
-    strategy.default(obj)
-    objectmeta.begin_create(
-        obj,
-        namespace=write.request.namespace,
-        uid=new_uid(ctx.rng),
-        now=now,
-        has_generation=strategy.has_generation,
-    )
+    objectmeta.identify(obj, uid=new_uid(ctx.rng), now=now, has_generation=strategy.has_generation)
     strategy.prepare_create(obj)
     strategy.sign(obj, write.request.user)
     if "status" not in obj and (status := served.initial_status()) is not None:
         obj["status"] = status
-    write.own_fields(obj, None)
-    admit(write, "CREATE", obj, None)
     errors = metadata_errors(served, obj, None) + strategy.validate_create(obj)
     if errors:
         raise Invalid.object(resource.kind, resource.group, name, errors)
+    await validate(ctx, write.attributes("CREATE", obj, None))
     write.warnings += strategy.warnings(obj, None)
     if inert := inert_warning(resource.group_resource):
         write.warnings.append(inert)
@@ -187,7 +222,7 @@ async def rewrite(write: Write, change: Change) -> ObjectResponse:
 
 async def _replace(write: Write, entry: Entry, obj: Obj) -> ObjectResponse:
     ctx, served, old = write.ctx, write.served, write.served.view(entry.value)
-    obj = prepare_replacement(write, obj, old)
+    obj = await prepare_replacement(write, obj, old)
     if obj == old:
         return write.respond(entry)
     with ctx.services.transaction(served.storage, obj, old, dry_run=write.options.dry_run) as obj:
@@ -204,50 +239,45 @@ async def _replace(write: Write, entry: Entry, obj: Obj) -> ObjectResponse:
     return write.respond(stored)
 
 
-def prepare_replacement(write: Write, obj: Obj, old: Doc) -> Obj:
+async def prepare_replacement(write: Write, obj: Obj, old: Doc) -> Obj:
     """What an update stores: the new document with everything kept, defaulted, admitted and validated."""
     served, strategy = write.served, write.served.strategy
-    is_status = write.request.subresource in ("status", "approval")
-    objectmeta.begin_update(obj, old)
     strategy.default(obj)
-    if is_status:
+    _keep(write, obj, old)
+    write.own_fields(obj, old)
+    attributes = write.attributes("UPDATE", obj, old)
+    if await mutate(write.ctx, attributes) and attributes.object is not None:
+        managed = obj["metadata"].get("managedFields") or []
+        obj = write.face.take(obj, attributes.object) if write.face else attributes.object
+        obj["metadata"] = dict(obj["metadata"])
+        _keep(write, obj, old)
+        set_managed_fields(obj, managed)
+    errors = metadata_errors(served, obj, old)
+    is_status = write.request.subresource in STATUS_LIKE
+    errors += strategy.validate_status_update(obj, old) if is_status else strategy.validate_update(obj, old)
+    if errors:
+        raise Invalid.object(served.resource.kind, served.resource.group, write.request.name, errors)
+    await validate(write.ctx, write.attributes("UPDATE", obj, old))
+    write.warnings += strategy.warnings(obj, old)
+    return obj
+
+
+def _keep(write: Write, obj: Obj, old: Doc) -> None:
+    """Puts back what this kind of update cannot change."""
+    strategy, subresource = write.served.strategy, write.request.subresource
+    objectmeta.begin_update(obj, old)
+    if subresource in STATUS_LIKE:
         strategy.prepare_status_update(obj, old)
-        if write.request.subresource == "approval":
+        if subresource == "approval":
             conditions = obj.get("status", {}).get("conditions")
             obj["status"] = evolve(old.get("status", {}), "conditions", value=conditions)
         if strategy.status_keeps_metadata:
             obj["metadata"] = {**old["metadata"], "managedFields": obj["metadata"].get("managedFields")}
             _drop_none(obj["metadata"], "managedFields")
-    else:
-        strategy.prepare_update(obj, old)
-        if strategy.has_generation and objectmeta.spec_changed(obj, old):
-            objectmeta.bump_generation(obj)
-    write.own_fields(obj, old)
-    admit(write, "UPDATE", obj, old)
-    errors = metadata_errors(served, obj, old)
-    errors += strategy.validate_status_update(obj, old) if is_status else strategy.validate_update(obj, old)
-    if errors:
-        raise Invalid.object(served.resource.kind, served.resource.group, write.request.name, errors)
-    write.warnings += strategy.warnings(obj, old)
-    return obj
-
-
-def admit(write: Write, operation: str, obj: Obj | None, old: Doc | None) -> None:
-    """Runs the admission plugins: first those that change the object, then those that refuse it."""
-    ctx = write.ctx
-    world = StoreWorld(ctx.store, ctx.registry)
-    attributes = Attributes(
-        request=write.request,
-        operation=operation,  # type: ignore[arg-type]
-        object=obj,
-        old=old,
-        warnings=write.warnings,
-        dry_run=write.options.dry_run,
-    )
-    for plugin in ctx.mutating:
-        plugin.admit(attributes, world)
-    for plugin in ctx.validating:
-        plugin.validate(attributes, world)
+        return
+    strategy.prepare_update(obj, old)
+    if strategy.has_generation and objectmeta.spec_changed(obj, old):
+        objectmeta.bump_generation(obj)
 
 
 def metadata_errors(served: Served, obj: Doc, old: Doc | None) -> FieldErrors:

@@ -131,6 +131,10 @@ class MemoryStore:
         table = self._tables.get(prefix[0])
         return list(table.ordered(prefix[1] if len(prefix) > 1 else None, None)) if table else []
 
+    def occupied(self, resource: str) -> bool:
+        table = self._tables.get(resource)
+        return table is not None and bool(table.spaces)
+
     async def get(self, key: Key) -> Entry | None:
         return self.peek(key)
 

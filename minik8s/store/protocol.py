@@ -171,6 +171,10 @@ class Store(Protocol):
         """`range` without suspending, possibly from a cache that lags."""
         ...
 
+    def occupied(self, resource: str) -> bool:
+        """Whether anything is stored under a resource; asked in every write, so it costs a look-up."""
+        ...
+
     async def range(
         self,
         prefix: Prefix,

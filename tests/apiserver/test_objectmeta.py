@@ -16,7 +16,9 @@ def test_a_creator_does_not_choose_identity() -> None:
     obj: dict[str, Any] = {
         "metadata": {**IDENTITY, "name": "n", "labels": {"a": "b"}, "deletionTimestamp": "t", "namespace": "other"}
     }
-    objectmeta.begin_create(obj, namespace="ns", uid="u", now="now", has_generation=True)
+    objectmeta.begin_create(obj, "ns")
+    assert not {"uid", "creationTimestamp", "deletionTimestamp"} & set(obj["metadata"])
+    objectmeta.identify(obj, uid="u", now="now", has_generation=True)
     assert obj["metadata"] == {
         "name": "n",
         "labels": {"a": "b"},
@@ -30,7 +32,8 @@ def test_a_creator_does_not_choose_identity() -> None:
 def test_cluster_scoped_objects_have_no_namespace_and_not_every_kind_has_a_generation() -> None:
     """Without namespace and generation there are no such fields."""
     obj: dict[str, Any] = {"metadata": {"name": "n", "namespace": "x"}}
-    objectmeta.begin_create(obj, namespace="", uid="u", now="now", has_generation=False)
+    objectmeta.begin_create(obj, "")
+    objectmeta.identify(obj, uid="u", now="now", has_generation=False)
     assert obj["metadata"] == {"name": "n", "uid": "u", "creationTimestamp": "now"}
 
 

@@ -1,7 +1,8 @@
 """What an admission plugin is: it sees a write before it is stored, may change the object, and may refuse it.
 
-All plugins' `admit` run first, in order, then all their `validate`. Plugins read the server's own objects through
-a `World`, synchronously: between such a read and the write that follows nothing else runs. Upstream:
+All plugins' `admit` run first, in order, then all their `validate`. What users register at run time (hooks, policies,
+webhooks) follows each of the two, and may be awaited: see `apiserver.admitting`. Plugins read the server's own objects
+through a `World`, synchronously: between such a read and the write that follows nothing else runs. Upstream:
 k8s.io/apiserver/pkg/admission.
 """
 
@@ -30,6 +31,10 @@ class Attributes:
     old: Doc | None
     warnings: list[str]
     dry_run: bool
+    kind: tuple[str, str] | None = None
+    """(apiVersion, kind) of `object`, where it is not the resource's own: a Scale, a Binding, an Eviction."""
+    options: Doc | None = None
+    """The DeleteOptions of a deletion; the options of other writes stand in the request."""
 
     @property
     def namespace(self) -> str:
@@ -50,6 +55,10 @@ class Attributes:
             and request.resource.group_resource in group_resources
         )
 
+    def annotate(self, key: str, value: str) -> None:
+        """Leaves a note in the request's audit entry; the first under a key stays, as upstream has it."""
+        self.request.audit_annotations.setdefault(key, value)
+
     def forbidden(self, why: str, causes: Iterable[StatusCause] = ()) -> Forbidden:
         """`pods "x" is forbidden: <why>`."""
         resource = self.request.resource
@@ -68,6 +77,8 @@ class AdmissionPlugin:
     """The base: neither changes nor refuses anything. `name` is upstream's name of the plugin."""
 
     name: ClassVar[str] = ""
+    is_last: ClassVar[bool] = False
+    """Whether `validate` runs after policies and webhooks, with nothing awaited between it and the store."""
 
     def admit(self, attributes: Attributes, world: World) -> None:
         """May change `attributes.object`; raises ApiError to refuse."""

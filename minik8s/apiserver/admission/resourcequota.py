@@ -21,6 +21,7 @@ class ResourceQuota(AdmissionPlugin):
     """Upstream: k8s.io/apiserver/pkg/admission/plugin/resourcequota."""
 
     name: ClassVar[str] = "ResourceQuota"
+    is_last: ClassVar[bool] = True
 
     def validate(self, attributes: Attributes, world: World) -> None:
         resource, new = attributes.request.resource, attributes.object
