@@ -25,7 +25,7 @@ from anyio.abc import TaskGroup
 
 from minik8s.api.request import ADMIN
 from minik8s.api.resource import Resource
-from minik8s.api.resources import NODES, SERVICE_ACCOUNTS
+from minik8s.api.resources import NODES, SERVICE_ACCOUNTS, STORAGE_CLASSES
 from minik8s.api.strategies import load_all
 from minik8s.apiserver.admission import builtin_plugins
 from minik8s.apiserver.admission.hooks import Hook, HookFunction, Hooks
@@ -48,6 +48,7 @@ from minik8s.client.waiting import wait_for
 from minik8s.clock import Clock, RealClock
 from minik8s.config import DEFAULT_CONTROLLERS, ClusterConfig
 from minik8s.controllers import controllers
+from minik8s.controllers.hostpath_provisioner import DEFAULT_CLASS
 from minik8s.controllers.runtime import Context, run_controllers
 from minik8s.machinery.meta import Doc, Obj, is_condition_true
 from minik8s.nodes import NodePool
@@ -223,6 +224,8 @@ class Cluster:
         context = self._context
         await bootstrap(context)
         self.client = Client(InProcessTransport(partial(dispatch, context)))
+        if "hostpath-provisioner" in self.config.controllers:
+            await self.client.create(STORAGE_CLASSES, DEFAULT_CLASS)
         self._exchanges = await stack.enter_async_context(_task_group())
         stack.push_async_callback(self._close_http)
         if self.config.serve:
@@ -298,7 +301,16 @@ class Cluster:
     def _run_components(self, group: TaskGroup, recorders: Recorders) -> None:
         """Starts everything that works through the client."""
         config, client, clock, rng = self.config, self.client, self.clock, self.rng
-        context = Context(client, self.informers, clock, rng, recorders, strict=config.strict, root_ca=self._root_ca())
+        context = Context(
+            client,
+            self.informers,
+            clock,
+            rng,
+            recorders,
+            strict=config.strict,
+            root_ca=self._root_ca(),
+            volumes=self.directory / "volumes",
+        )
         group.start_soon(recorders.run, name="events")
         group.start_soon(self.informers.run, name="informers")
         group.start_soon(run_controllers, context, controllers(config.controllers), name="controllers")

@@ -17,8 +17,6 @@ INERT: Mapping[str, str] = {
     "validatingadmissionpolicies.admissionregistration.k8s.io": "admission policies are not enforced",
     "horizontalpodautoscalers.autoscaling": "nothing scales by it",
     "networkpolicies.networking.k8s.io": "traffic is not filtered",
-    "persistentvolumes": "volumes are neither bound nor mounted",
-    "persistentvolumeclaims": "volumes are neither bound nor mounted",
     "certificatesigningrequests.certificates.k8s.io": "nothing signs certificates",
 }
 """Group-resource -> what does not happen."""

@@ -30,6 +30,15 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "cronjob": ("cronjob:CronJobController",),
     "persistentvolumeclaim-protection": ("volume_protection:PVCProtectionController",),
     "persistentvolume-protection": ("volume_protection:PVProtectionController",),
+    "persistentvolume-binder": (
+        "persistentvolume_binder:PersistentVolumeClaimBinder",
+        "persistentvolume_binder:PersistentVolumeBinder",
+    ),
+    "hostpath-provisioner": (
+        "hostpath_provisioner:HostPathProvisioner",
+        "hostpath_provisioner:HostPathDeleter",
+    ),
+    "ephemeral-volume": ("ephemeral_volume:EphemeralVolumeController",),
     "ttl-after-finished": ("ttl_after_finished:TTLAfterFinishedController",),
     "disruption": ("disruption:DisruptionController", "stale_disruption:StaleDisruptionController"),
     "resourcequota": ("resourcequota:ResourceQuotaController",),

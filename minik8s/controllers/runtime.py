@@ -10,6 +10,7 @@ controller-runtime's Manager and Controller are the counterpart.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -55,6 +56,7 @@ class Context:
     strict      a bug in a reconciler ends the cluster (tests) instead of being logged and retried
     root_ca     the CA bundle, PEM, that kube-root-ca.crt publishes
     resources   what the API serves now, as discovery would say it
+    volumes     the directory under which provisioned volumes lie
     """
 
     client: Client
@@ -65,6 +67,7 @@ class Context:
     strict: bool = False
     root_ca: str = ""
     resources: Callable[[], Sequence[Resource[Any]]] = lambda: BUILTIN
+    volumes: Path = Path("volumes")
 
 
 @attrs.frozen

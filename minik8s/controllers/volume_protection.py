@@ -7,12 +7,11 @@ starts no pod whose claim is going); a volume is used while it is bound.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from minik8s.api.resource import Resource
 from minik8s.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
-from minik8s.client.lister import Key
+from minik8s.api.volumes import claims_of
 from minik8s.controllers.runtime import Reconciler, Watch, mapped
 from minik8s.machinery.meta import Doc, evolve, is_terminating, name_of, namespace_of
 
@@ -60,16 +59,3 @@ class PVProtectionController(_ProtectionController):
 
     async def is_used(self, obj: Doc) -> bool:
         return bool((obj.get("status") or {}).get("phase") == "Bound")
-
-
-def claims_of(pod: Doc) -> set[Key]:
-    """The claims that a pod's volumes name, those of its generic ephemeral volumes included."""
-    return set(_claims(pod))
-
-
-def _claims(pod: Doc) -> Iterable[Key]:
-    for volume in pod["spec"].get("volumes") or ():
-        if claim := volume.get("persistentVolumeClaim"):
-            yield namespace_of(pod), claim["claimName"]
-        elif "ephemeral" in volume:
-            yield namespace_of(pod), f"{name_of(pod)}-{volume['name']}"

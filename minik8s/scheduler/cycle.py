@@ -19,6 +19,7 @@ from typing import Any
 import attrs
 import orjson
 
+from minik8s.api.volumes import claims_of
 from minik8s.scheduler.cache import Cache
 from minik8s.scheduler.diagnosis import Diagnosis, diagnose
 from minik8s.scheduler.framework import Code, CycleState, FilterPlugin, ScoreExtensions, Signature, Status
@@ -71,6 +72,8 @@ def signature(pod: PodInfo, with_labels: bool) -> Signature:
         for c in chain(spec.get("containers") or (), spec.get("initContainers") or ())
     ]
     parts: list[Any] = [[spec.get(field) for field in _SIGNED], containers, len(spec.get("containers") or ())]
+    if spec.get("volumes") and (claims := sorted(claims_of(pod.doc))):
+        parts.append(claims)
     if with_labels or pod.terms or spec.get("topologySpreadConstraints"):
         parts += [pod.namespace, pod.labels]
     return orjson.dumps(parts)

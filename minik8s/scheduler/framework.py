@@ -64,6 +64,8 @@ class Event(enum.IntFlag):
     POD_ADD = enum.auto()
     POD_LABEL = enum.auto()
     POD_DELETE = enum.auto()
+    VOLUME = enum.auto()
+    """A claim, a volume or a storage class came or changed; the subject is that object."""
     NODE = NODE_ADD | NODE_ALLOCATABLE | NODE_LABEL | NODE_TAINT
 
 
@@ -74,6 +76,8 @@ class CycleState:
     data: dict[str, Any] = attrs.field(factory=dict)
     skip_filter: set[str] = attrs.field(factory=set)
     skip_score: set[str] = attrs.field(factory=set)
+    slow: bool = False
+    """Set by a plugin whose pre_bind waits for others: then binding must not keep a worker from other pods."""
 
 
 class Snapshot(Protocol):
@@ -154,8 +158,8 @@ class EnqueueExtensions(Protocol):
 
     @property
     def events(self) -> Event: ...
-    def hint(self, pod: PodInfo, event: Event, subject: NodeInfo | PodInfo) -> bool:
-        """Whether the event, which happened to `subject`, is worth another attempt."""
+    def hint(self, pod: PodInfo, event: Event, subject: Any) -> bool:
+        """Whether the event is worth another attempt. It happened to `subject`: a NodeInfo, a PodInfo or a document."""
         ...
 
 

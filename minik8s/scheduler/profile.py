@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol
 
 import attrs
 
+from minik8s.machinery.meta import Doc
 from minik8s.scheduler.framework import (
     BindPlugin,
     Code,
@@ -119,7 +120,7 @@ class Profile:
     def active_scores(self, state: CycleState) -> list[tuple[Any, int]]:
         return [(p, weight) for p, weight in self.scores if _name(p) not in state.skip_score]
 
-    def wakes(self, rejected_by: Iterable[str], pod: PodInfo, event: Event, subject: NodeInfo | PodInfo) -> bool:
+    def wakes(self, rejected_by: Iterable[str], pod: PodInfo, event: Event, subject: NodeInfo | PodInfo | Doc) -> bool:
         """Whether an event is worth another attempt for a pod that those plugins have rejected."""
         for name in rejected_by:
             plugin = self._enqueue.get(name)

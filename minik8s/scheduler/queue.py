@@ -148,7 +148,7 @@ class SchedulingQueue:
         queued.since = now
         self._move(queued, "error")
 
-    def wake(self, event: Event, subject: NodeInfo | PodInfo, now: float) -> None:
+    def wake(self, event: Event, subject: NodeInfo | PodInfo | Doc, now: float) -> None:
         """Moves the pods that the event may have made schedulable."""
         for queued in list(self._unschedulable.values()):
             rejected_by = queued.diagnosis.plugins if queued.diagnosis else frozenset()

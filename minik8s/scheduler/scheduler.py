@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from random import Random
 
 import anyio
@@ -33,6 +34,7 @@ from minik8s.scheduler.info import NodeInfo, PodInfo
 from minik8s.scheduler.plugins.defaults import default_profile
 from minik8s.scheduler.profile import Profile
 from minik8s.scheduler.queue import QueuedPod, SchedulingQueue
+from minik8s.scheduler.volumes import Volumes
 
 log = get_logger("minik8s.scheduler")
 
@@ -69,7 +71,8 @@ class Scheduler:
         percentage_of_nodes_to_score: int = 0,
     ) -> None:
         self._client = client.as_agent("kube-scheduler")
-        self.profile = profile or default_profile(self._client)
+        self._volumes = Volumes(self._client, informers, clock)
+        self.profile = profile or default_profile(self._client, self._volumes)
         self.cache = Cache()
         self.queue = SchedulingQueue(self.profile)
         self.statistics = SchedulerStatistics()
@@ -108,8 +111,10 @@ class Scheduler:
         nodes, pods, namespaces = self._informers(NODES), self._informers(PODS), self._informers(NAMESPACES)
         for informer in (namespaces, nodes, pods):
             await informer.synced()
+        await self._volumes.synced()
         self._acts, self._work = anyio.create_memory_object_stream[Act](math.inf)
         removals = (
+            *self._volumes.watch(partial(self._happened, Event.VOLUME)),
             namespaces.add_handler(self._on_namespace),
             nodes.add_handler(self._on_node),
             pods.add_handler(self._on_pod),
@@ -209,7 +214,7 @@ class Scheduler:
         self.queue.remove(uid)
         self.cache.denominate(uid)
 
-    def _happened(self, event: Event, subject: NodeInfo | PodInfo) -> None:
+    def _happened(self, event: Event, subject: NodeInfo | PodInfo | Doc) -> None:
         self.queue.wake(event, subject, self._clock.monotonic())
         self._wake.set()
 
@@ -228,7 +233,10 @@ class Scheduler:
         if status := self._reserve(pod, decision):
             self._taken_back(queued, decision, status)
             return
-        self._do(lambda: self._bind(queued, decision))
+        if decision.state.slow:
+            self._group.start_soon(self._bind, queued, decision, name=f"bind {pod.key}")
+        else:
+            self._do(lambda: self._bind(queued, decision))
 
     def _reserve(self, pod: PodInfo, decision: Decision) -> Status | None:
         for plugin in self.profile.reserves:

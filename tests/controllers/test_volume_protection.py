@@ -7,22 +7,10 @@ from typing import Any
 import pytest
 
 from minik8s.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
-from minik8s.controllers.volume_protection import PVCProtectionController, PVProtectionController, claims_of
+from minik8s.controllers.volume_protection import PVCProtectionController, PVProtectionController
 
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
 VOLUME = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/tmp"}}
-
-
-def test_claims_of_a_pod() -> None:
-    """Claims by name and those of generic ephemeral volumes, which are named after pod and volume."""
-    volumes = [
-        {"name": "a", "persistentVolumeClaim": {"claimName": "data"}},
-        {"name": "b", "ephemeral": {"volumeClaimTemplate": {"spec": CLAIM}}},
-        {"name": "c", "emptyDir": {}},
-    ]
-    pod = {"metadata": {"name": "p", "namespace": "n"}, "spec": {"volumes": volumes}}
-    assert claims_of(pod) == {("n", "data"), ("n", "p-b")}
-    assert claims_of({"metadata": {"name": "p", "namespace": "n"}, "spec": {}}) == set()
 
 
 @pytest.mark.parametrize("node", ["", "node-1"])

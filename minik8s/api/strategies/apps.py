@@ -17,10 +17,13 @@ from minik8s.api.validation.common import (
     required_name,
     unchanged,
 )
+from minik8s.api.validation.podspec import validate_template_metadata
 from minik8s.api.validation.podwarnings import pod_warnings
 from minik8s.api.validation.selectors import parse_selector
 from minik8s.api.validation.workload import (
     validate_replica_counts,
+    validate_runs_forever,
+    validate_selected,
     validate_workload_selector,
     validate_workload_template,
 )
@@ -262,7 +265,10 @@ class StatefulSetStrategy(WorkloadStrategy):
         if service := spec.get("serviceName"):
             yield from required_name(service, "spec.serviceName", names.dns1123_label)
         yield from validate_workload_selector(spec.get("selector"), "statefulset")
-        yield from validate_workload_template(spec["template"], parse_selector(spec.get("selector")), "StatefulSet")
+        yield from validate_selected(spec["template"], parse_selector(spec.get("selector")))
+        # Upstream does not look into the pod's spec, for its mounts may name claim templates; creating pods will.
+        yield from validate_template_metadata(spec["template"], "spec.template")
+        yield from validate_runs_forever(spec["template"], "StatefulSet")
 
     def check_change(self, obj: Doc, old: Doc) -> Causes:
         if not only_fields(_named_claims(obj["spec"]), _named_claims(old["spec"]), _STATEFUL_MUTABLE):

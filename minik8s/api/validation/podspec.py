@@ -65,12 +65,17 @@ def validate_pod(pod: Doc) -> Causes:
 
 def validate_pod_template(template: Part, path: str) -> Causes:
     """A PodTemplateSpec."""
-    metadata = template.get("metadata") or {}
-    yield from validate_labels(metadata.get("labels"), f"{path}.labels")
-    yield from validate_annotations(metadata.get("annotations"), f"{path}.annotations")
+    yield from validate_template_metadata(template, path)
     yield from validate_pod_spec(template["spec"], f"{path}.spec", in_pod=False)
     if template["spec"].get("ephemeralContainers"):
         yield forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
+
+
+def validate_template_metadata(template: Part, path: str) -> Causes:
+    """The labels and annotations of a PodTemplateSpec."""
+    metadata = template.get("metadata") or {}
+    yield from validate_labels(metadata.get("labels"), f"{path}.labels")
+    yield from validate_annotations(metadata.get("annotations"), f"{path}.annotations")
 
 
 def validate_pod_spec(spec: Part, path: str, *, in_pod: bool) -> Causes:

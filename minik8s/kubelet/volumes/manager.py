@@ -14,6 +14,7 @@ from pathlib import Path
 import attrs
 
 from minik8s.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
+from minik8s.api.volumes import ephemeral_claim
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.downward import Surroundings
 from minik8s.kubelet.env import ConfigError, EnvSources, references
@@ -30,7 +31,7 @@ from minik8s.kubelet.volumes.payload import (
 )
 from minik8s.kubelet.volumes.tokens import PodTokens
 from minik8s.machinery.errors import ApiError
-from minik8s.machinery.meta import Doc, name_of, namespace_of
+from minik8s.machinery.meta import Doc, namespace_of
 
 _PLUGINS = {
     "emptyDir": "kubernetes.io~empty-dir",
@@ -175,7 +176,7 @@ def _claim_name(pod: Doc, volume: Doc) -> str:
     """The claim that the volume uses; an ephemeral volume's is named after pod and volume."""
     if source := volume.get("persistentVolumeClaim"):
         return str(source["claimName"])
-    return f"{name_of(pod)}-{volume['name']}" if "ephemeral" in volume else ""
+    return ephemeral_claim(pod, volume) if "ephemeral" in volume else ""
 
 
 def _sub_path(root: Path, sub_path: str, volume: str) -> Path:

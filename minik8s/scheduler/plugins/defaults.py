@@ -16,16 +16,22 @@ from minik8s.scheduler.plugins.podtopologyspread import PodTopologySpread
 from minik8s.scheduler.plugins.prioritysort import PrioritySort
 from minik8s.scheduler.plugins.schedulinggates import SchedulingGates
 from minik8s.scheduler.plugins.tainttoleration import TaintToleration
+from minik8s.scheduler.plugins.volumebinding import VolumeBinding
+from minik8s.scheduler.plugins.volumerestrictions import VolumeRestrictions
 from minik8s.scheduler.profile import DEFAULT_SCHEDULER, Profile, Weighted
+from minik8s.scheduler.volumes import Volumes
 
 
-def default_profile(client: Client, name: str = DEFAULT_SCHEDULER) -> Profile:
-    """The profile `default-scheduler`; `client` is what binds."""
-    return Profile(name, [*default_plugins(), Weighted(DefaultBinder(client))])
+def default_profile(client: Client, volumes: Volumes, name: str = DEFAULT_SCHEDULER) -> Profile:
+    """The profile `default-scheduler`; `client` is what binds, `volumes` what knows of claims."""
+    return Profile(name, [*default_plugins(volumes), Weighted(DefaultBinder(client))])
 
 
-def default_plugins() -> list[Weighted]:
-    """Everything of the default profile that decides, without what acts."""
+def default_plugins(volumes: Volumes | None = None) -> list[Weighted]:
+    """Everything of the default profile but the binder; without `volumes` nobody asks after claims."""
+    about_claims = []
+    if volumes is not None:
+        about_claims = [Weighted(VolumeRestrictions(volumes)), Weighted(VolumeBinding(volumes))]
     return [
         Weighted(SchedulingGates()),
         Weighted(PrioritySort()),
@@ -35,6 +41,7 @@ def default_plugins() -> list[Weighted]:
         Weighted(NodeAffinity(), 2),
         Weighted(NodePorts()),
         Weighted(Fit()),
+        *about_claims,
         Weighted(PodTopologySpread(), 2),
         Weighted(InterPodAffinity(), 2),
         Weighted(DefaultPreemption()),
