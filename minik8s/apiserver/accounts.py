@@ -8,7 +8,6 @@ from minik8s.api.request import ApiRequest, User
 from minik8s.api.resource import Resource
 from minik8s.api.resources import NODES, PODS, SECRETS
 from minik8s.apiserver.admitting import admit_created
-from minik8s.apiserver.authorization import ANONYMOUS, AUTHENTICATED, PUBLIC_PATHS, is_allowed, is_public
 from minik8s.apiserver.body import read_object, read_resource
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.options import truth
@@ -17,7 +16,6 @@ from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
 from minik8s.machinery import field
 from minik8s.machinery.errors import Conflict, Invalid
-from minik8s.machinery.field import FieldErrors
 from minik8s.machinery.meta import Doc, Obj, rfc3339, uid_of
 from minik8s.machinery.names import new_uid
 
@@ -110,56 +108,3 @@ def _user_info(user: User) -> Obj:
     if user.extra:
         info["extra"] = {key: list(values) for key, values in user.extra.items()}
     return info
-
-
-async def access_review(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
-    """POST …subjectaccessreviews: what `authorization` would say."""
-    obj, warnings = read_resource(request, served.resource, "Ignore")
-    spec = obj.get("spec", {})
-    user = request.user
-    errors = _attribute_errors(spec)
-    if not served.resource.plural.startswith("self"):
-        errors += _subject_errors(spec)
-        user = _subject(spec)
-    if errors:
-        raise Invalid.object(served.resource.kind, served.resource.group, "", errors)
-    path = spec.get("nonResourceAttributes", {}).get("path")
-    status = {"allowed": is_allowed(user) or (path is not None and is_public(path))}
-    return ObjectResponse({**obj, "status": status}, code=201, warnings=warnings)
-
-
-def _attribute_errors(spec: Doc) -> FieldErrors:
-    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if resource is not None and path is not None:
-        detail = "cannot be specified in combination with resourceAttributes"
-        return [field.invalid("spec.nonResourceAttributes", path, detail)]
-    if resource is None and path is None:
-        detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-        return [field.invalid("spec.resourceAttributes", None, detail)]
-    return []
-
-
-def _subject_errors(spec: Doc) -> FieldErrors:
-    if spec.get("user") or spec.get("groups"):
-        return []
-    return [field.invalid("spec.user", "", "at least one of user or group must be specified")]
-
-
-def _subject(spec: Doc) -> User:
-    """Who is asked about; a named user has proved to be that, unless it is the one who proved nothing."""
-    name, groups = spec.get("user", ""), tuple(spec.get("groups") or ())
-    return User(name, groups=groups if name in ("", ANONYMOUS.name) else (*groups, AUTHENTICATED))
-
-
-async def rules_review(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
-    """POST selfsubjectrulesreviews: everything for those who may do everything, else the public paths."""
-    obj, warnings = read_resource(request, served.resource, "Ignore")
-    everything = is_allowed(request.user)
-    rules = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}] if everything else []
-    paths = ["*"] if everything else sorted(PUBLIC_PATHS)
-    status = {
-        "resourceRules": rules,
-        "nonResourceRules": [{"verbs": ["*"] if everything else ["get"], "nonResourceURLs": paths}],
-        "incomplete": False,
-    }
-    return ObjectResponse({**obj, "status": status}, code=201, warnings=warnings)

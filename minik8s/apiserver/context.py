@@ -18,7 +18,7 @@ from minik8s.api.resource import Resource
 from minik8s.apiserver.admission.dynamic import DynamicAdmission
 from minik8s.apiserver.admission.plugin import AdmissionPlugin
 from minik8s.apiserver.allocation import ServiceAllocator
-from minik8s.apiserver.authorization import ANONYMOUS
+from minik8s.apiserver.authorization import ANONYMOUS, AlwaysAllow, Authorizer
 from minik8s.apiserver.registry import Registry
 from minik8s.apiserver.serviceresolver import EndpointResolver, ServiceResolver
 from minik8s.apiserver.tokens import TokenIssuer
@@ -85,6 +85,7 @@ class ServerContext:
     services: ServiceAllocator
     tokens: TokenIssuer
     connector: NodeConnector = attrs.field(factory=NoNodes)
+    authorizer: Authorizer = attrs.field(factory=AlwaysAllow)
     anonymous: User = ANONYMOUS
     address: tuple[str, int] = ("127.0.0.1", 0)
     world: StoreWorld = attrs.field(

@@ -15,11 +15,12 @@ from minik8s.apiserver import (
     patching,
     podsubresources,
     reading,
+    reviews,
     scale,
     watching,
     writing,
 )
-from minik8s.apiserver.authorization import authorize
+from minik8s.apiserver.authorization import authorize_request
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.registry import UNSUPPORTED, Served
 from minik8s.apiserver.response import ApiResponse
@@ -59,10 +60,10 @@ CREATE_ONLY: dict[str, Handler] = {
     "bindings": podsubresources.bind,
     "selfsubjectreviews": accounts.self_subject_review,
     "tokenreviews": accounts.token_review,
-    "selfsubjectaccessreviews": accounts.access_review,
-    "localsubjectaccessreviews": accounts.access_review,
-    "subjectaccessreviews": accounts.access_review,
-    "selfsubjectrulesreviews": accounts.rules_review,
+    "selfsubjectaccessreviews": reviews.access_review,
+    "localsubjectaccessreviews": reviews.access_review,
+    "subjectaccessreviews": reviews.access_review,
+    "selfsubjectrulesreviews": reviews.rules_review,
 }
 
 
@@ -74,8 +75,13 @@ class NotImplementedHere(ApiError):
 
 async def dispatch(ctx: ServerContext, request: ApiRequest) -> ApiResponse:
     """Answers one request. Raises ApiError."""
+    authorize_request(ctx.authorizer, request)
+    return await answer(ctx, request)
+
+
+async def answer(ctx: ServerContext, request: ApiRequest) -> ApiResponse:
+    """The same for a request that has been authorized."""
     served = ctx.registry.served(request.resource)
-    authorize(request)
     return await _handler(served, request)(ctx, served, request)
 
 

@@ -11,12 +11,14 @@ from typing import Any
 from minik8s.api.request import JSON, YAML, ApiRequest, User
 from minik8s.api.resource import Resource
 from minik8s.apiserver.answering import Answerer
-from minik8s.apiserver.authentication import authenticate, impersonate
-from minik8s.apiserver.authorization import authorize_path, forbidden, is_allowed
+from minik8s.apiserver.authentication import authenticate
+from minik8s.apiserver.authorization import AccessAttributes, authorize, authorize_path, is_privileged
+from minik8s.apiserver.authorization.authorizer import selected_name
 from minik8s.apiserver.context import ServerContext
-from minik8s.apiserver.dispatch import dispatch
+from minik8s.apiserver.dispatch import answer
 from minik8s.apiserver.encoding import encode_document
 from minik8s.apiserver.httpcall import ClientLeft, HttpCall, Receive, Scope, Send, headers_of
+from minik8s.apiserver.impersonation import impersonate, is_impersonating
 from minik8s.apiserver.negotiation import DEFAULT, Representation, check_shape, negotiate
 from minik8s.apiserver.nonresource import NOT_FOUND, PlainResponse, Site
 from minik8s.apiserver.requestinfo import RequestInfo, check_scope, parse_path, verb_of
@@ -25,7 +27,6 @@ from minik8s.logs import get_logger
 from minik8s.machinery.errors import ApiError, InternalError, MethodNotAllowed, NotAcceptable
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
-_IMPERSONATION = frozenset({b"impersonate-user", b"impersonate-group", b"impersonate-uid"})
 _RAW = frozenset({"log"})
 """Subresources that answer bytes, whatever Accept says."""
 log = get_logger(__name__)
@@ -57,18 +58,18 @@ class HttpApp:
         user = self._user(call)
         info = parse_path(call.path)
         if info is None:
-            authorize_path(user, call.method, call.path)
+            authorize_path(self._ctx.authorizer, user, call.method, call.path)
             await self._plain(call, self._site.answer(call.path, call.headers, call.options))
             return
-        if not is_allowed(user):
-            raise _forbidden(user, call, info)
+        if not is_privileged(user):
+            authorize(self._ctx.authorizer, _attributes(user, call, info))
         resource = self._ctx.registry.get(info.group, info.version, info.plural)
         if resource is None:
             await self._plain(call, self._site.unserved(info.group))
             return
         request = await self._request(call, info, resource, user)
         representation = _representation(call, request)
-        response = await dispatch(self._ctx, request)
+        response = await answer(self._ctx, request)
         try:
             await self._answerer.respond(call, request, response, representation)
         finally:
@@ -82,9 +83,9 @@ class HttpApp:
         user = ctx.anonymous
         if authorization:
             user = authenticate(authorization, ctx.tokens, ctx.anonymous, ctx.clock.now())
-        if _IMPERSONATION.isdisjoint(call.headers):
+        if not is_impersonating(call.headers):
             return user
-        return impersonate(user, call.raw_headers)
+        return impersonate(ctx.authorizer, user, call.raw_headers)
 
     async def _request(self, call: HttpCall, info: RequestInfo, resource: Resource[Any], user: User) -> ApiRequest:
         check_scope(info, namespaced=resource.namespaced)
@@ -146,18 +147,20 @@ def _plain_representation(call: HttpCall) -> Representation:
     return Representation(YAML) if yaml else DEFAULT
 
 
-def _forbidden(user: User, call: HttpCall, info: RequestInfo) -> ApiError:
-    """The authorizer's refusal; it has its say before anybody looks whether the resource exists."""
+def _attributes(user: User, call: HttpCall, info: RequestInfo) -> AccessAttributes:
+    """What the authorizer is asked; it has its say before anybody looks whether the resource exists."""
     try:
         verb: str = verb_of(call.method, info, call.options, namespaced=False)
     except MethodNotAllowed:
         verb = call.method.lower()
-    return forbidden(
+    in_itself = info.plural == "namespaces" and not info.group
+    return AccessAttributes(
         user,
         verb,
-        group=info.group,
-        plural=info.plural,
-        namespace=info.namespace,
-        name=info.name,
-        subresource=info.subresource,
+        info.group,
+        info.version,
+        info.plural,
+        info.subresource,
+        info.name if in_itself else info.namespace,
+        info.name or selected_name(verb, call.options),
     )
