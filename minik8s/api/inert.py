@@ -17,6 +17,8 @@ INERT: Mapping[str, str] = {
     "validatingadmissionpolicies.admissionregistration.k8s.io": "admission policies are not enforced",
     "horizontalpodautoscalers.autoscaling": "nothing scales by it",
     "networkpolicies.networking.k8s.io": "traffic is not filtered",
+    "resourceclaims.resource.k8s.io": "devices are not allocated",
+    "resourceslices.resource.k8s.io": "devices are not allocated",
     "certificatesigningrequests.certificates.k8s.io": "nothing signs certificates",
 }
 """Group-resource -> what does not happen."""

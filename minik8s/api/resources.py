@@ -315,6 +315,16 @@ RUNTIME_CLASSES: Resource[types.RuntimeClass] = Resource("node.k8s.io", "v1", "r
 ENDPOINT_SLICES: Resource[types.EndpointSlice] = Resource(
     "discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", True
 )
+DEVICE_CLASSES: Resource[types.DeviceClass] = Resource("resource.k8s.io", "v1", "deviceclasses", "DeviceClass", False)
+RESOURCE_CLAIMS: Resource[types.ResourceClaim] = Resource(
+    "resource.k8s.io", "v1", "resourceclaims", "ResourceClaim", True, subresources=(_STATUS,)
+)
+RESOURCE_CLAIM_TEMPLATES: Resource[types.ResourceClaimTemplate] = Resource(
+    "resource.k8s.io", "v1", "resourceclaimtemplates", "ResourceClaimTemplate", True
+)
+RESOURCE_SLICES: Resource[types.ResourceSlice] = Resource(
+    "resource.k8s.io", "v1", "resourceslices", "ResourceSlice", False
+)
 FLOW_SCHEMAS: Resource[types.FlowSchema] = Resource(
     "flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "FlowSchema", False, subresources=(_STATUS,)
 )

@@ -910,13 +910,13 @@ class Capabilities(TypedDict, total=False):
 class ResourceRequirements(TypedDict, total=False):
     limits: dict[str, str]
     requests: dict[str, str]
-    claims: list[ResourceClaim]
+    claims: list[CoreResourceClaim]
 
 class VolumeResourceRequirements(TypedDict, total=False):
     limits: dict[str, str]
     requests: dict[str, str]
 
-class ResourceClaim(TypedDict, total=False):
+class CoreResourceClaim(TypedDict, total=False):
     name: str
     request: str
 
@@ -3667,6 +3667,258 @@ class APIService(TypedDict, total=False):
     metadata: ObjectMeta
     spec: APIServiceSpec
     status: APIServiceStatus
+
+# resource.k8s.io/v1
+
+class ResourceSlice(TypedDict, total=False):
+    kind: str
+    apiVersion: str
+    metadata: ObjectMeta
+    spec: ResourceSliceSpec
+
+class ResourceSliceList(TypedDict, total=False):
+    kind: str
+    apiVersion: str
+    metadata: ListMeta
+    items: list[ResourceSlice]
+
+class ResourceSliceSpec(TypedDict, total=False):
+    driver: str
+    pool: ResourcePool
+    nodeName: str
+    nodeSelector: NodeSelector
+    allNodes: bool
+    devices: list[Device]
+    perDeviceNodeSelection: bool
+    sharedCounters: list[CounterSet]
+
+class CounterSet(TypedDict, total=False):
+    name: str
+    counters: dict[str, Counter]
+
+class Counter(TypedDict, total=False):
+    value: str
+
+class ResourcePool(TypedDict, total=False):
+    name: str
+    generation: int
+    resourceSliceCount: int
+
+class Device(TypedDict, total=False):
+    name: str
+    attributes: dict[str, DeviceAttribute]
+    capacity: dict[str, DeviceCapacity]
+    consumesCounters: list[DeviceCounterConsumption]
+    nodeName: str
+    nodeSelector: NodeSelector
+    allNodes: bool
+    taints: list[DeviceTaint]
+    bindsToNode: bool
+    bindingConditions: list[str]
+    bindingFailureConditions: list[str]
+    allowMultipleAllocations: bool
+    nodeAllocatableResourceMappings: dict[str, NodeAllocatableResourceMapping]
+
+class NodeAllocatableResourceMapping(TypedDict, total=False):
+    capacityKey: str
+    allocationMultiplier: str
+
+class DeviceCounterConsumption(TypedDict, total=False):
+    counterSet: str
+    counters: dict[str, Counter]
+
+class DeviceCapacity(TypedDict, total=False):
+    value: str
+    requestPolicy: CapacityRequestPolicy
+
+class CapacityRequestPolicy(TypedDict, total=False):
+    default: str
+    validValues: list[str]
+    validRange: CapacityRequestPolicyRange
+
+class CapacityRequestPolicyRange(TypedDict, total=False):
+    min: str
+    max: str
+    step: str
+
+class DeviceAttribute(TypedDict, total=False):
+    int: int
+    bool: bool
+    string: str
+    version: str
+    ints: list[int]
+    bools: list[bool]
+    strings: list[str]
+    versions: list[str]
+
+class DeviceTaint(TypedDict, total=False):
+    key: str
+    value: str
+    effect: str
+    timeAdded: str
+
+class ResourceClaim(TypedDict, total=False):
+    kind: str
+    apiVersion: str
+    metadata: ObjectMeta
+    spec: ResourceClaimSpec
+    status: ResourceClaimStatus
+
+class ResourceClaimList(TypedDict, total=False):
+    kind: str
+    apiVersion: str
+    metadata: ListMeta
+    items: list[ResourceClaim]
+
+class ResourceClaimSpec(TypedDict, total=False):
+    devices: DeviceClaim
+
+class DeviceClaim(TypedDict, total=False):
+    requests: list[DeviceRequest]
+    constraints: list[DeviceConstraint]
+    config: list[DeviceClaimConfiguration]
+
+class DeviceRequest(TypedDict, total=False):
+    name: str
+    exactly: ExactDeviceRequest
+    firstAvailable: list[DeviceSubRequest]
+
+class ExactDeviceRequest(TypedDict, total=False):
+    deviceClassName: str
+    selectors: list[DeviceSelector]
+    allocationMode: str
+    count: int
+    adminAccess: bool
+    tolerations: list[DeviceToleration]
+    capacity: CapacityRequirements
+
+class DeviceSubRequest(TypedDict, total=False):
+    name: str
+    deviceClassName: str
+    selectors: list[DeviceSelector]
+    allocationMode: str
+    count: int
+    tolerations: list[DeviceToleration]
+    capacity: CapacityRequirements
+
+class CapacityRequirements(TypedDict, total=False):
+    requests: dict[str, str]
+
+class DeviceSelector(TypedDict, total=False):
+    cel: CELDeviceSelector
+
+class CELDeviceSelector(TypedDict, total=False):
+    expression: str
+
+class DeviceConstraint(TypedDict, total=False):
+    requests: list[str]
+    matchAttribute: str
+    distinctAttribute: str
+
+class DeviceClaimConfiguration(TypedDict, total=False):
+    requests: list[str]
+    opaque: OpaqueDeviceConfiguration
+
+class DeviceConfiguration(TypedDict, total=False):
+    opaque: OpaqueDeviceConfiguration
+
+class OpaqueDeviceConfiguration(TypedDict, total=False):
+    driver: str
+    parameters: dict[str, Any]
+
+class DeviceToleration(TypedDict, total=False):
+    key: str
+    operator: str
+    value: str
+    effect: str
+    tolerationSeconds: int
+
+class ResourceClaimStatus(TypedDict, total=False):
+    allocation: AllocationResult
+    reservedFor: list[ResourceClaimConsumerReference]
+    devices: list[AllocatedDeviceStatus]
+
+class ResourceClaimConsumerReference(TypedDict, total=False):
+    apiGroup: str
+    resource: str
+    name: str
+    uid: str
+
+class AllocationResult(TypedDict, total=False):
+    devices: DeviceAllocationResult
+    nodeSelector: NodeSelector
+    allocationTimestamp: str
+
+class DeviceAllocationResult(TypedDict, total=False):
+    results: list[DeviceRequestAllocationResult]
+    config: list[DeviceAllocationConfiguration]
+
+class DeviceRequestAllocationResult(TypedDict, total=False):
+    request: str
+    driver: str
+    pool: str
+    device: str
+    adminAccess: bool
+    tolerations: list[DeviceToleration]
+    bindingConditions: list[str]
+    bindingFailureConditions: list[str]
+    shareID: str
+    consumedCapacity: dict[str, str]
+
+class DeviceAllocationConfiguration(TypedDict, total=False):
+    source: str
+    requests: list[str]
+    opaque: OpaqueDeviceConfiguration
+
+class DeviceClass(TypedDict, total=False):
+    kind: str
+    apiVersion: str
+    metadata: ObjectMeta
+    spec: DeviceClassSpec
+
+class DeviceClassSpec(TypedDict, total=False):
+    selectors: list[DeviceSelector]
+    config: list[DeviceClassConfiguration]
+    extendedResourceName: str
+
+class DeviceClassConfiguration(TypedDict, total=False):
+    opaque: OpaqueDeviceConfiguration
+
+class DeviceClassList(TypedDict, total=False):
+    kind: str
+    apiVersion: str
+    metadata: ListMeta
+    items: list[DeviceClass]
+
+class ResourceClaimTemplate(TypedDict, total=False):
+    kind: str
+    apiVersion: str
+    metadata: ObjectMeta
+    spec: ResourceClaimTemplateSpec
+
+class ResourceClaimTemplateSpec(TypedDict, total=False):
+    metadata: ObjectMeta
+    spec: ResourceClaimSpec
+
+class ResourceClaimTemplateList(TypedDict, total=False):
+    kind: str
+    apiVersion: str
+    metadata: ListMeta
+    items: list[ResourceClaimTemplate]
+
+class AllocatedDeviceStatus(TypedDict, total=False):
+    driver: str
+    pool: str
+    device: str
+    shareID: str
+    conditions: list[Condition]
+    data: dict[str, Any]
+    networkData: NetworkDeviceData
+
+class NetworkDeviceData(TypedDict, total=False):
+    interfaceName: str
+    ips: list[str]
+    hardwareAddress: str
 
 # flowcontrol.apiserver.k8s.io/v1
 

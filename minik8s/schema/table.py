@@ -77,7 +77,7 @@ class Type:
         return (
             metadata is not None
             and metadata.type.name in ("meta/v1.ObjectMeta", "meta/v1.ListMeta")
-            and not self.name.endswith(("TemplateSpec", "ClaimTemplate"))
+            and not self.name.endswith(("TemplateSpec", "VolumeClaimTemplate"))
         )
 
     @property

@@ -3,8 +3,7 @@
 Upstream: `pkg/printers/internalversion/printers.go`; kubectl prints the rows that the server computed. One file per
 API group (core in four: pods, core, services, volumes) holds its kinds' columns and cells; `render.py` has what they
 share. Everything is pure: a document and the time in, cells out. Kinds without columns of their own get a name and
-their creation time, custom resources what their definition says. Deliberately absent: the kinds of groups that
-minik8s does not serve.
+their creation time, custom resources what their definition says.
 """
 
 from __future__ import annotations
@@ -50,6 +49,7 @@ def _registry() -> dict[tuple[str, str], Columns]:
         pods,
         policy,
         rbac,
+        resource,
         scheduling,
         services,
         storage,
@@ -58,6 +58,7 @@ def _registry() -> dict[tuple[str, str], Columns]:
 
     modules = (
         admissionregistration, apiregistration, apps, autoscaling, batch, certificates, coordination, core, discovery,
-        events, flowcontrol, meta, networking, node, pods, policy, rbac, scheduling, services, storage, volumes,
+        events, flowcontrol, meta, networking, node, pods, policy, rbac, resource, scheduling, services, storage,
+        volumes,
     )  # fmt: skip
     return {key: columns for module in modules for key, columns in module.COLUMNS.items()}

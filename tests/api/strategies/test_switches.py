@@ -11,7 +11,7 @@ WITH_GENERATION = {
     "Ingress", "IngressClass", "NetworkPolicy", "PodDisruptionBudget", "EndpointSlice", "PriorityClass",
     "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "MutatingAdmissionPolicy",
     "MutatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "FlowSchema",
-    "PriorityLevelConfiguration", "CustomResourceDefinition",
+    "PriorityLevelConfiguration", "CustomResourceDefinition", "DeviceClass", "ResourceSlice",
 }  # fmt: skip
 VERSION_REQUIRED = {
     "Lease", "PodDisruptionBudget", "RuntimeClass", "CSIDriver", "CSINode", "CSIStorageCapacity", "VolumeAttachment",
@@ -26,6 +26,7 @@ CREATED_BY_PUT = {
 RETURNED_WHEN_DELETED = {
     "Pod", "Service", "ServiceAccount", "Namespace", "PersistentVolume", "PersistentVolumeClaim", "PodTemplate",
     "ResourceQuota", "StorageClass", "CSIDriver", "CSINode", "VolumeAttachment", "VolumeAttributesClass",
+    "DeviceClass", "ResourceClaim", "ResourceClaimTemplate", "ResourceSlice",
 }  # fmt: skip
 
 
