@@ -66,7 +66,12 @@ class ApiRequest:
 
 
 class Encoded(Protocol):
-    """Something whose JSON bytes exist already or are made once: a stored entry."""
+    """Something whose JSON bytes exist already or are made once: a stored entry.
+
+    `message` is its protobuf once somebody has made it.
+    """
+
+    message: bytes | None
 
     @property
     def encoded(self) -> bytes: ...
@@ -77,13 +82,14 @@ class WatchEvent:
     """One event of a watch; `object` is the shared stored document, never to be mutated.
 
     `source` gives the same document's bytes when the server holds them; `wire` is the event's line in a JSON
-    stream once somebody has made it, for all who send the same event.
+    stream once somebody has made it, for all who send the same event, and `frame` the same in a stream of protobuf.
     """
 
     type: EventType
     object: Obj
     source: Encoded | None = None
     wire: bytes | None = None
+    frame: bytes | None = None
 
 
 @attrs.define(slots=True, eq=False)

@@ -5,19 +5,21 @@ A stream (watch, follow) ends when either side leaves: whoever sends listens for
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Protocol
 
 import anyio
+from anyio.lowlevel import checkpoint
 
-from minik8s.api.request import ApiRequest, WatchEvent
+from minik8s.api.request import JSON, PROTOBUF, ApiRequest, WatchEvent
 from minik8s.api.resource import Resource
 from minik8s.api.resources import COMPONENT_STATUSES, ENDPOINTS
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.encoding import Encoder
 from minik8s.apiserver.fanout import Fanout
 from minik8s.apiserver.httpcall import NO_CACHE, Header, HttpCall, headers_of, warning_headers
-from minik8s.apiserver.negotiation import Representation
+from minik8s.apiserver.negotiation import DEFAULT, Representation
 from minik8s.apiserver.response import ApiResponse, ListResponse, ObjectResponse, StreamResponse, WatchResponse
 from minik8s.machinery.errors import ApiError
 
@@ -28,12 +30,27 @@ DEPRECATED: dict[Resource[Any], str] = {
 """Warnings that come with every answer about these resources."""
 
 
+class AnyEncoder(Protocol):
+    """What turns the parts of one request's answer into bytes of one media type."""
+
+    @property
+    def media_type(self) -> str: ...
+    @property
+    def shares_events(self) -> bool:
+        """Whether a watch event looks the same to everybody who asked for this representation."""
+        ...
+
+    def object(self, response: ObjectResponse) -> bytes: ...
+    def list(self, response: ListResponse) -> Iterator[bytes]: ...
+    def event(self, event: WatchEvent) -> bytes: ...
+
+
 class Answerer:
     """Sends the answers of one server."""
 
     def __init__(self, ctx: ServerContext) -> None:
         self._ctx = ctx
-        self._fanout = Fanout()
+        self._fanouts: dict[str, Fanout] = defaultdict(Fanout)  # by media type: what is shared is bytes
 
     async def respond(
         self, call: HttpCall, request: ApiRequest, response: ApiResponse, representation: Representation
@@ -44,16 +61,10 @@ class Answerer:
         resource = response.resource or request.resource
         if isinstance(response, ObjectResponse) and response.resource is None:
             representation = Representation(representation.media_type)
-        headers = headers_of(representation.media_type, response.warnings)
+        encoder = self._encoder(call, resource, response, representation)
+        headers = headers_of(_content_type(encoder, response), response.warnings)
         if resource in DEPRECATED:
             headers += warning_headers([DEPRECATED[resource]])
-        encoder = Encoder(
-            resource,
-            representation,
-            now=self._ctx.clock.now(),
-            include=call.options.get("includeObject", ""),
-            pretty=call.pretty,
-        )
         if isinstance(response, ObjectResponse):
             await call.answer(response.code, encoder.object(response), headers)
         elif isinstance(response, ListResponse):
@@ -61,9 +72,22 @@ class Answerer:
         else:
             await self._watch(call, encoder, response, headers)
 
-    async def _list(self, call: HttpCall, encoder: Encoder, response: ListResponse, headers: list[Header]) -> None:
+    def _encoder(
+        self, call: HttpCall, resource: Resource[Any], response: ApiResponse, representation: Representation
+    ) -> AnyEncoder:
+        if representation.media_type == PROTOBUF:
+            from minik8s.apiserver.protobuf import encoder_for
+
+            if encoder := encoder_for(resource, response, representation):
+                return encoder
+            representation = DEFAULT
+        include = call.options.get("includeObject", "")
+        return Encoder(resource, representation, now=self._ctx.clock.now(), include=include, pretty=call.pretty)
+
+    async def _list(self, call: HttpCall, encoder: AnyEncoder, response: ListResponse, headers: list[Header]) -> None:
         chunks = encoder.list(response)
-        first = next(chunks)
+        while not (first := next(chunks)):
+            await checkpoint()
         second = next(chunks, None)
         if second is None:
             await call.answer(200, first, headers)
@@ -75,13 +99,13 @@ class Answerer:
             await call.chunk(chunk)
         await call.chunk(b"", more=False)
 
-    async def _watch(self, call: HttpCall, encoder: Encoder, response: WatchResponse, headers: list[Header]) -> None:
+    async def _watch(self, call: HttpCall, encoder: AnyEncoder, response: WatchResponse, headers: list[Header]) -> None:
         def encode(batch: list[WatchEvent]) -> bytes:
             return encoder.event(batch[0]) if len(batch) == 1 else b"".join([encoder.event(event) for event in batch])
 
         session = response.session
         if call.stream is not None and session is not None and session.key is not None and encoder.shares_events:
-            lines = self._fanout.lines(session, response.events, encode, call.stream)
+            lines = self._fanouts[encoder.media_type].lines(session, response.events, encode, call.stream)
         else:
             lines = (encode(batch) async for batch in response.events)
         await self._until_left(call, lines, headers)
@@ -114,6 +138,11 @@ class Answerer:
             group.cancel_scope.cancel()
         if failure is not None:
             raise failure
+
+
+def _content_type(encoder: AnyEncoder, response: ApiResponse) -> str:
+    streams = isinstance(response, WatchResponse) and encoder.media_type != JSON
+    return f"{encoder.media_type};stream=watch" if streams else encoder.media_type
 
 
 async def _wait_for_disconnect(call: HttpCall, scope: anyio.CancelScope) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from minik8s.api.columns import Columns, columns_for
-from minik8s.api.request import YAML, ListResult, WatchEvent
+from minik8s.api.request import PROTOBUF, YAML, ListResult, WatchEvent
 from minik8s.api.resource import Resource
 from minik8s.apiserver.negotiation import Representation
 from minik8s.apiserver.response import ListResponse, ObjectResponse
@@ -26,7 +26,11 @@ _META_VERSION = "meta.k8s.io/"
 
 
 def encode_document(doc: Doc, representation: Representation, *, pretty: bool = False) -> bytes:
-    """One JSON or YAML document, with a trailing newline."""
+    """One JSON or YAML document with a trailing newline, or one in protobuf, which the caller knows to be possible."""
+    if representation.media_type == PROTOBUF:
+        from minik8s.apiserver.protobuf import encode_object
+
+        return encode_object(doc) or b""
     if representation.media_type == YAML:
         return codec.dumps_yaml(doc)
     options = orjson.OPT_APPEND_NEWLINE | (orjson.OPT_INDENT_2 if pretty else 0)
@@ -50,8 +54,11 @@ class Encoder:
         return self.representation.shape == "object" and self.representation.media_type != YAML and not self.pretty
 
     @property
+    def media_type(self) -> str:
+        return self.representation.media_type
+
+    @property
     def shares_events(self) -> bool:
-        """Whether a watch event looks the same to everybody who asked for this representation."""
         return self.representation.shape == "object"
 
     def object(self, response: ObjectResponse) -> bytes:
@@ -95,7 +102,7 @@ class Encoder:
         if shape == "table":
             return self._table(result.items, metadata)
         if shape == "partial-list":
-            items = [_partial(item, version) for item in result.items]
+            items = [partial_metadata(item, version) for item in result.items]
             return {
                 "kind": "PartialObjectMetadataList",
                 "apiVersion": _META_VERSION + version,
@@ -112,7 +119,7 @@ class Encoder:
             return self._table([doc], {"resourceVersion": doc["metadata"].get("resourceVersion", "")})
         if shape == "object":
             return doc
-        return _partial(doc, version)
+        return partial_metadata(doc, version)
 
     def _table(self, items: Sequence[Obj], metadata: Obj) -> Obj:
         columns = self._columns
@@ -138,7 +145,7 @@ class Encoder:
     def _row_object(self, item: Obj) -> Obj | None:
         if self._include == "None":
             return None
-        return item if self._include == "Object" else _partial(item, self.representation.version)
+        return item if self._include == "Object" else partial_metadata(item, self.representation.version)
 
 
 def _line(event: WatchEvent) -> bytes:
@@ -155,7 +162,8 @@ def _list_metadata(result: ListResult) -> Obj:
     return metadata
 
 
-def _partial(doc: Doc, version: str) -> Obj:
+def partial_metadata(doc: Doc, version: str) -> Obj:
+    """What metadata-only clients see of an object."""
     return {
         "kind": "PartialObjectMetadata",
         "apiVersion": _META_VERSION + version,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minik8s.api.request import JSON, YAML, ApiRequest, User
+from minik8s.api.request import JSON, PROTOBUF, ApiRequest, User
 from minik8s.api.resource import Resource
 from minik8s.apiserver.answering import Answerer
 from minik8s.apiserver.authentication import authenticate
@@ -19,7 +19,7 @@ from minik8s.apiserver.dispatch import answer
 from minik8s.apiserver.encoding import encode_document
 from minik8s.apiserver.httpcall import ClientLeft, HttpCall, Receive, Scope, Send, headers_of
 from minik8s.apiserver.impersonation import impersonate, is_impersonating
-from minik8s.apiserver.negotiation import DEFAULT, Representation, check_shape, negotiate
+from minik8s.apiserver.negotiation import DEFAULT, Representation, check_shape, has_protobuf, negotiate
 from minik8s.apiserver.nonresource import NOT_FOUND, PlainResponse, Site
 from minik8s.apiserver.requestinfo import RequestInfo, check_scope, parse_path, verb_of
 from minik8s.apiserver.response import WatchResponse
@@ -132,7 +132,9 @@ def _representation(call: HttpCall, request: ApiRequest) -> Representation:
     """The form of the answer; raises NotAcceptable."""
     if request.subresource in _RAW:
         return DEFAULT
-    representation = negotiate(call.header(b"accept"), streaming=request.verb == "watch")
+    accept = call.header(b"accept")
+    protobuf = PROTOBUF in accept and has_protobuf(request)
+    representation = negotiate(accept, streaming=request.verb == "watch", protobuf=protobuf)
     if representation.shape != "object":
         check_shape(representation, request)
     return representation
@@ -141,10 +143,10 @@ def _representation(call: HttpCall, request: ApiRequest) -> Representation:
 def _plain_representation(call: HttpCall) -> Representation:
     """The form of an error: as negotiated, but never a table."""
     try:
-        yaml = negotiate(call.header(b"accept")).media_type == YAML
+        media_type = negotiate(call.header(b"accept"), protobuf=True).media_type
     except NotAcceptable:
         return DEFAULT
-    return Representation(YAML) if yaml else DEFAULT
+    return Representation(media_type)
 
 
 def _attributes(user: User, call: HttpCall, info: RequestInfo) -> AccessAttributes:

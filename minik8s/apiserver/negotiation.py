@@ -10,7 +10,7 @@ from typing import Literal
 
 import attrs
 
-from minik8s.api.request import JSON, YAML, ApiRequest
+from minik8s.api.request import JSON, PROTOBUF, YAML, ApiRequest
 from minik8s.machinery import field
 from minik8s.machinery.errors import BadRequest, NotAcceptable
 
@@ -40,16 +40,18 @@ class Representation:
 DEFAULT = Representation()
 
 
-@lru_cache(maxsize=256)
-def negotiate(accept: str, *, streaming: bool = False) -> Representation:
-    """Raises NotAcceptable when no clause can be served. Protobuf is never served, JSON stands beside it everywhere.
+@lru_cache(maxsize=512)
+def negotiate(accept: str, *, streaming: bool = False, protobuf: bool = False) -> Representation:
+    """Raises NotAcceptable when no clause can be served.
 
-    `streaming` is for watches: a stream of YAML documents does not exist.
+    `streaming` is for watches: a stream of YAML documents does not exist. `protobuf` says whether the whole object has
+    such a form (custom resources have none; the metadata of every object has one, and a table never).
     """
     if not accept.strip():
         return DEFAULT
     for clause in accept.split(","):
-        if found := _clause(clause, streaming):
+        found = _clause(clause, streaming)
+        if found is not None and (protobuf or found.media_type != PROTOBUF or found.shape != "object"):
             return found
     raise NotAcceptable(WATCH_REFUSAL if streaming else REFUSAL)
 
@@ -60,7 +62,7 @@ def _clause(clause: str, streaming: bool) -> Representation | None:
     media_type = media_type.lower()
     if media_type in ("*/*", "application/*"):
         media_type = JSON
-    if media_type not in ((JSON,) if streaming else (JSON, YAML)):
+    if media_type not in ((JSON, PROTOBUF) if streaming else (JSON, YAML, PROTOBUF)):
         return None
     if "stream" in parameters and not (streaming and parameters["stream"] == "watch"):
         return None
@@ -69,7 +71,17 @@ def _clause(clause: str, streaming: bool) -> Representation | None:
         return Representation(media_type)
     if parameters.get("g") != "meta.k8s.io" or parameters.get("v") not in _TABLE_VERSIONS or wanted not in _SHAPES:
         return None
+    if media_type == PROTOBUF and wanted == "Table":
+        return None
     return Representation(media_type, _SHAPES[wanted], parameters["v"])
+
+
+def has_protobuf(request: ApiRequest) -> bool:
+    """Whether the answer to a request can be protobuf: whatever its document is, the table must know it."""
+    from minik8s.schema.protowrite import message_type  # here: most clusters never hear of it
+
+    resource = request.resource
+    return request.subresource == "scale" or message_type(resource.api_version, resource.kind) is not None
 
 
 def check_shape(representation: Representation, request: ApiRequest) -> None:

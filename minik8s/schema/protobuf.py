@@ -1,4 +1,4 @@
-"""Kubernetes' protobuf, both ways: client-go sends it and takes no other answer for an encoding it chose itself.
+"""From Kubernetes' protobuf to JSON documents: client-go sends it for every built-in kind.
 
 A message is read by the field numbers of the type table into the JSON form of the object, which then takes the
 same road as a JSON body (`decode` gives it its canonical form and drops the zeros that Go writes for every field
@@ -10,34 +10,28 @@ from __future__ import annotations
 
 import binascii
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import orjson
 
-from minik8s.machinery.meta import Doc, Obj, parse_time
+from minik8s.machinery.meta import Obj
 from minik8s.schema import table
-from minik8s.schema.scalars import DecodeError, format_duration, parse_duration
+from minik8s.schema.protowrite import MAGIC, message_type
+from minik8s.schema.scalars import DecodeError, format_duration
 from minik8s.schema.table import Type
 from minik8s.schema.wire import (
-    FIXED64,
     Value,
     as_bytes,
     as_number,
     as_signed,
     as_text,
     fields,
-    message_field,
-    number_field,
     read_varint,
-    string_field,
-    write_varint,
 )
 
-__all__ = ["DecodeError", "decode_envelope", "decode_message", "encode_envelope", "encode_message"]
-
-MAGIC: Final = b"k8s\x00"
+__all__ = ["DecodeError", "decode_envelope", "decode_message"]
 
 
 def decode_envelope(data: bytes) -> tuple[str, str, bytes]:
@@ -61,12 +55,6 @@ def decode_envelope(data: bytes) -> tuple[str, str, bytes]:
     return api_version, kind, raw
 
 
-def encode_envelope(api_version: str, kind: str, raw: bytes) -> bytes:
-    """A response body around an encoded message."""
-    meta = string_field(1, api_version) + string_field(2, kind)
-    return MAGIC + message_field(1, meta) + message_field(2, raw) + message_field(3, b"") + message_field(4, b"")
-
-
 def decode_message(raw: bytes, type: Type) -> Obj:
     """The JSON form of a message, without kind and apiVersion; unknown field numbers are skipped.
 
@@ -78,14 +66,6 @@ def decode_message(raw: bytes, type: Type) -> Obj:
     except RecursionError:
         raise DecodeError("proto: exceeded max depth") from None
     return found
-
-
-def encode_message(obj: Doc, type: Type) -> bytes:
-    """The message of an object in JSON form; fields that the type does not know are left out."""
-    return b"".join(_write_struct(obj, type))
-
-
-# -- reading -------------------------------------------------------------------------------------------------
 
 
 def _read_into(found: Obj, raw: bytes, type: Type) -> None:
@@ -207,10 +187,10 @@ def _read_json(value: Value, type: Type) -> Any:
 def _read_embedded(raw: bytes) -> Obj:
     """An object inside of a RawExtension, in an envelope of its own."""
     api_version, kind, message = decode_envelope(raw)
-    home = api_version if "/" in api_version else f"core/{api_version}"
-    if not table.has_struct(home, kind):
+    type = message_type(api_version, kind)
+    if type is None:
         raise DecodeError(f'no kind "{kind}" is registered for version "{api_version}"')
-    return {"kind": kind, "apiVersion": api_version, **_read_struct(message, table.struct(home, kind))}
+    return {"kind": kind, "apiVersion": api_version, **_read_struct(message, type)}
 
 
 _RAW: Final = ("RawExtension", "FieldsV1", "JSON")
@@ -249,81 +229,4 @@ _READERS: Final[dict[str, Callable[[Value, Type], Any]]] = {
     "any": _read_json,
     "object": _read_json,
     "struct": _read_struct,
-}
-
-
-# -- writing -------------------------------------------------------------------------------------------------
-
-
-def _write_struct(obj: Doc, type: Type) -> Iterator[bytes]:
-    for number, name, inner in type.layout:
-        if name is None:
-            content = encode_message(obj, inner)
-            if content:
-                yield message_field(number, content)
-            continue
-        value = obj.get(name)
-        if value is None:
-            continue
-        if inner.item is None or inner.wrapped:
-            yield _write(number, value, inner)
-        elif inner.kind == "list":
-            for element in value:
-                yield _write(number, element, inner.item)
-        else:
-            for key, element in value.items():
-                yield message_field(number, string_field(1, key) + _write(2, element, inner.item))
-
-
-def _write(number: int, value: Any, type: Type) -> bytes:
-    if type.wrapped:
-        return message_field(number, b"".join(string_field(1, text) for text in value))
-    if type.kind in ("bool", "int32", "int64"):
-        return number_field(number, int(value))
-    if type.kind == "double":
-        return write_varint(number << 3 | FIXED64) + struct.pack("<d", value)
-    return message_field(number, _WRITERS[type.kind](value, type))
-
-
-def _write_time(value: str, type: Type) -> bytes:
-    since = parse_time(value) - datetime(1970, 1, 1, tzinfo=UTC)
-    seconds = since.days * 86400 + since.seconds
-    return number_field(1, seconds) + number_field(2, since.microseconds * 1000)
-
-
-def _write_int_or_string(value: int | str, type: Type) -> bytes:
-    text = isinstance(value, str)
-    number = 0 if isinstance(value, str) else value
-    return number_field(1, int(text)) + number_field(2, number) + string_field(3, str(value) if text else "")
-
-
-def _write_json(value: Any, type: Type) -> bytes:
-    if type.name in _UNIONS:
-        return _write_union(value, type)
-    return message_field(1, orjson.dumps(value)) if type.name in _RAW else b""
-
-
-def _write_union(value: Any, type: Type) -> bytes:
-    or_bool = type.name == "JSONSchemaPropsOrBool"
-    if isinstance(value, dict):
-        schema = message_field(2 if or_bool else 1, encode_message(value, _schema_type()))
-        return number_field(1, 1) + schema if or_bool else schema
-    if or_bool:
-        return number_field(1, int(value))
-    if type.name == "JSONSchemaPropsOrArray":
-        return b"".join(message_field(2, encode_message(v, _schema_type())) for v in value)
-    return b"".join(string_field(2, text) for text in value)
-
-
-_WRITERS: Final[dict[str, Callable[[Any, Type], bytes]]] = {
-    "string": lambda value, type: value.encode(),
-    "bytes": lambda value, type: binascii.a2b_base64(value),
-    "time": _write_time,
-    "microtime": _write_time,
-    "duration": lambda value, type: number_field(1, parse_duration(value)),
-    "quantity": lambda value, type: string_field(1, value),
-    "intorstring": _write_int_or_string,
-    "any": _write_json,
-    "object": _write_json,
-    "struct": encode_message,
 }

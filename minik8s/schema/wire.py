@@ -97,8 +97,13 @@ def number_field(number: int, value: int) -> bytes:
     return write_varint(number << 3) + write_varint(value)
 
 
+def message_head(number: int, size: int) -> bytes:
+    """What stands before a field's content of `size` bytes."""
+    return write_varint(number << 3 | BYTES) + write_varint(size)
+
+
 def message_field(number: int, content: bytes) -> bytes:
-    return write_varint(number << 3 | BYTES) + write_varint(len(content)) + content
+    return message_head(number, len(content)) + content
 
 
 def string_field(number: int, text: str) -> bytes:

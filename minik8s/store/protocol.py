@@ -76,7 +76,9 @@ class ValueCodec(Protocol):
 
 @attrs.define(eq=False)
 class Entry:
-    """A key's state as of one write. Immutable but for `encoded`, which remembers its result."""
+    """A key's state as of one write. Immutable but for `encoded`, which remembers its result, and `message`, where
+    readers keep another encoding that they made of the value.
+    """
 
     key: Key
     value: Value
@@ -85,6 +87,7 @@ class Entry:
     terms: frozenset[Term]
     _codec: ValueCodec
     _encoded: bytes | None = None
+    message: bytes | None = None
 
     @property
     def encoded(self) -> bytes:

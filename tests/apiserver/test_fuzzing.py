@@ -145,7 +145,7 @@ async def send(server: Any, method: str, url: str, body: bytes, headers: dict[st
         async with server.http.stream(method, url, content=body, headers=headers) as response:
             length = "content-length" in response.headers
             content = await response.aread() if length or response.status_code >= 400 else b""
-    text = content.decode()
+    text = content.decode(errors="replace")
     if response.status_code >= 500 and response.status_code not in (501, 504):
         known = any(words and words in text for words in UPSTREAM_500) or "strconv.ParseUint" in text
         assert known, f"{method} {url} {body!r}: {text}"

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from minik8s.api.resources import BUILTIN, CONFIG_MAPS, DEPLOYMENTS, LEASES, PODS
-from minik8s.schema import protobuf
+from minik8s.schema import protowrite
 
 pytestmark = pytest.mark.anyio
 
@@ -175,8 +175,8 @@ DOCUMENTS = [
 @pytest.mark.parametrize(("resource", "body"), DOCUMENTS, ids=[r.kind for r, _ in DOCUMENTS])
 async def test_protobuf_in(server: Any, resource: Any, body: Any) -> None:
     """A body in protobuf makes the same object as the same body in JSON."""
-    message = protobuf.encode_message(body, resource.type)
-    envelope = protobuf.encode_envelope(resource.api_version, resource.kind, message)
+    message = protowrite.encode_message(body, resource.type)
+    envelope = protowrite.encode_envelope(resource.api_version, resource.kind, message)
     path = resource.path("default")
     made = await server.ok("POST", f"{path}?dryRun=All", envelope, type="application/vnd.kubernetes.protobuf")
     wanted = await server.ok("POST", f"{path}?dryRun=All", body)
