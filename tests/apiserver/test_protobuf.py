@@ -153,6 +153,20 @@ async def test_a_watch_is_a_stream_of_frames(server: Any, accept: str) -> None:
             await events.aclose()
 
 
+async def test_a_watch_of_metadata(server: Any) -> None:
+    """What the garbage collector's informers ask for."""
+    await server.ok("POST", "configmaps", {"metadata": {"name": "a"}, "data": {"k": "v"}})
+    accept = f"{PARTIAL},application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+    with anyio.fail_after(10):
+        url = "/api/v1/namespaces/default/configmaps?watch=1"
+        async with server.http.stream("GET", url, headers={"accept": accept}) as response:
+            events = frames(response)
+            type_, shown = await anext(events)
+            await events.aclose()
+    assert (type_, shown["kind"], shown["apiVersion"]) == ("ADDED", "PartialObjectMetadata", "meta.k8s.io/v1")
+    assert (shown["metadata"]["name"], "data" in shown) == ("a", False)
+
+
 async def test_watchers_of_two_encodings_do_not_mix(server: Any) -> None:
     """Each is told in its own, though both watch the same."""
     url = "/api/v1/namespaces/default/configmaps?watch=1"

@@ -248,7 +248,7 @@ async def test_write_options(server: Any, query: str, message: str) -> None:
             "application/vnd.kubernetes.protobuf",
         ),
         (
-            "application/vnd.kubernetes.protobuf",
+            "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io",
             "only the following media types are accepted: application/json, application/yaml, "
             "application/vnd.kubernetes.protobuf",
         ),
