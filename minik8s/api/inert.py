@@ -11,8 +11,6 @@ from collections.abc import Mapping
 INERT: Mapping[str, str] = {
     "customresourcedefinitions.apiextensions.k8s.io": "custom resources are not served",
     "apiservices.apiregistration.k8s.io": "aggregated APIs are not served",
-    "mutatingwebhookconfigurations.admissionregistration.k8s.io": "admission webhooks are not called",
-    "validatingwebhookconfigurations.admissionregistration.k8s.io": "admission webhooks are not called",
     "mutatingadmissionpolicies.admissionregistration.k8s.io": "admission policies are not enforced",
     "validatingadmissionpolicies.admissionregistration.k8s.io": "admission policies are not enforced",
     "horizontalpodautoscalers.autoscaling": "nothing scales by it",

@@ -93,6 +93,12 @@ class Registry:
         """A served resource, None when there is none of that name."""
         return self._resources.get((group, version, plural))
 
+    def sharing(self, resource: Resource[Any]) -> list[Resource[Any]]:
+        """Other resources that show the same stored objects: other versions, or the same kind in another group."""
+        home = self.served(resource).storage.group_resource
+        same = (r for r in self._resources.values() if STORED_AS.get(r, r).group_resource == home)
+        return [other for other in same if other.api_version != resource.api_version]
+
     def served(self, resource: Resource[Any]) -> Served:
         """A resource's behaviour; raises NotFound when it is not served."""
         key = (resource.group, resource.version, resource.plural)

@@ -2,7 +2,7 @@
 
 Upstream: k8s.io/apiserver `pkg/util/webhook` ClientManager. A webhook is named by URL or by Service; the certificate of
 the latter must be for `<service>.<namespace>.svc`, whatever address the endpoint has. Connections are kept open per CA
-bundle. An answer is bounded in time and in size, and nothing of the environment (proxies, certificates) is used.
+bundle and name. An answer is bounded in time and in size; proxies that the environment names are not used.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 MAX_ANSWER = 8 << 20
 """Bytes: more than any object that could be stored."""
-MAX_CLIENTS = 32
-"""CA bundles whose connections are kept; the one unused for longest goes first."""
+MAX_CLIENTS = 64
+"""Pairs of CA bundle and server name whose connections are kept; the one unused for longest goes first."""
 DEFAULT_PORT = 443
 _SHOWN = 256
 
@@ -48,19 +48,24 @@ class _Target:
 
 
 class WebhookConnections:
-    """The open connections of one server, by CA bundle."""
+    """The open connections of one server.
+
+    By CA bundle and by the name that the certificate had to be for: a pool of connections knows addresses only, and two
+    Services may answer at the same one.
+    """
 
     def __init__(self) -> None:
-        self._clients: dict[bytes, httpx.AsyncClient] = {}
+        self._clients: dict[tuple[bytes, str], httpx.AsyncClient] = {}
 
-    async def client(self, bundle: bytes) -> httpx.AsyncClient:
+    async def client(self, bundle: bytes, server_name: str) -> httpx.AsyncClient:
         """A client that trusts the bundle, or what the machine trusts when it is empty. Raises WebhookError."""
-        found = self._clients.pop(bundle, None)
+        key = (bundle, server_name)
+        found = self._clients.pop(key, None)
         if found is None:
             found = _make_client(bundle)
             while len(self._clients) >= MAX_CLIENTS:
                 await self._clients.pop(next(iter(self._clients))).aclose()
-        self._clients[bundle] = found
+        self._clients[key] = found
         return found
 
     async def aclose(self) -> None:
@@ -102,9 +107,8 @@ async def post_review(ctx: ServerContext, client_config: Doc, review: Obj, timeo
         bundle = base64.b64decode(client_config.get("caBundle") or "")
     except (binascii.Error, ValueError):
         raise WebhookError("could not get REST client: illegal base64 data in caBundle") from None
-    client = await ctx.webhooks.client(bundle)
-    query = f"timeout={timeout_seconds:g}s"
-    target = _target(ctx, client_config, query)
+    target = _target(ctx, client_config, f"timeout={timeout_seconds:g}s")
+    client = await ctx.webhooks.client(bundle, target.server_name)
     try:
         with anyio.fail_after(timeout_seconds):
             code, answer = await _post(client, target, codec.dumps(review))

@@ -5,16 +5,20 @@ The engines are imported when the first such object or hook exists: until then a
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from minik8s.api.resources import NAMESPACES
 from minik8s.apiserver.admission.hooks import Hooks, ask
 from minik8s.apiserver.admission.namespacelifecycle import NamespaceLifecycle
 from minik8s.apiserver.admission.plugin import Attributes
+from minik8s.apiserver.admission.reinvocation import Reinvocation
 from minik8s.apiserver.body import decode_object
-from minik8s.machinery.meta import Obj
+from minik8s.machinery.meta import Obj, copy_document
 
 if TYPE_CHECKING:
+    from minik8s.apiserver.admission.conditions import Conditions
+    from minik8s.apiserver.admission.webhooks import Webhooks
     from minik8s.apiserver.context import ServerContext
 
 GROUP = "admissionregistration.k8s.io"
@@ -30,6 +34,18 @@ class DynamicAdmission:
     def __init__(self, ctx: ServerContext) -> None:
         self._ctx = ctx
         self.hooks = Hooks()
+
+    @cached_property
+    def _conditions(self) -> Conditions:
+        from minik8s.apiserver.admission.conditions import Conditions
+
+        return Conditions(self._ctx)
+
+    @cached_property
+    def _webhooks(self) -> Webhooks:
+        from minik8s.apiserver.admission.webhooks import Webhooks
+
+        return Webhooks(self._ctx, self._conditions)
 
     @property
     def mutates(self) -> bool:
@@ -50,12 +66,28 @@ class DynamicAdmission:
             changed = await ask(hook, attributes)
             if changed is not None and changed != attributes.object:
                 attributes.object = self.decoded(attributes, changed)
+        if self._ctx.store.occupied(MUTATING_WEBHOOKS) and not _is_exempt(attributes):
+            await self._mutate_in_rounds(attributes)
         return attributes.object is not before
+
+    async def _mutate_in_rounds(self, attributes: Attributes) -> None:
+        """Webhooks; and once more built-in plugins and webhooks, when something has changed."""
+        webhooks = Reinvocation()
+        await self._webhooks.mutate(attributes, webhooks)
+        webhooks.end_round(copy_document(attributes.object))
+        if not webhooks.is_needed:
+            return
+        for plugin in self._ctx.mutating:
+            plugin.admit(attributes, self._ctx.world)
+        webhooks.begin_again(attributes.object)
+        await self._webhooks.mutate(attributes, webhooks)
 
     async def validate(self, attributes: Attributes) -> None:
         """Runs everything that validates, and looks once more at the namespace after what was waited for."""
         for hook in list(self.hooks.validating):
             await ask(hook, attributes)
+        if self._ctx.store.occupied(VALIDATING_WEBHOOKS) and not _is_exempt(attributes):
+            await self._webhooks.validate(attributes)
         self._recheck(attributes)
 
     def _recheck(self, attributes: Attributes) -> None:
@@ -70,3 +102,9 @@ class DynamicAdmission:
         if attributes.kind is None:
             self._ctx.registry.served(resource).strategy.default(obj)
         return obj
+
+
+def _is_exempt(attributes: Attributes) -> bool:
+    from minik8s.apiserver.admission.matching import EXEMPT
+
+    return attributes.request.resource.group_resource in EXEMPT

@@ -24,6 +24,7 @@ from typing import TypeAlias
 import attrs
 
 from minik8s.api.request import User
+from minik8s.apiserver.admission.matching import names_resource
 from minik8s.apiserver.admission.plugin import Attributes, Operation
 from minik8s.machinery.errors import ApiError, Forbidden, InternalError
 from minik8s.machinery.meta import Doc, Obj, copy_document
@@ -64,7 +65,7 @@ HookFunction: TypeAlias = Callable[[Review], Awaitable[None] | None]
 
 @attrs.frozen(eq=False)
 class Hook:
-    """A function with what it wants to be asked about; `*` is everything, `pods/*` all subresources of pods."""
+    """A function with what it wants to be asked about; `*` is everything but subresources, `*/*` everything."""
 
     function: HookFunction
     resources: tuple[str, ...] = ("*",)
@@ -73,13 +74,11 @@ class Hook:
     name: str = ""
 
     def wants(self, operation: str, resource: str) -> bool:
-        """`*` leaves out subresources, as it does in a webhook's rules; `*/*` does not."""
+        """Names match as in a webhook's rules: `*` without subresources, `pods/*` with the pod itself, `*/*` all."""
         if operation not in self.operations and "*" not in self.operations:
             return False
         plural, _, subresource = resource.partition("/")
-        choices = {resource, "*/*"}
-        choices |= {f"{plural}/*", f"*/{subresource}"} if subresource else {"*"}
-        return not choices.isdisjoint(self.resources)
+        return names_resource(self.resources, plural, subresource)
 
 
 class Hooks:

@@ -164,7 +164,8 @@ def test_what_a_hook_is_asked_about() -> None:
         (("*/*",), "pods/status", True),
         (("*/*",), "pods", True),
         (("pods/*",), "pods/exec", True),
-        (("pods/*",), "pods", False),
+        (("pods/*",), "pods", True),
+        (("pods/*",), "services", False),
         (("*/scale",), "deployments.apps/scale", True),
         (("pods",), "deployments.apps", False),
     ]
