@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from minik8s.api.request import ApiRequest
 from minik8s.apiserver.options import WriteOptions
-from minik8s.apiserver.registry import Served
+from minik8s.apiserver.registry import Registry, Served
 from minik8s.machinery.errors import BadRequest
-from minik8s.machinery.managedfields import managed_fields_of, track_update
+from minik8s.machinery.managedfields import View, managed_fields_of, track_update
 from minik8s.machinery.meta import Doc, Obj
-from minik8s.machinery.patch.apply import Applied, apply_config
+from minik8s.machinery.patch.apply import Applied, Kind, apply_config
+from minik8s.machinery.patch.shape import Shape
+
+_ALWAYS_THERE = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 
 def track(
-    options: WriteOptions, served: Served, obj: Obj, old: Doc | None, now: datetime, subresource: str = ""
+    registry: Registry,
+    options: WriteOptions,
+    served: Served,
+    obj: Obj,
+    old: Doc | None,
+    now: datetime,
+    subresource: str = "",
 ) -> None:
     """Credits the writer with what differs between `old` and `obj`.
 
@@ -26,7 +36,16 @@ def track(
     kept = managed_fields_of(old, obj, subresource=subresource)
     try:
         entries = track_update(
-            old, obj, kept, options.manager, "Update", resource.api_version, subresource, now, resource.type
+            old,
+            obj,
+            kept,
+            options.manager,
+            resource.api_version,
+            subresource,
+            now,
+            resource.type,
+            ignore=unwritten(served, subresource),
+            view=views(registry, served),
         )
     except ValueError:
         entries = [dict(entry) for entry in kept]
@@ -41,34 +60,66 @@ def set_managed_fields(obj: Obj, entries: list[Obj]) -> None:
         obj["metadata"].pop("managedFields", None)
 
 
+def unwritten(served: Served, subresource: str) -> Collection[str] | None:
+    """The top-level fields that an endpoint resets, so that nobody comes to own them through it (upstream: resetFields).
+
+    None where the usual ones are meant: `status`, or for /status everything but metadata and status.
+    """
+    if subresource == "status":
+        if not served.strategy.status_keeps_metadata:
+            return None
+        return {"metadata", *(name for name in served.resource.type.fields if name not in _ALWAYS_THERE)}
+    return None if served.resource.subresource("status") is not None else ()
+
+
+def views(registry: Registry, served: Served) -> View | None:
+    """How to see the kind's objects in its other versions; None when there is one version."""
+    siblings = {s.resource.api_version: s for s in registry.siblings(served)}
+    if len(siblings) < 2:
+        return None
+
+    def view(doc: Doc, api_version: str) -> tuple[Doc, Shape] | None:
+        sibling = siblings.get(api_version)
+        if sibling is None:
+            return None
+        source = siblings[doc["apiVersion"]]
+        return sibling.view(source.stored(dict(doc))), sibling.resource.type
+
+    return view
+
+
 def applied(
-    options: WriteOptions, served: Served, request: ApiRequest, live: Doc | None, body: Any, now: datetime
+    registry: Registry,
+    options: WriteOptions,
+    served: Served,
+    request: ApiRequest,
+    live: Doc | None,
+    body: Any,
+    now: datetime,
 ) -> Applied:
     """What server-side apply makes of `live`. Raises Conflict, or BadRequest when the body is not the URL's object."""
-    check_config(served, request, body)
-    return apply_config(
-        live,
-        body,
-        (live or {}).get("metadata", {}).get("managedFields") or (),
-        manager=options.manager,
-        api_version=served.resource.api_version,
-        now=now,
-        type=served.resource.type,
-        subresource=request.subresource,
-        force=options.force,
+    resource = served.resource
+    check_config(resource.api_version, resource.kind, request, body)
+    kind = Kind(
+        resource.api_version,
+        resource.type,
+        request.subresource,
+        unwritten(served, request.subresource),
+        views(registry, served),
     )
+    managers = (live or {}).get("metadata", {}).get("managedFields") or ()
+    return apply_config(live, body, managers, kind, manager=options.manager, now=now, force=options.force)
 
 
-def check_config(served: Served, request: ApiRequest, body: Any) -> None:
+def check_config(expected_version: str, expected_kind: str, request: ApiRequest, body: Any) -> None:
     """Raises BadRequest when the applied configuration is for another object."""
     if not isinstance(body, dict):
         raise BadRequest("error decoding YAML: the configuration must be an object")
-    resource = served.resource
     api_version, kind = body.get("apiVersion") or "", body.get("kind") or ""
     metadata = body.get("metadata")
     if not isinstance(metadata, dict | None):
         raise BadRequest("error decoding YAML: metadata must be an object")
-    if (api_version, kind) != (resource.api_version, resource.kind):
+    if (api_version, kind) != (expected_version, expected_kind):
         group_version = api_version if "/" in str(api_version) else f"/{api_version}"
         raise BadRequest(f"invalid object type: {group_version}, Kind={kind}")
     name = (metadata or {}).get("name", request.name)

@@ -47,7 +47,7 @@ async def _server_side_apply(write: Write, body: Any) -> ObjectResponse:
 
     def change(entry: Entry) -> tuple[Obj, list[str]]:
         current = served.view(entry.value)
-        result = applied(write.options, served, request, current, body, write.ctx.clock.now())
+        result = applied(write.ctx.registry, write.options, served, request, current, body, write.ctx.clock.now())
         write.managed = result.managed_fields
         return _decoded(write, _checked(result.document), current, entry)
 
@@ -56,7 +56,7 @@ async def _server_side_apply(write: Write, body: Any) -> ObjectResponse:
     except NotFound:
         if request.subresource:
             raise
-    result = applied(write.options, served, request, None, body, write.ctx.clock.now())
+    result = applied(write.ctx.registry, write.options, served, request, None, body, write.ctx.clock.now())
     write.managed = result.managed_fields
     resource = served.resource
     obj, write.warnings = decode_object(

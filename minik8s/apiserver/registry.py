@@ -68,6 +68,7 @@ class Registry:
     def __init__(self, resources: Iterable[Resource[Any]] = BUILTIN) -> None:
         self._resources = {(r.group, r.version, r.plural): r for r in resources}
         self._served: dict[tuple[str, str, str], Served] = {}
+        self._siblings: dict[str, list[Served]] = {}
         self._indexed: dict[str, Mapping[str, Reader]] = {}
         self._stored = {r.group_resource: STORED_AS.get(r, r) for r in reversed(self._resources.values())}
 
@@ -107,6 +108,17 @@ class Registry:
             resource = self.find(*key)
             found = Served(resource, strategy_for(resource), STORED_AS.get(resource, resource))
             self._served[key] = found
+        return found
+
+    def siblings(self, served: Served) -> list[Served]:
+        """All versions of a kind that share storage with it, itself among them."""
+        found = self._siblings.get(served.storage.group_resource)
+        if found is None:
+            stored = served.storage.group_resource
+            found = [
+                self.served(r) for r in self._resources.values() if STORED_AS.get(r, r).group_resource == stored
+            ]
+            self._siblings[stored] = found
         return found
 
     def indexed(self, group_resource: str) -> Mapping[str, Reader]:

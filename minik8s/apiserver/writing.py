@@ -82,7 +82,7 @@ class Write:
         if self.managed is not None:
             set_managed_fields(obj, self.managed)
         else:
-            track(self.options, self.served, obj, old, self.ctx.clock.now(), self.request.subresource)
+            track(self.ctx.registry, self.options, self.served, obj, old, self.ctx.clock.now(), self.request.subresource)
 
     def respond(self, entry: Entry, code: int = 200) -> ObjectResponse:
         served = self.served

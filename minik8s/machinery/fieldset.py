@@ -91,14 +91,37 @@ def intersection(left: FieldSet, right: FieldSet) -> FieldSet:
 
 
 def paths(fields: FieldSet, prefix: str = "") -> Iterator[str]:
-    """The members as texts (`.spec.containers[name="c1"].image`), a node's own before those below it."""
-    for key in sorted(fields):
-        if key == SELF:
-            continue
-        path = prefix + element_text(key)
+    """The members as texts (`.spec.containers[name="c1"].image`) in upstream's order: at each level the members
+    first, then what lies below the nodes."""
+    elements = sorted((key for key in fields if key != SELF), key=_place)
+    for key in elements:
         if is_member(fields[key]):
-            yield path
-        yield from paths(fields[key], path)
+            yield prefix + element_text(key)
+    for key in elements:
+        yield from paths(fields[key], prefix + element_text(key))
+
+
+_KINDS = {"f": 0, "k": 1, "v": 2, "i": 3}
+
+
+def _place(element: str) -> tuple[Any, ...]:
+    """Where an element stands among others: fields by name, items by keys, values and indexes as what they are."""
+    kind, _, text = element.partition(":")
+    if kind == "f":
+        return 0, text
+    value = orjson.loads(text)
+    if isinstance(value, dict):
+        return 1, [(name, *_comparable(value[name])) for name in sorted(value)]
+    return _KINDS[kind], *_comparable(value)
+
+
+def _comparable(value: Any) -> tuple[int, Any]:
+    """Values of different types do not compare in Python; numbers stand before strings, these before booleans."""
+    if isinstance(value, bool):
+        return 2, value
+    if isinstance(value, int | float):
+        return 0, value
+    return (1, value) if isinstance(value, str) else (3, 0)
 
 
 def element_text(element: str) -> str:

@@ -2,12 +2,12 @@
 
 Every write says which fields it changed; those become the writer's and cease to be anybody else's. Server-side apply
 (`patch/apply.py`) builds on these records. Upstream: apimachinery `pkg/util/managedfields` and structured-merge-diff
-`merge/update.go`. Field sets of other API versions of the same kind are taken as they stand, without conversion.
+`merge/update.go`. What another version's manager owns is compared in that version (`Changes`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal
@@ -18,6 +18,10 @@ from minik8s.machinery.fieldset import SELF, FieldSet, difference, is_valid, uni
 from minik8s.machinery.meta import Doc, Obj, rfc3339
 from minik8s.machinery.patch.shape import Shape
 from minik8s.machinery.patch.typed import compare, shape_node
+
+View = Callable[[Doc, str], tuple[Doc, Shape] | None]
+"""A document of the kind in another API version, with its type there; None when it cannot be had in that version, which
+is how it is with those that are gone."""
 
 Operation = Literal["Apply", "Update"]
 
@@ -94,7 +98,8 @@ def managed_fields_of(old: Doc | None, new: Doc, *, subresource: str = "") -> Se
     """The entries from which a write starts.
 
     A writer may replace them (kubectl does, to migrate a client-side apply) unless it writes to a subresource;
-    `[{}]` resets them; absent, empty or meaningless ones leave those of the stored object.
+    `[{}]` resets them (a decoder turns `[]`, which says the same, into that); absent or meaningless ones leave those
+    of the stored object.
     """
     stored: Sequence[Doc] = (old or {}).get("metadata", {}).get("managedFields") or ()
     given: Sequence[Doc] = new.get("metadata", {}).get("managedFields") or ()
@@ -110,40 +115,83 @@ def track_update(
     new: Doc,
     managers: Sequence[Doc],
     manager: str,
-    operation: Operation,
     api_version: str,
     subresource: str,
     now: datetime,
     type: Shape,
     *,
     ignore: Collection[str] | None = None,
+    view: View | None = None,
 ) -> list[Obj]:
     """The managedFields after a write other than an apply; `managers` are those from before (`managed_fields_of`).
 
     `old` is None on create. `ignore` names the top-level fields that this endpoint does not write: by default
     `status` for the object itself, and all but metadata and status for /status. An existing object that nobody has
-    tracked so far stays untracked.
+    tracked so far stays untracked. `view` shows the object in the versions of other managers.
     """
     if old is not None and not managers and old.get("metadata", {}).get("uid"):
         return []
-    changed, removed = changes(old or {}, new, type, ignored_fields(type, subresource, ignore))
-    if not changed and not removed:
+    changes = Changes(old or {}, new, api_version, type, ignored_fields(type, subresource, ignore), view)
+    if not changes.touched:
         return [dict(entry) for entry in managers]
-    writer = Manager(manager, operation, api_version, subresource, time=rfc3339(now))
+    writer = Manager(manager, "Update", api_version, subresource, time=rfc3339(now))
     before = [_manager(entry) for entry in managers]
-    return write_managers(record(before, writer, changed, removed))
+    return write_managers(capped(record(before, writer, changes)))
 
 
-def record(managers: Sequence[Manager], writer: Manager, changed: FieldSet, removed: FieldSet) -> list[Manager]:
-    """The managers after `writer` has changed and removed fields. Its time moves when it has changed any."""
-    touched = union(changed, removed)
+def record(managers: Sequence[Manager], writer: Manager, changes: Changes) -> list[Manager]:
+    """The managers after `writer` has made the changes. Its time moves when it has changed any field."""
     identity = writer.identity
-    result = [without(m, touched) for m in managers if m.identity != identity]
+    result = changes.leave(m for m in managers if m.identity != identity)
     previous = next((m for m in managers if m.identity == identity), None)
-    owned = union(difference(previous.fields, removed), changed) if previous else changed
-    time = previous.time if previous and not changed else writer.time
+    owned = union(difference(previous.fields, changes.removed), changes.changed) if previous else changes.changed
+    time = previous.time if previous and not changes.changed else writer.time
     result.append(Manager(writer.name, writer.operation, writer.api_version, writer.subresource, owned, time))
     return [m for m in result if m.fields]
+
+
+class Changes:
+    """What a write does to the tracked fields of an object, seen in the writer's version and in those of others."""
+
+    def __init__(
+        self,
+        old: Doc,
+        new: Doc,
+        api_version: str,
+        type: Shape,
+        ignored: Collection[str],
+        view: View | None = None,
+    ) -> None:
+        self._old, self._new, self._ignored, self._view = old, new, ignored, view
+        self.api_version = api_version
+        self.changed, self.removed = _compared(old, new, type, ignored)
+        """The fields that the write adds or changes, and those that it removes."""
+        self.touched = union(self.changed, self.removed)
+        self._elsewhere: dict[str, _Seen | None] = {}
+
+    def seen_by(self, manager: Manager) -> _Seen | None:
+        """(changed, touched) in the manager's version; None when that version is gone."""
+        version = manager.api_version
+        if version == self.api_version or self._view is None:
+            return self.changed, self.touched
+        if version not in self._elsewhere:
+            self._elsewhere[version] = self._compared_in(version, self._view)
+        return self._elsewhere[version]
+
+    def _compared_in(self, version: str, view: View) -> _Seen | None:
+        before, after = view(self._old, version) if self._old else ({}, None), view(self._new, version)
+        if before is None or after is None:
+            return None
+        changed, removed = _compared(before[0], after[0], after[1], self._ignored)
+        return changed, union(changed, removed)
+
+    def leave(self, managers: Iterable[Manager]) -> list[Manager]:
+        """What is left to other managers; whose version is gone owns nothing any more."""
+        seen = ((m, self.seen_by(m)) for m in managers)
+        return [without(m, parts[1]) for m, parts in seen if parts is not None]
+
+
+_Seen = tuple[FieldSet, FieldSet]
 
 
 def without(manager: Manager, fields: FieldSet) -> Manager:
@@ -152,7 +200,7 @@ def without(manager: Manager, fields: FieldSet) -> Manager:
     return manager if left is manager.fields else attrs.evolve(manager, fields=left)
 
 
-def changes(old: Doc, new: Doc, type: Shape, ignored: Collection[str]) -> tuple[FieldSet, FieldSet]:
+def _compared(old: Doc, new: Doc, type: Shape, ignored: Collection[str]) -> tuple[FieldSet, FieldSet]:
     """The tracked fields that `new` adds or changes, and those that only `old` has."""
     changed, removed = compare(tracked(old, ignored), tracked(new, ignored), shape_node(type))
     return without_metadata_itself(changed), without_metadata_itself(removed)
@@ -188,36 +236,34 @@ def _ignored_by_status(type: Shape) -> frozenset[str]:
 
 
 def write_managers(managers: Iterable[Manager]) -> list[Obj]:
-    """The managers as managedFields: capped, and in upstream's order."""
-    kept = _capped(list(managers))
-    kept.sort(key=lambda m: (m.operation, m.time, m.name, m.api_version, m.subresource))
-    return [m.to_entry() for m in kept]
+    """The managers as managedFields, in upstream's order."""
+    ordered = sorted(managers, key=lambda m: (m.operation, m.time, m.name, m.api_version, m.subresource))
+    return [m.to_entry() for m in ordered]
 
 
-def _capped(managers: list[Manager]) -> list[Manager]:
+def capped(managers: list[Manager]) -> list[Manager]:
     """At most ten Update entries: the oldest of each API version are merged into one bucket."""
     if len(managers) <= MAX_UPDATE_MANAGERS:
         return managers
     updaters = sorted((m for m in managers if not m.is_applier), key=lambda m: (m.time, m.name))
     excess = len(updaters) - MAX_UPDATE_MANAGERS
-    buckets: dict[str, list[Manager]] = {}
+    by_version: dict[str, list[Manager]] = {}
     merged: set[tuple[str, str, str, str]] = set()
     for updater in updaters:
         if excess <= 0:
             break
-        bucket = buckets.setdefault(updater.api_version, [])
-        bucket.append(updater)
-        if len(bucket) > 1:  # the first of a version only opens its bucket
+        members = by_version.setdefault(updater.api_version, [])
+        members.append(updater)
+        if len(members) > 1:  # the first of a version only opens its bucket
             excess -= 1
     result = []
-    for version, members in buckets.items():
+    for version, members in by_version.items():
         if len(members) < 2:
             continue
-        fields: FieldSet = {}
-        for member in members:
-            fields = union(fields, member.fields)
-            merged.add(member.identity)
-        result.append(Manager(ANCIENT_CHANGES, "Update", version, "", fields, members[-1].time))
+        bucket = Manager(ANCIENT_CHANGES, "Update", version, "", time=members[-1].time)
+        members += [m for m in managers if m.identity == bucket.identity and m not in members]
+        merged |= {member.identity for member in members}
+        result.append(attrs.evolve(bucket, fields=owned_by(members)))
     return result + [m for m in managers if m.identity not in merged]
 
 

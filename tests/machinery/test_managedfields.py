@@ -40,7 +40,7 @@ def deployment(**spec: Any) -> dict[str, Any]:
 
 
 def create(obj: dict[str, Any], manager: str = "m", type: table.Type = DEPLOYMENT) -> Entries:
-    return track_update(None, obj, [], manager, "Update", "apps/v1", "", NOW, type)
+    return track_update(None, obj, [], manager, "apps/v1", "", NOW, type)
 
 
 def write(old: dict[str, Any], new: dict[str, Any], entries: Entries, manager: str, **more: Any) -> Entries:
@@ -48,7 +48,7 @@ def write(old: dict[str, Any], new: dict[str, Any], entries: Entries, manager: s
     subresource = more.get("subresource", "")
     type_ = more.get("type", DEPLOYMENT)
     before = copy.deepcopy((old, new, entries))
-    result = track_update(old, new, entries, manager, "Update", "apps/v1", subresource, later, type_)
+    result = track_update(old, new, entries, manager, "apps/v1", subresource, later, type_)
     assert (old, new, entries) == before
     return result
 
@@ -171,7 +171,7 @@ def test_endpoints_own_their_part() -> None:
     entries = write(old, new, create(old), "kcm", subresource="status")
     assert fields_of(entries, "kcm") == {"f:status": {"f:replicas": {}}}
     assert entries[1]["subresource"] == "status"
-    everything = track_update(old, new, create(old), "k", "Update", "apps/v1", "", NOW, DEPLOYMENT, ignore=())
+    everything = track_update(old, new, create(old), "k", "apps/v1", "", NOW, DEPLOYMENT, ignore=())
     assert set(fields_of(everything, "k")) == {"f:spec", "f:status"}
 
 
@@ -179,7 +179,7 @@ def test_zero_values_are_nobodys() -> None:
     """A field that Go writes even when it is empty is not owned by who left it empty."""
     replica_set = table.struct("apps/v1", "ReplicaSet")
     new = {"metadata": {"name": "x"}, "spec": {"replicas": 1}, "status": {"replicas": 0}}
-    entries = track_update(None, new, [], "k", "Update", "apps/v1", "status", NOW, replica_set)
+    entries = track_update(None, new, [], "k", "apps/v1", "status", NOW, replica_set)
     assert entries == []
 
 

@@ -42,7 +42,9 @@ def _merge_lists(live: Any, config: list[Any], node: Node) -> list[Any]:
     them (structured-merge-diff's `visitListItems`)."""
     old = live if isinstance(live, list) else []
     left, right = [node.element(v) for v in old], [node.element(v) for v in config]
-    by_left, by_right = dict(zip(reversed(left), reversed(old), strict=True)), dict(zip(right, config, strict=True))
+    by_left, by_right = dict(zip(left, old, strict=True)), dict(zip(right, config, strict=True))
+    if len(by_left) < len(left):  # elements that the live list has twice do not merge: the configuration's replaces all
+        by_left = {key: by_left[key] if left.count(key) == 1 else ABSENT for key in by_left}
     shared = [key for key in right if key in by_left]
     item = node.item_node
     result: list[Any] = []

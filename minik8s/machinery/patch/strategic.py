@@ -7,11 +7,12 @@ functions that return new values. The field's strategy and merge key come from i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from minik8s.machinery.errors import BadRequest, Invalid
 from minik8s.machinery.meta import CONTAINERS, Doc, Obj
+from minik8s.machinery.patch.gotext import go_text
 from minik8s.machinery.patch.shape import Shape, ShapeField
 
 PATCH = "$patch"
@@ -224,14 +225,3 @@ def _in_order(merged: list[Any], order: list[Any], server: list[Any], identity: 
 
 def _unknown_directive(directive: Any, patch: Doc) -> BadRequest:
     return BadRequest(f"unknown patch type: {go_text(directive)} in map: {go_text(patch)}")
-
-
-def go_text(value: Any) -> str:
-    """A JSON value as Go's `%v` prints it: `map[image:x]`, `[a b]`."""
-    if isinstance(value, Mapping):
-        return "map[" + " ".join(f"{k}:{go_text(value[k])}" for k in sorted(value)) + "]"
-    if isinstance(value, list):
-        return "[" + " ".join(map(go_text, value)) + "]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "<nil>" if value is None else str(value)

