@@ -118,22 +118,29 @@ def decode_object(
     doc: Obj, duplicates: Sequence[str], api_version: str, kind: str, validation: Validation
 ) -> tuple[Obj, list[str]]:
     """A document fitted to its kind. Strict refuses unknown and duplicate fields, Warn reports them."""
-    home = api_version if "/" in api_version else f"core/{api_version}"
     try:
-        decoded = decode(doc, table.struct(home, kind), kind)
+        obj, problems = fit(doc, duplicates, api_version, kind)
     except DecodeError as error:
         raise _unfit(kind, api_version, kind, str(error)) from None
+    if problems and validation == "Strict":
+        raise _unfit(kind, api_version, kind, "strict decoding error: " + ", ".join(problems))
+    return obj, problems if validation == "Warn" else []
+
+
+def fit(doc: Obj, duplicates: Sequence[str], api_version: str, kind: str) -> tuple[Obj, list[str]]:
+    """A document as its kind has it, and what had no place in it. Raises DecodeError."""
+    home = api_version if "/" in api_version else f"core/{api_version}"
+    decoded = decode(doc, table.struct(home, kind), kind)
     obj: Obj = {"kind": kind, "apiVersion": api_version, "metadata": {}}
     obj.update(decoded.obj)
     obj["kind"], obj["apiVersion"] = kind, api_version
+    if (doc.get("metadata") or {}).get("managedFields") == []:
+        obj["metadata"]["managedFields"] = [{}]  # decoding drops an empty list; here it says that nobody owns anything
     if not decoded.unknown and not duplicates:
         return obj, []
     problems = [f'unknown field "{path}"' for path in decoded.unknown]
     problems += [f'duplicate field "{path}"' for path in duplicates]
-    problems = problems[:MAX_STRICT_ERRORS]
-    if validation == "Strict":
-        raise _unfit(kind, api_version, kind, "strict decoding error: " + ", ".join(problems))
-    return obj, problems if validation == "Warn" else []
+    return obj, problems[:MAX_STRICT_ERRORS]
 
 
 def read_delete_options(request: ApiRequest) -> Obj | None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from minik8s.api.request import ApiRequest
+from minik8s.apiserver.body import fit
 from minik8s.apiserver.options import WriteOptions
 from minik8s.apiserver.registry import Registry, Served
 from minik8s.machinery.errors import BadRequest
@@ -61,7 +62,7 @@ def set_managed_fields(obj: Obj, entries: list[Obj]) -> None:
 
 
 def unwritten(served: Served, subresource: str) -> Collection[str] | None:
-    """The top-level fields that an endpoint resets, so that nobody comes to own them through it (upstream: resetFields).
+    """The top-level fields that an endpoint resets, so that nobody comes to own them by it (upstream: resetFields).
 
     None where the usual ones are meant: `status`, or for /status everything but metadata and status.
     """
@@ -83,7 +84,10 @@ def views(registry: Registry, served: Served) -> View | None:
         if sibling is None:
             return None
         source = siblings[doc["apiVersion"]]
-        return sibling.view(source.stored(dict(doc))), sibling.resource.type
+        if source is sibling:
+            return doc, sibling.resource.type
+        whole, _ = fit(dict(doc), (), doc["apiVersion"], doc["kind"])  # conversions rely on what is always there
+        return sibling.view(source.stored(whole)), sibling.resource.type
 
     return view
 

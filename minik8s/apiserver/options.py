@@ -58,10 +58,19 @@ def write_options(request: ApiRequest) -> WriteOptions:
         raise Invalid.object(kind, META_GROUP, "", errors)
     return WriteOptions(
         dry_run=bool(options.get("dryRun")),
-        manager=manager or request.user_agent.partition("/")[0] or "unknown",
+        manager=manager or _manager_of(request.user_agent) or "unknown",
         validation=validation,  # type: ignore[arg-type]
         force=truth(options, "force"),
     )
+
+
+def _manager_of(user_agent: str) -> str:
+    """The user agent up to its first slash, without what is not printable, cut to the length of a manager's name."""
+    name = user_agent.partition("/")[0]
+    if name.isascii() and name.isprintable() and len(name) <= MAX_MANAGER_LENGTH:
+        return name
+    printable = "".join(char for char in name if char.isprintable())
+    return printable.encode()[:MAX_MANAGER_LENGTH].decode(errors="ignore")
 
 
 def _manager_errors(manager: str, *, required: bool) -> FieldErrors:

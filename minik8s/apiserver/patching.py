@@ -2,89 +2,138 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import attrs
+
 from minik8s.api.request import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, ApiRequest
-from minik8s.apiserver.body import decode_object, unsupported
+from minik8s.apiserver.body import decode_object, fit, unsupported
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.fieldmanagers import applied
-from minik8s.apiserver.options import write_options
+from minik8s.apiserver.options import Validation, write_options
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
 from minik8s.apiserver.writing import Write, check_name, check_namespace, check_precondition, create_object, rewrite
-from minik8s.machinery.errors import BadRequest, Invalid, NotFound, UnsupportedMediaType
+from minik8s.machinery.errors import BadRequest, Conflict, Invalid, NotFound, UnsupportedMediaType
+from minik8s.machinery.field import invalid
 from minik8s.machinery.meta import Doc, Obj, evolve
+from minik8s.machinery.patch.gotext import go_text
 from minik8s.machinery.patch.jsonpatch import apply_json_patch
 from minik8s.machinery.patch.mergepatch import apply_merge_patch
+from minik8s.machinery.patch.shape import Shape
 from minik8s.machinery.patch.strategic import apply_strategic
 from minik8s.schema import codec
 from minik8s.schema.decode import DecodeError
 from minik8s.store.protocol import Entry
 
+PATCH_TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
 TOO_DEEP = "the patched object is nested too deeply"
+
+
+@attrs.frozen(eq=False)
+class Patch:
+    """A patch as it was sent, with the fields that it has twice."""
+
+    body: Any
+    content_type: str
+    duplicates: Sequence[str]
+    warnings: Sequence[str] = ()
 
 
 async def patch(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     """Changes an object or its status as the patch says."""
     request.content_type = request.content_type.partition(";")[0].strip()
-    if request.content_type not in (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH):
+    if request.content_type not in PATCH_TYPES:
         raise UnsupportedMediaType("415: Unsupported Media Type")
     write = Write(ctx, served, request, write_options(request), [])
-    body = parse_patch(request)
+    given = parse_patch(request, write.options.validation)
     if request.content_type == APPLY_PATCH:
-        return await _server_side_apply(write, body)
+        return await _server_side_apply(write, given)
 
     def change(entry: Entry) -> tuple[Obj, list[str]]:
         current = served.view(entry.value)
-        return _decoded(write, apply_patch(current, body, request.content_type, served), current, entry)
+        return _decoded(write, apply_patch(current, given, served.resource.type), current, entry, given)
 
     return await rewrite(write, change)
 
 
-async def _server_side_apply(write: Write, body: Any) -> ObjectResponse:
+async def _server_side_apply(write: Write, given: Patch) -> ObjectResponse:
     """Applies a configuration; an object that does not exist is created by it."""
-    served, request = write.served, write.request
+    served, request, body = write.served, write.request, given.body
+    registry = write.ctx.registry
 
     def change(entry: Entry) -> tuple[Obj, list[str]]:
         current = served.view(entry.value)
-        result = applied(write.ctx.registry, write.options, served, request, current, body, write.ctx.clock.now())
+        result = applied(registry, write.options, served, request, current, body, write.ctx.clock.now())
         write.managed = result.managed_fields
-        return _decoded(write, _checked(result.document), current, entry)
+        obj, warnings = _decoded(write, _checked(result.document), current, entry, given)
+        return obj, [*given.warnings, *warnings]
 
     try:
         return await rewrite(write, change)
     except NotFound:
         if request.subresource:
             raise
-    result = applied(write.ctx.registry, write.options, served, request, None, body, write.ctx.clock.now())
+    result = applied(registry, write.options, served, request, None, body, write.ctx.clock.now())
     write.managed = result.managed_fields
     resource = served.resource
-    obj, write.warnings = decode_object(
+    obj, warnings = decode_object(
         _checked(result.document), (), resource.api_version, resource.kind, write.options.validation
     )
+    write.warnings = [*given.warnings, *warnings]
+    if uid := obj["metadata"].get("uid"):
+        why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        raise Conflict.object(resource.plural, resource.group, request.name, why)
     obj["metadata"]["name"] = request.name
     check_namespace(served, request, obj)
     return await create_object(write, obj)
 
 
-def _decoded(write: Write, changed: Obj, current: Doc, entry: Entry) -> tuple[Obj, list[str]]:
+def _decoded(write: Write, changed: Obj, current: Doc, entry: Entry, given: Patch) -> tuple[Obj, list[str]]:
     """The patched document as its kind. The managedFields, half of it, are decoded only if the patch touched them."""
     resource = write.served.resource
     kept, metadata = current["metadata"].get("managedFields"), changed.get("metadata")
     untouched = bool(kept) and isinstance(metadata, dict) and metadata.get("managedFields") is kept
     if untouched:
         changed = evolve(changed, "metadata", "managedFields", value=None)
-    obj, warnings = decode_object(changed, (), resource.api_version, resource.kind, write.options.validation)
+    obj, warnings = decode_patched(changed, given, resource.api_version, resource.kind, write.options.validation)
     if untouched:
         obj["metadata"]["managedFields"] = kept
     _check_identity(write.request, write.served, obj, current, entry)
     return obj, warnings
 
 
-def apply_patch(current: Doc, body: Any, content_type: str, served: Served) -> Obj:
+def decode_patched(
+    changed: Obj, given: Patch, api_version: str, kind: str, validation: Validation
+) -> tuple[Obj, list[str]]:
+    """A patched document fitted to its kind. What does not fit is an error about the patch, not about the object."""
+    if given.content_type == APPLY_PATCH:
+        return decode_object(changed, (), api_version, kind, validation)
+    try:
+        obj, unknown = fit(changed, (), api_version, kind)
+    except DecodeError as error:
+        raise _unfit(
+            changed,
+            given,
+            f'{kind} in version "{api_version.rpartition("/")[2]}" cannot be handled as a {kind}: {error}',
+        ) from None
+    problems = [f'duplicate field "{path}"' for path in given.duplicates] + unknown
+    if problems and validation == "Strict":
+        raise _unfit(changed, given, "strict decoding error: " + ", ".join(problems))
+    return obj, problems if validation == "Warn" else []
+
+
+def _unfit(changed: Obj, given: Patch, why: str) -> Invalid:
+    """Upstream shows the patched object, for a strategic merge patch (which it never writes as JSON) the patch."""
+    shown = go_text(given.body) if given.content_type == STRATEGIC_PATCH else codec.dumps(changed).decode()
+    return Invalid.object("", "", "", [invalid("patch", shown, why)])
+
+
+def apply_patch(current: Doc, given: Patch, type: Shape) -> Obj:
     """The document that the patch makes of `current`. Raises Invalid for one that nobody could ever read again."""
     try:
-        return _checked(_apply(current, body, content_type, served))
+        return _checked(_apply(current, given.body, given.content_type, type))
     except (TypeError, RecursionError):
         raise Invalid(TOO_DEEP) from None
 
@@ -98,7 +147,7 @@ def _checked(doc: Obj) -> Obj:
     return doc
 
 
-def _apply(current: Doc, body: Any, content_type: str, served: Served) -> Obj:
+def _apply(current: Doc, body: Any, content_type: str, type: Shape) -> Obj:
     if content_type == JSON_PATCH:
         return apply_json_patch(current, body)
     if not isinstance(body, dict):
@@ -106,20 +155,29 @@ def _apply(current: Doc, body: Any, content_type: str, served: Served) -> Obj:
     if content_type == MERGE_PATCH:
         return apply_merge_patch(current, body)
     if content_type == STRATEGIC_PATCH:
-        return apply_strategic(current, body, served.resource.type)
+        return apply_strategic(current, body, type)
     raise unsupported(", ".join((JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)))
 
 
-def parse_patch(request: ApiRequest) -> Any:
-    """The patch as JSON; raises BadRequest."""
-    if not isinstance(request.body, bytes):
-        return request.body
+def parse_patch(request: ApiRequest, validation: Validation) -> Patch:
+    """The patch as JSON; raises BadRequest, if it is strict also for an applied configuration with duplicate fields."""
+    body, content_type = request.body, request.content_type
+    if not isinstance(body, bytes):
+        return Patch(body, content_type, ())
+    if content_type != APPLY_PATCH:
+        try:
+            parsed, duplicates = codec.loads_patch(body)
+        except DecodeError as error:
+            raise BadRequest(f"error decoding patch: {error}") from None
+        return Patch(parsed, content_type, duplicates)
     try:
-        if request.content_type == APPLY_PATCH:
-            return codec.loads_yaml(request.body)[0]
-        return codec.loads_value(request.body)
+        parsed, duplicates = codec.loads_yaml(body)
     except DecodeError as error:
-        raise BadRequest(f"error decoding patch: {error}") from None
+        raise BadRequest(f"error decoding YAML: {error}") from None
+    complaint = codec.yaml_complaint(duplicates) if validation != "Ignore" else ""
+    if complaint and validation == "Strict":
+        raise BadRequest(f"error strict decoding YAML: {complaint}")
+    return Patch(parsed, content_type, (), [complaint] if complaint else [])
 
 
 def _check_identity(request: ApiRequest, served: Served, obj: Obj, current: Doc, entry: Entry) -> None:

@@ -115,9 +115,7 @@ class Registry:
         found = self._siblings.get(served.storage.group_resource)
         if found is None:
             stored = served.storage.group_resource
-            found = [
-                self.served(r) for r in self._resources.values() if STORED_AS.get(r, r).group_resource == stored
-            ]
+            found = [self.served(r) for r in self._resources.values() if STORED_AS.get(r, r).group_resource == stored]
             self._siblings[stored] = found
         return found
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from minik8s.api.request import ApiRequest
-from minik8s.apiserver.body import decode_object, read_object
+from minik8s.api.request import APPLY_PATCH, ApiRequest
+from minik8s.apiserver.body import read_object
 from minik8s.apiserver.context import ServerContext
+from minik8s.apiserver.fieldmanagers import check_config
 from minik8s.apiserver.options import write_options
-from minik8s.apiserver.patching import apply_patch, parse_patch
+from minik8s.apiserver.patching import PATCH_TYPES, Patch, apply_patch, decode_patched, parse_patch
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
 from minik8s.apiserver.writing import Face, Write, check_name, check_precondition, rewrite
-from minik8s.machinery.errors import Invalid
+from minik8s.machinery.errors import Invalid, UnsupportedMediaType
 from minik8s.machinery.field import invalid
 from minik8s.machinery.meta import Doc, Obj, copy_document, evolve
+from minik8s.machinery.patch.apply import Kind as ApplyKind
+from minik8s.machinery.patch.apply import apply_config
+from minik8s.machinery.scalefields import to_parent, to_scale
 from minik8s.machinery.selectors import LabelSelector
+from minik8s.schema import table
 from minik8s.store.protocol import Entry
 
 API_VERSION, KIND = "autoscaling/v1", "Scale"
@@ -55,23 +60,46 @@ async def get_scale(ctx: ServerContext, served: Served, request: ApiRequest) -> 
 
 async def update_scale(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     """PUT or PATCH of the Scale, carried over to the workload's spec.replicas."""
+    request.content_type = request.content_type.partition(";")[0].strip()
     options = write_options(request)
-    write = Write(ctx, served, request, options, [], face=FACE)
+    write = Write(ctx, served, request, options, [])
     given: Obj | None = None
     if request.verb == "update":
         given, _ = read_object(request, API_VERSION, KIND, options.validation)
-    patch = parse_patch(request) if request.verb == "patch" else None
+    elif request.content_type not in PATCH_TYPES:
+        raise UnsupportedMediaType("415: Unsupported Media Type")
+    patch = parse_patch(request, options.validation) if request.verb == "patch" else None
 
     def change(entry: Entry) -> tuple[Obj, list[str]]:
         current = served.view(entry.value)
         scale = given
-        if scale is None:
-            patched = apply_patch(scale_of(current), patch, request.content_type, served)
-            scale, _ = decode_object(patched, (), API_VERSION, KIND, options.validation)
-        return _scaled(served, request, current, scale, entry), []
+        warnings: list[str] = []
+        if patch is not None:
+            scale, warnings = _patched(write, current, patch)
+        assert scale is not None
+        return _scaled(served, request, current, scale, entry), warnings
 
     response = await rewrite(write, change)
     return ObjectResponse(scale_of(response.document), code=response.code, warnings=response.warnings)
+
+
+def _patched(write: Write, current: Doc, patch: Patch) -> tuple[Obj, list[str]]:
+    """The Scale that the patch makes of the workload's. An applied one notes who owns the replicas now."""
+    scale = scale_of(current)
+    if patch.content_type == APPLY_PATCH:
+        check_config(API_VERSION, KIND, write.request, patch.body)
+        kind = ApplyKind(API_VERSION, table.struct(API_VERSION, KIND), write.request.subresource, ())
+        owners = current["metadata"].get("managedFields") or ()
+        options, now = write.options, write.ctx.clock.now()
+        result = apply_config(
+            scale, patch.body, to_scale(owners), kind, manager=options.manager, now=now, force=options.force
+        )
+        write.managed = to_parent(result.managed_fields, owners, write.served.resource.api_version)
+        scale = result.document
+    else:
+        scale = apply_patch(scale, patch, table.struct(API_VERSION, KIND))
+    obj, warnings = decode_patched(scale, patch, API_VERSION, KIND, write.options.validation)
+    return obj, [*patch.warnings, *warnings]
 
 
 def _scaled(served: Served, request: ApiRequest, current: Doc, scale: Obj, entry: Entry) -> Obj:

@@ -29,6 +29,7 @@ from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
 from minik8s.machinery.errors import AlreadyExists, BadRequest, Conflict, Invalid, NotFound, unexplained
 from minik8s.machinery.field import FieldErrors, invalid
+from minik8s.machinery.managedfields import only_times_differ
 from minik8s.machinery.meta import Doc, Obj, evolve, is_terminating, rfc3339
 from minik8s.machinery.names import generate_name, new_uid
 from minik8s.store.protocol import Entry, RevisionMismatch
@@ -82,7 +83,9 @@ class Write:
         if self.managed is not None:
             set_managed_fields(obj, self.managed)
         else:
-            track(self.ctx.registry, self.options, self.served, obj, old, self.ctx.clock.now(), self.request.subresource)
+            track(
+                self.ctx.registry, self.options, self.served, obj, old, self.ctx.clock.now(), self.request.subresource
+            )
 
     def respond(self, entry: Entry, code: int = 200) -> ObjectResponse:
         served = self.served
@@ -223,7 +226,7 @@ async def rewrite(write: Write, change: Change) -> ObjectResponse:
 async def _replace(write: Write, entry: Entry, obj: Obj) -> ObjectResponse:
     ctx, served, old = write.ctx, write.served, write.served.view(entry.value)
     obj = await prepare_replacement(write, obj, old)
-    if obj == old:
+    if obj == old or only_times_differ(obj, old):
         return write.respond(entry)
     with ctx.services.transaction(served.storage, obj, old, dry_run=write.options.dry_run) as obj:
         if obj == old:  # it had only left out what it was given

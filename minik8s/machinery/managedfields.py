@@ -34,8 +34,8 @@ UNTRACKED_METADATA = frozenset({
     "deletionTimestamp", "deletionGracePeriodSeconds",
 })  # fmt: skip
 """Metadata that the server writes and nobody owns."""
-_UNTRACKED = frozenset({"apiVersion", "kind"})
-_IGNORED_BY_DEFAULT = _UNTRACKED | {"status"}
+UNTRACKED = frozenset({"apiVersion", "kind"})
+_IGNORED_BY_DEFAULT = UNTRACKED | {"status"}
 
 
 @attrs.frozen
@@ -218,7 +218,7 @@ def tracked(doc: Doc, ignored: Collection[str]) -> Obj:
     """The document without the fields that nobody can own."""
     result = {k: v for k, v in doc.items() if k not in ignored}
     metadata = doc.get("metadata")
-    if isinstance(metadata, dict):
+    if isinstance(metadata, dict) and "metadata" not in ignored:
         result["metadata"] = {k: v for k, v in metadata.items() if k not in UNTRACKED_METADATA}
     return result
 
@@ -226,13 +226,13 @@ def tracked(doc: Doc, ignored: Collection[str]) -> Obj:
 def ignored_fields(type: Shape, subresource: str, ignore: Collection[str] | None) -> Collection[str]:
     """The top-level fields that a write to an endpoint does not own."""
     if ignore is not None:
-        return _UNTRACKED.union(ignore)
+        return UNTRACKED.union(ignore)
     return _ignored_by_status(type) if subresource == "status" else _IGNORED_BY_DEFAULT
 
 
 @lru_cache(maxsize=1024)
 def _ignored_by_status(type: Shape) -> frozenset[str]:
-    return _UNTRACKED.union(name for name in type.fields if name not in ("metadata", "status"))
+    return UNTRACKED.union(name for name in type.fields if name not in ("metadata", "status"))
 
 
 def write_managers(managers: Iterable[Manager]) -> list[Obj]:
@@ -265,6 +265,21 @@ def capped(managers: list[Manager]) -> list[Manager]:
         merged |= {member.identity for member in members}
         result.append(attrs.evolve(bucket, fields=owned_by(members)))
     return result + [m for m in managers if m.identity not in merged]
+
+
+def only_times_differ(new: Doc, old: Doc) -> bool:
+    """Whether a write has changed nothing but when somebody changed something; then there is nothing to store."""
+    metadata, before = new["metadata"], old["metadata"]
+    entries, stored = metadata.get("managedFields") or (), before.get("managedFields") or ()
+    if len(entries) != len(stored) or not all(map(_same_but_for_time, entries, stored)):
+        return False
+    if any(new.get(key) != old.get(key) for key in {*new, *old} if key != "metadata"):
+        return False
+    return all(metadata.get(key) == before.get(key) for key in {*metadata, *before} if key != "managedFields")
+
+
+def _same_but_for_time(entry: Doc, other: Doc) -> bool:
+    return entry is other or all(entry.get(key) == other.get(key) for key in {*entry, *other} if key != "time")
 
 
 def owned_by(managers: Iterable[Manager]) -> FieldSet:

@@ -23,8 +23,10 @@ __all__ = [
     "dumps_yaml",
     "load_manifests",
     "loads_json",
+    "loads_patch",
     "loads_value",
     "loads_yaml",
+    "yaml_complaint",
 ]
 
 
@@ -34,6 +36,14 @@ def loads_value(data: bytes) -> Any:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise DecodeError(_go_message(data, error)) from None
+
+
+def loads_patch(data: bytes) -> tuple[Any, list[str]]:
+    """Any JSON value and the paths of its duplicate fields; raises DecodeError."""
+    value = loads_value(data)
+    if not isinstance(value, dict | list) or _count_keys(check_encodable(value)) == _count_keys(data):
+        return value, []
+    return value, _duplicates(data)
 
 
 def loads_json(data: bytes) -> tuple[Obj, list[str]]:
@@ -60,8 +70,17 @@ def loads_yaml(data: bytes) -> tuple[Obj, list[str]]:
     for value, duplicates in yamlform.documents(data):
         doc = _object(value)
         check_encodable(doc)
-        return doc, duplicates
+        return doc, list(duplicates)
     raise DecodeError("unexpected end of YAML input")
+
+
+def yaml_complaint(duplicates: list[str]) -> str:
+    """What go-yaml says about duplicate keys that `loads_yaml` has found; "" when there are none."""
+    from minik8s.schema import yamlform
+
+    found = [d for d in duplicates if isinstance(d, yamlform.DuplicateKey)]
+    lines = [f'\n  line {d.line}: key "{d.key}" already set in map' for d in found]
+    return "error converting YAML to JSON: yaml: unmarshal errors:" + "".join(lines) if lines else ""
 
 
 def load_manifests(text: str) -> list[Obj]:

@@ -65,7 +65,7 @@ def _number(value: float) -> int | float:
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
-def documents(data: bytes) -> Iterator[tuple[Any, list[str]]]:
+def documents(data: bytes) -> Iterator[tuple[Any, list[DuplicateKey]]]:
     """Each document of a YAML stream with the paths of its duplicate keys; raises DecodeError."""
     try:
         for node in yaml.compose_all(data, Loader=_Loader):
@@ -80,6 +80,18 @@ def documents(data: bytes) -> Iterator[tuple[Any, list[str]]]:
         raise DecodeError("error converting YAML to JSON: yaml: exceeded max depth") from None
 
 
+class DuplicateKey(str):
+    """The path of a key that its map has already, and the line on which it comes again."""
+
+    key: str
+    line: int
+
+    def __new__(cls, path: str, key: str, line: int) -> DuplicateKey:
+        found = super().__new__(cls, path)
+        found.key, found.line = key, line
+        return found
+
+
 class _Reader:
     """Turns the nodes of one document into JSON values.
 
@@ -87,7 +99,7 @@ class _Reader:
     """
 
     def __init__(self, size: int) -> None:
-        self.duplicates: list[str] = []
+        self.duplicates: list[DuplicateKey] = []
         self.left = size + 100_000
 
     def read(self, node: yaml.Node, path: str) -> Any:
@@ -110,7 +122,7 @@ class _Reader:
             key = self._key(key_node)
             where = f"{path}.{key}" if path else key
             if key in found:
-                self.duplicates.append(where)
+                self.duplicates.append(DuplicateKey(where, key, key_node.start_mark.line + 1))
             found[key] = self.read(value_node, where)
         for other in merged:
             for key, value in other.items():

@@ -16,7 +16,12 @@ from minik8s.api.request import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, PROTOBUF, 
 from minik8s.api.resources import BUILTIN
 from minik8s.schema.table import Type
 
-UPSTREAM_500 = ("", "resourceVersion should not be set on objects to be created", "range is full")
+UPSTREAM_500 = (
+    "",
+    "resourceVersion should not be set on objects to be created",
+    "range is full",
+    "failed to create typed patch object",
+)
 """Texts that upstream, too, answers with a 500; the first stands for a watch from a version that is no number."""
 
 SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -56,9 +56,6 @@ async def test_what_is_no_patch_type(server: Any, content_type: str) -> None:
         (JSON_PATCH, b"{}", 400),
         (JSON_PATCH, b"[5]", 400),
         (JSON_PATCH, b"null", 400),
-        (MERGE, b'{"data":5}', 400),
-        (MERGE, b'{"data":{"k":5}}', 400),
-        (MERGE, b'{"metadata":[]}', 400),
         (STRATEGIC, b'{"metadata":{"$patch":"foo"}}', 400),
         (JSON_PATCH, b'[{"op":"remove","path":"/data/nope"}]', 422),
         (JSON_PATCH, b'[{"op":"test","path":"/data/k","value":"x"}]', 422),
@@ -79,6 +76,62 @@ async def test_patches_that_do_not_apply(server: Any, content_type: str, body: b
         assert response.json()["message"] == DOES_NOT_APPLY
         assert response.json()["details"] == {}
     assert server.ctx.store.revision == before
+
+
+@pytest.mark.parametrize(
+    ("content_type", "patch", "options", "shown", "why"),
+    [
+        (
+            MERGE,
+            {"data": 5},
+            "",
+            '"data":5}',
+            'ConfigMap in version "v1" cannot be handled as a ConfigMap: json: cannot unmarshal number into Go struct '
+            "field ConfigMap.data of type map[string]string",
+        ),
+        (
+            STRATEGIC,
+            {"data": {"k": 5}},
+            "",
+            "map[data:map[k:5]]",
+            'ConfigMap in version "v1" cannot be handled as a ConfigMap: json: cannot unmarshal number into Go struct '
+            "field ConfigMap.data of type string",
+        ),
+        (MERGE, {"x": 5}, "?fieldValidation=Strict", '"x":5}', 'strict decoding error: unknown field "x"'),
+        (STRATEGIC, {"x": 5}, "?fieldValidation=Strict", "map[x:5]", 'strict decoding error: unknown field "x"'),
+        (
+            MERGE,
+            b'{"data":{"k":"1"},"data":{"k":"2"}}',
+            "?fieldValidation=Strict",
+            '"k":"2"',
+            'strict decoding error: duplicate field "data"',
+        ),
+    ],
+)
+async def test_patches_that_make_no_object(
+    server: Any, content_type: str, patch: Any, options: str, shown: str, why: str
+) -> None:
+    """422 about the field `patch`: the value is what came out of it, of a strategic merge patch the patch itself."""
+    await server.ok("POST", "configmaps", CM)
+    response = await server.call("PATCH", "configmaps/t1" + options, patch, type=content_type)
+    status = response.json()
+    [cause] = status["details"]["causes"]
+    assert (response.status_code, status["reason"]) == (422, "Invalid")
+    assert (cause["reason"], cause["field"]) == ("FieldValueInvalid", "patch")
+    assert status["message"] == f' "" is invalid: patch: {cause["message"]}'
+    assert cause["message"].startswith("Invalid value: ")
+    assert shown in cause["message"].replace("\\", "")
+    assert cause["message"].endswith(why)
+
+
+@pytest.mark.parametrize("content_type", [MERGE, STRATEGIC])
+async def test_duplicate_fields_warn(server: Any, content_type: str) -> None:
+    """A field that comes twice in a patch is a warning; the last one counts."""
+    await server.ok("POST", "configmaps", CM)
+    body = b'{"data":{"k":"1","k":"2"}}'
+    response = await server.call("PATCH", "configmaps/t1", body, type=content_type)
+    assert response.headers["warning"] == '299 - "duplicate field \\"data.k\\""'
+    assert response.json()["data"]["k"] == "2"
 
 
 async def test_too_many_operations(server: Any) -> None:

@@ -159,9 +159,7 @@ def _pruned(document: Obj, previous: Manager, writer: Manager, others: Sequence[
     return _pruned_across_versions(document, previous, owners, kind, kind.view)
 
 
-def _pruned_across_versions(
-    document: Obj, previous: Manager, owners: Sequence[Manager], kind: Kind, view: View
-) -> Any:
+def _pruned_across_versions(document: Obj, previous: Manager, owners: Sequence[Manager], kind: Kind, view: View) -> Any:
     """The same where managers own fields in several versions: taken out in the version in which they were stated, then
     put back in each version for those who own them there."""
     seen = view(document, previous.api_version)

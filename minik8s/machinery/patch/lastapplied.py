@@ -1,8 +1,8 @@
 """From client-side to server-side apply: the annotation in which kubectl notes what it applied last.
 
-When `kubectl apply --server-side` (manager `kubectl`, and no other) meets an object that client-side apply has made, the
-fields that the annotation states and that still have the stated values are kubectl's own, not a conflict; and the
-annotation is kept up to date so that client-side apply goes on working. Upstream: apimachinery
+When `kubectl apply --server-side` (manager `kubectl`, and no other) meets an object that client-side apply has made,
+the fields that the annotation states and that still have the stated values are kubectl's own, not a conflict; and
+the annotation is kept up to date so that client-side apply goes on working. Upstream: apimachinery
 `managedfields/internal/lastappliedmanager.go` and `lastappliedupdater.go`.
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from minik8s.machinery.fieldset import FieldSet, difference
+from minik8s.machinery.managedfields import UNTRACKED, tracked
 from minik8s.machinery.meta import Doc, Obj
 from minik8s.machinery.patch.shape import Shape
 from minik8s.machinery.patch.stated import Errors, stated_fields
@@ -35,6 +36,7 @@ def fields_in_force(live: Doc, api_version: str, type: Shape) -> FieldSet:
         return {}
     errors: Errors = []
     node = shape_node(type)
+    config, live = tracked(config, UNTRACKED), tracked(live, UNTRACKED)
     fields = stated_fields(config, node, errors)
     if errors:
         return {}

@@ -315,6 +315,32 @@ def test_status_and_preconditions() -> None:
             pod(containers=["x"]),
             ".spec.template.spec.containers: element 0: associative list with keys may not have non-map elements",
         ),
+        ({"spec": {"replicas": "1"}}, ".spec.replicas: expected numeric (int or float), got string"),
+        (
+            {"spec": {"replicas": {"a": 1}}},
+            ".spec.replicas: expected numeric (int or float), got map[string]interface {}",
+        ),
+        ({"spec": {"paused": "yes"}}, ".spec.paused: expected boolean, got &{yes}"),
+        (
+            {"metadata": {"labels": {"a": [1, None, {"b": "c"}]}}},
+            ".metadata.labels.a: expected string, got &value.valueUnstructured{Value:[]interface {}{1, interface {}(nil), "
+            'map[string]interface {}{"b":"c"}}}',
+        ),
+        (pod(tolerations=[{"foo": 1}]), ".spec.template.spec.tolerations[0].foo: field not declared in schema"),
+        (pod(nodeSelector={"a": True}), ".spec.template.spec.nodeSelector.a: expected string, got "),
+        (
+            pod(containers=[None]),
+            ".spec.template.spec.containers: element 0: associative list with keys may not have a null",
+        ),
+        (
+            {"metadata": {"finalizers": [{}]}},
+            ".metadata.finalizers: element 0: associative list without keys has an element",
+        ),
+        ({"metadata": {"finalizers": ["a", "a"]}}, '.metadata.finalizers: duplicate entries for key [="a"]'),
+        (
+            pod(containers=[{"name": "c", "resources": {"limits": {"cpu": []}}}]),
+            '.spec.template.spec.containers[name="c"].resources.limits.cpu: expected any scalar, got &{[]}',
+        ),
         ({"spec": {"foo": 1, "bar": 2}}, "errors:\n  .spec.foo: field not declared in schema\n  .spec.bar: field"),
     ],
 )
