@@ -62,7 +62,7 @@ async def update_scale(ctx: ServerContext, served: Served, request: ApiRequest) 
     """PUT or PATCH of the Scale, carried over to the workload's spec.replicas."""
     request.content_type = request.content_type.partition(";")[0].strip()
     options = write_options(request)
-    write = Write(ctx, served, request, options, [])
+    write = Write(ctx, served, request, options, [], face=FACE)
     given: Obj | None = None
     if request.verb == "update":
         given, _ = read_object(request, API_VERSION, KIND, options.validation)

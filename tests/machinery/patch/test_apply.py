@@ -323,8 +323,8 @@ def test_status_and_preconditions() -> None:
         ({"spec": {"paused": "yes"}}, ".spec.paused: expected boolean, got &{yes}"),
         (
             {"metadata": {"labels": {"a": [1, None, {"b": "c"}]}}},
-            ".metadata.labels.a: expected string, got &value.valueUnstructured{Value:[]interface {}{1, interface {}(nil), "
-            'map[string]interface {}{"b":"c"}}}',
+            ".metadata.labels.a: expected string, got &value.valueUnstructured{Value:[]interface {}{1, "
+            'interface {}(nil), map[string]interface {}{"b":"c"}}}',
         ),
         (pod(tolerations=[{"foo": 1}]), ".spec.template.spec.tolerations[0].foo: field not declared in schema"),
         (pod(nodeSelector={"a": True}), ".spec.template.spec.nodeSelector.a: expected string, got "),
