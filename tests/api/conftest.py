@@ -23,7 +23,7 @@ def made(resource: Resource[Any], doc: Any) -> Made:
     strategy = strategy_for(resource)
     metadata = obj["metadata"]
     metadata.setdefault("name", "x")
-    metadata["uid"] = "the-uid"
+    metadata["uid"], metadata["creationTimestamp"] = "the-uid", "2026-01-01T00:00:00Z"
     if resource.namespaced:
         metadata.setdefault("namespace", "default")
     strategy.default(obj)

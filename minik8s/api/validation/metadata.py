@@ -72,7 +72,7 @@ def _owners(owners: Sequence[Mapping[str, Any]]) -> Causes:
         if not owner.get("controller"):
             continue
         if controller is not None:
-            both = f"{controller['kind']}/{controller['name']} and {owner['kind']}/{owner['name']}"
+            both = " and ".join(f"{o.get('kind', '')}/{o.get('name', '')}" for o in (controller, owner))
             yield invalid(
                 "metadata.ownerReferences",
                 list(owners),

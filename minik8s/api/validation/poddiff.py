@@ -33,10 +33,10 @@ def validate_pod_change(pod: Doc, old: Doc) -> Causes:
             return
     yield from _deadline(new, before)
     yield from _tolerations(new.get("tolerations") or (), before.get("tolerations") or ())
-    known = {gate["name"] for gate in before.get("schedulingGates") or ()}
+    known = {gate.get("name", "") for gate in before.get("schedulingGates") or ()}
     for index, gate in enumerate(new.get("schedulingGates") or ()):
-        if gate["name"] not in known:
-            detail = f"only deletion is allowed, but found new scheduling gate '{gate['name']}'"
+        if (name := gate.get("name", "")) not in known:
+            detail = f"only deletion is allowed, but found new scheduling gate '{name}'"
             yield forbidden(f"spec.schedulingGates[{index}].name", detail)
     if known:
         yield from _gated(new, before)
@@ -128,7 +128,7 @@ def validate_pod_status_change(pod: Doc, old: Doc) -> Causes:
         yield invalid("status.qosClass", status.get("qosClass", ""), IMMUTABLE)
     spec = old["spec"]
     restart = spec.get("restartPolicy", "Always")
-    sidecars = {c["name"] for c in spec.get("initContainers") or () if is_sidecar(c)}
+    sidecars = {c.get("name", "") for c in spec.get("initContainers") or () if is_sidecar(c)}
     yield from _revived(status, before, "containerStatuses", restart, set())
     yield from _revived(status, before, "initContainerStatuses", restart, sidecars)
     yield from _revived(status, before, "ephemeralContainerStatuses", "Never", set())

@@ -97,7 +97,7 @@ def _agree_on_addresses(spec: Obj, before: Doc | None) -> None:
     if before is None:
         if single and not several:
             spec["clusterIPs"] = [single]
-        elif several and not single:
+        elif several and several[0] and not single:
             spec["clusterIP"] = several[0]
         return
     old_single, old_several = before.get("clusterIP", ""), before.get("clusterIPs") or []
