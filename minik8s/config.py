@@ -34,6 +34,7 @@ DEFAULT_CONTROLLERS = (
     "hostpath-provisioner",
     "ephemeral-volume",
     "ttl-after-finished",
+    "horizontalpodautoscaling",
     "disruption",
     "resourcequota",
     "nodelifecycle",

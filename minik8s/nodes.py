@@ -6,7 +6,7 @@ registry, and one dispatch of pod events by node.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from random import Random
 
 from anyio.abc import TaskGroup
 
+from minik8s.api.metrics import ContainerUsage
 from minik8s.client.client import Client
 from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
@@ -104,6 +105,15 @@ class NodePool:
     def signal(self, pod: Doc, container: str, name: str) -> None:
         """Sends a signal to a running container, as if the machine had. Raises BadRequest when it does not run."""
         self.kubelets[pod["spec"]["nodeName"]].running_container(pod, container)[1].signal(name)
+
+    def has_node(self, name: str) -> bool:
+        """Whether the node is one of these."""
+        return name in self.kubelets
+
+    def usage(self, pod: Doc) -> Mapping[str, ContainerUsage]:
+        """What the pod's containers use; nothing where its node is not one of these."""
+        kubelet = self.kubelets.get(pod["spec"].get("nodeName") or "")
+        return kubelet.usage(pod) if kubelet is not None else {}
 
     def logs(
         self,

@@ -13,7 +13,6 @@ INERT: Mapping[str, str] = {
     "apiservices.apiregistration.k8s.io": "aggregated APIs are not served",
     "mutatingadmissionpolicies.admissionregistration.k8s.io": "admission policies are not enforced",
     "validatingadmissionpolicies.admissionregistration.k8s.io": "admission policies are not enforced",
-    "horizontalpodautoscalers.autoscaling": "nothing scales by it",
     "networkpolicies.networking.k8s.io": "traffic is not filtered",
     "resourceclaims.resource.k8s.io": "devices are not allocated",
     "resourceslices.resource.k8s.io": "devices are not allocated",

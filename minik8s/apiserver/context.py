@@ -6,13 +6,14 @@ imports a kubelet, the composition root connects them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from random import Random
 from typing import Any, Protocol
 
 import attrs
 
+from minik8s.api.metrics import ContainerUsage
 from minik8s.api.request import User
 from minik8s.api.resource import Resource
 from minik8s.apiserver.admission.dynamic import DynamicAdmission
@@ -45,6 +46,14 @@ class NodeConnector(Protocol):
         limit_bytes: int | None,
     ) -> AsyncIterator[bytes]: ...
 
+    def has_node(self, name: str) -> bool:
+        """Whether the node can be asked at all."""
+        ...
+
+    def usage(self, pod: Doc) -> Mapping[str, ContainerUsage]:
+        """What the pod's running containers use, by name; empty where nobody knows."""
+        ...
+
 
 class NoNodes:
     """The connector of a server without nodes of its own."""
@@ -52,6 +61,12 @@ class NoNodes:
     def logs(self, pod: Doc, container: str, **options: Any) -> AsyncIterator[bytes]:
         node = pod["spec"].get("nodeName", "")
         raise ServiceUnavailable(f'node "{node}" does not serve logs')
+
+    def has_node(self, name: str) -> bool:
+        return False
+
+    def usage(self, pod: Doc) -> Mapping[str, ContainerUsage]:
+        return {}
 
 
 class StoreWorld:

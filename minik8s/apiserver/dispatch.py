@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from minik8s.api.metrics import METRICS
 from minik8s.api.request import ApiRequest
 from minik8s.apiserver import (
     accounts,
     deleting,
+    metrics,
     namespaces,
     patching,
     podsubresources,
@@ -67,6 +69,12 @@ CREATE_ONLY: dict[str, Handler] = {
 }
 
 
+COMPUTED: dict[str, dict[str, Handler]] = {
+    resource.group_resource: {"get": metrics.get, "list": metrics.list_metrics} for resource in METRICS
+}
+"""Resources that are not stored, by group and plural: what each verb does."""
+
+
 class NotImplementedHere(ApiError):
     """A part of Kubernetes that this server knows of and does not have."""
 
@@ -90,6 +98,8 @@ def _handler(served: Served, request: ApiRequest) -> Handler:
     if not sub:
         if request.verb not in resource.verbs:
             raise MethodNotAllowed.default()
+        if (computed := COMPUTED.get(resource.group_resource)) is not None:
+            return computed[request.verb]
         return CREATE_ONLY.get(resource.plural) or VERBS[request.verb]
     declared = resource.subresource(sub)
     if declared is None:

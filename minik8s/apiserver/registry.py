@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from minik8s.api.conversion import convert
+from minik8s.api.metrics import METRICS
 from minik8s.api.resource import Resource
 from minik8s.api.resources import BUILTIN, STORED_AS
 from minik8s.api.strategies import strategy_for
@@ -65,7 +66,7 @@ class Served:
 class Registry:
     """Resources by group, version and plural name."""
 
-    def __init__(self, resources: Iterable[Resource[Any]] = BUILTIN) -> None:
+    def __init__(self, resources: Iterable[Resource[Any]] = (*BUILTIN, *METRICS)) -> None:
         self._resources = {(r.group, r.version, r.plural): r for r in resources}
         self._served: dict[tuple[str, str, str], Served] = {}
         self._siblings: dict[str, list[Served]] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from minik8s.api.resource import Resource
+from minik8s.api.resource import Resource, Subresource
 from minik8s.api.resources import BUILTIN
 from minik8s.clock import Clock
 from minik8s.logs import get_logger
@@ -48,7 +48,16 @@ def _resource(group: str, version: str, entry: Doc) -> Resource[Any]:
         short_names=tuple(entry.get("shortNames") or ()),
         categories=tuple(entry.get("categories") or ()),
         verbs=tuple(entry.get("verbs") or ()),
+        subresources=tuple(map(_subresource, entry.get("subresources") or ())),
         singular=entry.get("singularResource", ""),
+    )
+
+
+def _subresource(entry: Doc) -> Subresource:
+    kind = entry.get("responseKind") or {}
+    verbs = tuple(entry.get("verbs") or ())
+    return Subresource(
+        entry["subresource"], verbs, kind.get("kind", ""), kind.get("group", ""), kind.get("version", "")
     )
 
 

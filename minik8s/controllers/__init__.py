@@ -40,6 +40,7 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     ),
     "ephemeral-volume": ("ephemeral_volume:EphemeralVolumeController",),
     "ttl-after-finished": ("ttl_after_finished:TTLAfterFinishedController",),
+    "horizontalpodautoscaling": ("horizontal:HorizontalController",),
     "disruption": ("disruption:DisruptionController", "stale_disruption:StaleDisruptionController"),
     "resourcequota": ("resourcequota:ResourceQuotaController",),
     "nodelifecycle": ("nodelifecycle:NodeLifecycleController", "podgc:PodGCController"),

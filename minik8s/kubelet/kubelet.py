@@ -13,10 +13,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from random import Random
+from weakref import WeakKeyDictionary
 
 import anyio
 import anyio.abc
 
+from minik8s.api.metrics import ContainerUsage
 from minik8s.api.pods import is_terminal
 from minik8s.client.client import Client
 from minik8s.client.events import Recorders
@@ -26,6 +28,7 @@ from minik8s.kubelet.admission import admit, claim_of
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.dispatch import PodDispatch
 from minik8s.kubelet.logs import chosen_container_id
+from minik8s.kubelet.metering import PodMeter
 from minik8s.kubelet.node import DEFAULT_CAPACITY
 from minik8s.kubelet.node_agent import NodeAgent
 from minik8s.kubelet.pod_status import rejected_status
@@ -84,6 +87,7 @@ class Kubelet:
         self.agent = NodeAgent(self.node, labels=labels or {}, taints=taints, capacity=capacity)
         self.workers: dict[str, PodWorker] = {}
         self._settled: dict[str, SettledPod] = {}
+        self._meters: WeakKeyDictionary[PodWorker, PodMeter] = WeakKeyDictionary()
         self._group: anyio.abc.TaskGroup | None = None
 
     async def run(self) -> None:
@@ -137,6 +141,20 @@ class Kubelet:
         if run is None or run.container is None:
             raise BadRequest(f'container not found ("{container}")')
         return worker.sandbox, run.container
+
+    def usage(self, pod: Doc) -> dict[str, ContainerUsage]:
+        """What the pod's running containers use, as far as the runtime can tell; nothing for a pod that is not here."""
+        worker = self.workers.get(uid_of(pod))
+        if worker is None:
+            return {}
+        meter = self._meters.setdefault(worker, PodMeter(self.node.clock))
+        readings = {}
+        for name, known in worker.containers.items():
+            container = known.running.container if known.running else None
+            counters = self.node.runtime.usage(container) if container is not None else None
+            if container is not None and counters is not None:
+                readings[name] = meter.read(container, counters)
+        return readings
 
     def worker(self, pod: Doc) -> PodWorker:
         """The pod's worker. Raises BadRequest for a pod that this kubelet never ran."""

@@ -62,6 +62,8 @@ class Behaviour:
     ignore_sigterm   only SIGKILL ends it
     ready_seconds    from running until probes succeed
     unready_seconds  from running until probes fail again; None: never
+    cpu_cores        how much of a core it uses
+    memory_bytes     how much memory it uses
     """
 
     pull_seconds: float = 0.0
@@ -74,6 +76,8 @@ class Behaviour:
     ignore_sigterm: bool = False
     ready_seconds: float = 0.0
     unready_seconds: float | None = None
+    cpu_cores: float = 0.1
+    memory_bytes: int = 16 << 20
 
 
 DEFAULT = Behaviour()
@@ -81,7 +85,7 @@ DEFAULT = Behaviour()
 
 def _parsed(name: str, text: str) -> Any:
     match name:
-        case "exit_code" | "stop_exit_code":
+        case "exit_code" | "stop_exit_code" | "memory_bytes":
             return int(text)
         case "ignore_sigterm":
             return text.lower() in _TRUE
@@ -347,11 +351,12 @@ class SimulatedRuntime:
                 yield output
 
     def usage(self, container: Container) -> Usage | None:
-        """A tenth of a core and 16 MiB while it runs."""
+        """As its behaviour says, evenly, while it runs."""
         if not isinstance(container, SimulatedContainer) or container.exit is not None:
             return None
         age = (self._clock.now() - container.started_at) / timedelta(seconds=1)
-        return Usage(cpu_seconds=age / 10, memory_bytes=16 << 20)
+        behaviour = container.behaviour
+        return Usage(cpu_seconds=age * behaviour.cpu_cores, memory_bytes=behaviour.memory_bytes)
 
     async def aclose(self) -> None:
         for sandbox, _ in list(self._sandboxes.values()):
