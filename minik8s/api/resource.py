@@ -30,6 +30,22 @@ class Subresource:
     version: str = ""
 
 
+@attrs.frozen(eq=False)
+class Custom:
+    """What one version of a CustomResourceDefinition says, and a built-in kind's tables say elsewhere.
+
+    type            the shape of its documents, made from the version's schema
+    schema          the OpenAPI schema itself, for /openapi
+    columns         additionalPrinterColumns
+    deprecated      the text of the Warning that comes with every answer, "" for none
+    """
+
+    type: table.Type
+    schema: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    columns: tuple[Mapping[str, Any], ...] = ()
+    deprecated: str = ""
+
+
 @attrs.frozen(eq=False, slots=True)
 class Resource(Generic[T]):
     """One resource of one API version; T is the TypedDict of its documents."""
@@ -44,6 +60,9 @@ class Resource(Generic[T]):
     verbs: tuple[str, ...] = ALL_VERBS
     subresources: tuple[Subresource, ...] = ()
     singular: str = attrs.field(default=attrs.Factory(lambda self: self.kind.lower(), takes_self=True))
+    list_kind: str = attrs.field(default=attrs.Factory(lambda self: f"{self.kind}List", takes_self=True))
+    custom: Custom | None = None
+    """Set by a server for what it serves by a CustomResourceDefinition; clients need not know."""
     api_version: str = attrs.field(init=False)
     """`v1` or `apps/v1`, as in a document's apiVersion. Like `group_resource` asked for many times in every write."""
     group_resource: str = attrs.field(init=False)
@@ -64,7 +83,9 @@ class Resource(Generic[T]):
 
     @property
     def type(self) -> table.Type:
-        """The shape of its documents."""
+        """The shape of its documents. Raises KeyError for a custom resource that no server has made."""
+        if self.custom is not None:
+            return self.custom.type
         return table.struct(self.api_version if self.group else "core/v1", self.kind)
 
     def subresource(self, name: str) -> Subresource | None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minik8s.api.request import JSON, PROTOBUF, YAML, ApiRequest
+from minik8s.api.request import JSON, YAML, ApiRequest
 from minik8s.api.resource import Resource
 from minik8s.apiserver.options import Validation
-from minik8s.machinery.errors import BadRequest, UnsupportedMediaType
+from minik8s.machinery.errors import BadRequest, Invalid, UnsupportedMediaType
+from minik8s.machinery.field import invalid
 from minik8s.machinery.meta import Obj
 from minik8s.schema import codec, protobuf, table
 from minik8s.schema.decode import DecodeError, decode
 from minik8s.schema.scalars import json_word
 
 ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+CUSTOM_ACCEPTED = "application/json, application/yaml"
+"""Custom resources have no protobuf form."""
 MAX_STRICT_ERRORS = 100
 _SUMMARY_LENGTH = 30
 _SCHEME = 'in scheme "pkg/api/legacyscheme/scheme.go:30"'
@@ -28,7 +31,7 @@ def unsupported(accepted: str = ACCEPTED) -> UnsupportedMediaType:
     )
 
 
-def read_body(request: ApiRequest, expected: str) -> tuple[Obj, list[str]]:
+def read_body(request: ApiRequest, expected: str, accepted: str = ACCEPTED) -> tuple[Obj, list[str]]:
     """The parsed body and the duplicate fields in it. `expected` is the kind that errors name.
 
     A protobuf body is decoded by the type its envelope names. Raises BadRequest or UnsupportedMediaType.
@@ -45,8 +48,8 @@ def read_body(request: ApiRequest, expected: str) -> tuple[Obj, list[str]]:
         except DecodeError as error:
             why = str(error).replace("type map[string]interface {}", f"type {_TYPE_META}")
             raise _unrecognized(expected, f"couldn't get version/kind; json parse error: {why}", body) from None
-    if media_type not in (YAML, PROTOBUF):
-        raise unsupported()
+    if media_type not in accepted.split(", "):
+        raise unsupported(accepted)
     try:
         return codec.loads_yaml(body) if media_type == YAML else (_protobuf(body, expected), [])
     except DecodeError as error:
@@ -86,18 +89,14 @@ def _unfit(kind: str, api_version: str, expected: str, why: str) -> BadRequest:
 
 
 def read_object(request: ApiRequest, api_version: str, kind: str, validation: Validation) -> tuple[Obj, list[str]]:
-    """The body as an object of the given kind, and warnings about what was dropped from it."""
+    """The body as an object of the given built-in kind, and warnings about what was dropped from it."""
     doc, duplicates = read_body(request, kind)
     _check_kind(doc, api_version, kind, request)
     return decode_object(doc, duplicates, api_version, kind, validation)
 
 
 def _check_kind(doc: Obj, api_version: str, kind: str, request: ApiRequest) -> None:
-    for name in ("apiVersion", "kind"):
-        if not isinstance(doc.get(name), str | None):
-            why = f"json: cannot unmarshal {json_word(doc[name])} into Go struct field .{name} of type string"
-            raw = request.body if isinstance(request.body, bytes) else b""
-            raise _unrecognized(kind, f"couldn't get version/kind; json parse error: {why}", raw)
+    _check_strings(doc, kind, request)
     given_version, given_kind = doc.get("apiVersion") or api_version, doc.get("kind") or kind
     if (given_version, given_kind) == (api_version, kind):
         return
@@ -109,17 +108,29 @@ def _check_kind(doc: Obj, api_version: str, kind: str, request: ApiRequest) -> N
         version, group = given_version.rpartition("/")[2], api_version.rpartition("/")[0].partition(".")[0] or "core"
         why = f"converting ({version}.{given_kind}) to ({group}.{kind}): unknown conversion"
         raise _unfit(given_kind, given_version, kind, why)
-    raise BadRequest(
-        f"the API version in the data ({given_version}) does not match the expected API version ({api_version})"
-    )
+    raise _other_version(given_version, api_version)
+
+
+def _check_strings(doc: Obj, kind: str, request: ApiRequest) -> None:
+    """Raises BadRequest for a version or kind that is not even text."""
+    for name in ("apiVersion", "kind"):
+        if not isinstance(doc.get(name), str | None):
+            why = f"json: cannot unmarshal {json_word(doc[name])} into Go struct field .{name} of type string"
+            raw = request.body if isinstance(request.body, bytes) else b""
+            raise _unrecognized(kind, f"couldn't get version/kind; json parse error: {why}", raw)
 
 
 def decode_object(
-    doc: Obj, duplicates: Sequence[str], api_version: str, kind: str, validation: Validation
+    doc: Obj,
+    duplicates: Sequence[str],
+    api_version: str,
+    kind: str,
+    validation: Validation,
+    resource: Resource[Any] | None = None,
 ) -> tuple[Obj, list[str]]:
     """A document fitted to its kind. Strict refuses unknown and duplicate fields, Warn reports them."""
     try:
-        obj, problems = fit(doc, duplicates, api_version, kind)
+        obj, problems = fit(doc, duplicates, api_version, kind, resource)
     except DecodeError as error:
         raise _unfit(kind, api_version, kind, str(error)) from None
     if problems and validation == "Strict":
@@ -127,10 +138,40 @@ def decode_object(
     return obj, problems if validation == "Warn" else []
 
 
-def fit(doc: Obj, duplicates: Sequence[str], api_version: str, kind: str) -> tuple[Obj, list[str]]:
-    """A document as its kind has it, and what had no place in it. Raises DecodeError."""
+def decode_resource(
+    doc: Obj, duplicates: Sequence[str], resource: Resource[Any], validation: Validation
+) -> tuple[Obj, list[str]]:
+    """A document fitted to a resource's own kind, built-in or custom."""
+    return decode_object(doc, duplicates, resource.api_version, resource.kind, validation, resource)
+
+
+def _check_custom(doc: Obj, resource: Resource[Any]) -> None:
+    """Raises unless the document says itself that it is a custom resource of this kind; nothing is assumed for it."""
+    kind, api_version = doc.get("kind"), doc.get("apiVersion") or ""
+    if not kind:
+        raise BadRequest("Object 'Kind' is missing in 'unstructured object has no kind'")
+    if api_version != resource.api_version:
+        raise _other_version(api_version, resource.api_version)
+    if kind != resource.kind:
+        name = (doc.get("metadata") or {}).get("name") or ""
+        raise Invalid.object(resource.kind, resource.group, name, [invalid("kind", kind, f"must be {resource.kind}")])
+
+
+def _other_version(given: str, expected: str) -> BadRequest:
+    return BadRequest(f"the API version in the data ({given}) does not match the expected API version ({expected})")
+
+
+def fit(
+    doc: Obj, duplicates: Sequence[str], api_version: str, kind: str, resource: Resource[Any] | None = None
+) -> tuple[Obj, list[str]]:
+    """A document as its kind has it, and what had no place in it. Raises DecodeError.
+
+    `resource` is the one whose own kind it is; without it the kind is a built-in one.
+    """
     home = api_version if "/" in api_version else f"core/{api_version}"
-    decoded = decode(doc, table.struct(home, kind), kind)
+    if resource is not None and resource.custom is not None:
+        _check_custom(doc, resource)
+    decoded = decode(doc, resource.type if resource is not None else table.struct(home, kind), kind)
     obj: Obj = {"kind": kind, "apiVersion": api_version, "metadata": {}}
     obj.update(decoded.obj)
     obj["kind"], obj["apiVersion"] = kind, api_version
@@ -160,4 +201,8 @@ def read_delete_options(request: ApiRequest) -> Obj | None:
 
 def read_resource(request: ApiRequest, resource: Resource[Any], validation: Validation) -> tuple[Obj, list[str]]:
     """The body as an object of the endpoint's own kind."""
-    return read_object(request, resource.api_version, resource.kind, validation)
+    if resource.custom is None:
+        return read_object(request, resource.api_version, resource.kind, validation)
+    doc, duplicates = read_body(request, resource.kind, CUSTOM_ACCEPTED)
+    _check_strings(doc, resource.kind, request)
+    return decode_resource(doc, duplicates, resource, validation)

@@ -90,6 +90,7 @@ async def dispatch(ctx: ServerContext, request: ApiRequest) -> ApiResponse:
 async def answer(ctx: ServerContext, request: ApiRequest) -> ApiResponse:
     """The same for a request that has been authorized."""
     served = ctx.registry.served(request.resource)
+    request.resource = served.resource  # the caller's may be of another cluster, or know only names
     return await _handler(served, request)(ctx, served, request)
 
 

@@ -85,10 +85,12 @@ class Encoder:
         return orjson.dumps({"type": event.type, "object": shaped}, option=orjson.OPT_APPEND_NEWLINE)
 
     def _joined(self, result: ListResult) -> Iterator[bytes]:
-        head = {"kind": f"{self.resource.kind}List", "apiVersion": self.resource.api_version}
+        head = {"kind": self.resource.list_kind, "apiVersion": self.resource.api_version}
         opening = orjson.dumps({**head, "metadata": _list_metadata(result), "items": []})[:-2]
         sources = result.sources or ()
         skip = len(f'{{"kind":"{self.resource.kind}","apiVersion":"{self.resource.api_version}",')
+        if self.resource.custom is not None:
+            skip = 1  # only the items of built-in lists leave out what they are
         glue = opening + (b"{" if sources else b"")
         for start in range(0, len(sources), CHUNK):
             chunk = sources[start : start + CHUNK]
@@ -109,8 +111,10 @@ class Encoder:
                 "metadata": metadata,
                 "items": items,
             }
-        items = [{k: v for k, v in item.items() if k not in ("kind", "apiVersion")} for item in result.items]
-        head = {"kind": f"{self.resource.kind}List", "apiVersion": self.resource.api_version}
+        items = result.items
+        if self.resource.custom is None:
+            items = [{k: v for k, v in item.items() if k not in ("kind", "apiVersion")} for item in items]
+        head = {"kind": self.resource.list_kind, "apiVersion": self.resource.api_version}
         return {**head, "metadata": metadata, "items": items}
 
     def _shaped(self, doc: Obj) -> Doc:

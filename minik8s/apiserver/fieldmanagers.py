@@ -86,7 +86,9 @@ def views(registry: Registry, served: Served) -> View | None:
         source = siblings[doc["apiVersion"]]
         if source is sibling:
             return doc, sibling.resource.type
-        whole, _ = fit(dict(doc), (), doc["apiVersion"], doc["kind"])  # conversions rely on what is always there
+        whole, _ = fit(
+            dict(doc), (), doc["apiVersion"], doc["kind"], source.resource
+        )  # conversions rely on what is always there
         return sibling.view(source.stored(whole)), sibling.resource.type
 
     return view

@@ -23,22 +23,18 @@ from minik8s.schema import descriptions, table
 from minik8s.schema.openapi import GroupVersionKind, component_name, component_prefix, components, reference
 
 Resources = Sequence[Resource[Any]]
-Published = Mapping[Resource[Any], Doc]
-"""The structural schemas of custom resources, as their definitions publish them; built-in kinds have none here."""
 
 V2_PROTOBUF: Final = b""
 """An empty message: kubectl takes it for a document that knows no kind, and asks nothing more of v2."""
 V2_PROTOBUF_TYPE: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
-_NONE: Final[Published] = {}
 
-
-def openapi_v3_index(resources: Resources, published: Published = _NONE) -> Obj:
+def openapi_v3_index(resources: Resources) -> Obj:
     """`/openapi/v3`: where each group-version's document is, with its hash."""
     paths = {}
     for group_version in dict.fromkeys(resource.api_version for resource in resources):
         key = path_key(group_version)
-        digest = openapi_v3_hash(group_version, resources, published)
+        digest = openapi_v3_hash(group_version, resources)
         paths[key] = {"serverRelativeURL": f"/openapi/v3/{key}?hash={digest}"}
     return {"paths": paths}
 
@@ -48,14 +44,18 @@ def path_key(group_version: str) -> str:
     return f"api/{group_version}" if "/" not in group_version else f"apis/{group_version}"
 
 
-def openapi_v3_hash(group_version: str, resources: Resources, published: Published = _NONE) -> str:
+def openapi_v3_hash(group_version: str, resources: Resources) -> str:
     """Changes with the document's content, and costs no building of the document."""
     digest = hashlib.sha512(_ingredients())
     for resource in resources:
         if resource.api_version == group_version:
-            digest.update(repr(attrs.astuple(resource, recurse=False)).encode())
-            digest.update(orjson.dumps(published.get(resource)))
+            shown = attrs.astuple(resource, recurse=False, filter=_is_shown)
+            digest.update(repr(shown).encode() + orjson.dumps(resource.custom.schema if resource.custom else None))
     return digest.hexdigest()[:64].upper()
+
+
+def _is_shown(attribute: attrs.Attribute[Any], value: Any) -> bool:
+    return attribute.name != "custom"
 
 
 @cache
@@ -65,20 +65,20 @@ def _ingredients() -> bytes:
     return table.digest() + descriptions.source().encode() + hashlib.sha256(code).digest()
 
 
-def openapi_v3(group_version: str, resources: Resources, published: Published = _NONE, version: str = "") -> Obj | None:
+def openapi_v3(group_version: str, resources: Resources, version: str = "") -> Obj | None:
     """The document of one group-version; None when nothing is served there. `version` is the server's gitVersion."""
     members = [resource for resource in resources if resource.api_version == group_version]
     if not members:
         return None
     paths: Obj = {}
     for resource in members:
-        paths |= _paths(resource, custom=resource in published)
+        paths |= _paths(resource, custom=resource.custom is not None)
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": version},
         "paths": dict(sorted(paths.items())),
         "components": {
-            "schemas": _schemas(members, published),
+            "schemas": _schemas(members),
             "securitySchemes": {"BearerToken": {"type": "apiKey", "name": "authorization", "in": "header"}},
         },
     }
@@ -109,7 +109,7 @@ _V2_KEYS: Final = ("description", "operationId", "x-kubernetes-action", "x-kuber
 # -- schemas -------------------------------------------------------------------------------------------------
 
 
-def _schemas(members: Resources, published: Published) -> Obj:
+def _schemas(members: Resources) -> Obj:
     roots: dict[table.Type, list[GroupVersionKind]] = {
         table.struct("meta/v1", "DeleteOptions"): [GroupVersionKind("", "v1", "DeleteOptions")],
         table.struct("meta/v1", "Status"): [GroupVersionKind("", "v1", "Status")],
@@ -117,9 +117,8 @@ def _schemas(members: Resources, published: Published) -> Obj:
         table.struct("meta/v1", "ObjectMeta"): [],
     }
     for resource in members:
-        if resource in published:
-            continue
-        for kind in (_kind(resource), _list_kind(resource), *(_sub_kind(resource, s) for s in resource.subresources)):
+        own = () if resource.custom is not None else (_kind(resource), _list_kind(resource))
+        for kind in (*own, *(_sub_kind(resource, s) for s in resource.subresources)):
             if type := _type(kind):
                 roots[type] = [kind]
     found = components(roots.items())
@@ -128,8 +127,8 @@ def _schemas(members: Resources, published: Published) -> Obj:
         "description": "Patch is provided to give a concrete name and type to the Kubernetes PATCH request body.",
     }
     for resource in members:
-        if resource in published:
-            found |= _published(resource, published[resource])
+        if resource.custom is not None:
+            found |= _published(resource, resource.custom.schema)
     return dict(sorted(found.items()))
 
 
@@ -145,7 +144,7 @@ def _kind(resource: Resource[Any]) -> GroupVersionKind:
 
 
 def _list_kind(resource: Resource[Any]) -> GroupVersionKind:
-    return GroupVersionKind(resource.group, resource.version, resource.kind + "List")
+    return GroupVersionKind(resource.group, resource.version, resource.list_kind)
 
 
 def _sub_kind(resource: Resource[Any], sub: Subresource) -> GroupVersionKind:
@@ -299,7 +298,7 @@ def _operation(resource: Resource[Any], kind: GroupVersionKind, verb: str, suffi
         "tags": [tag],
         "description": f"{word} {'of ' if suffix else ''}the specified {kind.kind}",
         "operationId": f"{'connect' + action.capitalize() if connects else word}{camel}{scope}{resource.kind}{suffix}",
-        "responses": {"200": {"description": "OK", **_answer(kind, verb, suffix, connects)}},
+        "responses": {"200": {"description": "OK", **_answer(resource, kind, verb, suffix, connects)}},
         "x-kubernetes-action": "connect" if connects else action,
         "x-kubernetes-group-version-kind": kind._asdict(),
     }
@@ -323,9 +322,9 @@ def _body(kind: GroupVersionKind, verb: str, custom: bool) -> Obj | None:
     return {"content": _content(_DELETE_OPTIONS)} if verb in ("delete", "deletecollection") else None
 
 
-def _answer(kind: GroupVersionKind, verb: str, suffix: str, connects: bool) -> Obj:
+def _answer(resource: Resource[Any], kind: GroupVersionKind, verb: str, suffix: str, connects: bool) -> Obj:
     if connects or suffix == "Log":
         return {"content": {"*/*": {"schema": {"type": "string"}}}}
     if verb == "list":
-        return {"content": _content(_component(kind._replace(kind=kind.kind + "List")))}
+        return {"content": _content(_component(_list_kind(resource)))}
     return {"content": _content(_STATUS if verb in ("delete", "deletecollection") else _component(kind))}

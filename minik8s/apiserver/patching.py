@@ -8,7 +8,8 @@ from typing import Any
 import attrs
 
 from minik8s.api.request import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, ApiRequest
-from minik8s.apiserver.body import decode_object, fit, unsupported
+from minik8s.api.resource import Resource
+from minik8s.apiserver.body import decode_object, decode_resource, fit, unsupported
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.fieldmanagers import applied
 from minik8s.apiserver.options import Validation, write_options
@@ -28,6 +29,7 @@ from minik8s.schema.decode import DecodeError
 from minik8s.store.protocol import Entry
 
 PATCH_TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
+CUSTOM_PATCH_TYPES = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
 TOO_DEEP = "the patched object is nested too deeply"
 
 
@@ -44,8 +46,7 @@ class Patch:
 async def patch(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     """Changes an object or its status as the patch says."""
     request.content_type = request.content_type.partition(";")[0].strip()
-    if request.content_type not in PATCH_TYPES:
-        raise UnsupportedMediaType("415: Unsupported Media Type")
+    check_patch_type(request, served.resource)
     write = Write(ctx, served, request, write_options(request), [])
     given = parse_patch(request, write.options.validation)
     if request.content_type == APPLY_PATCH:
@@ -56,6 +57,14 @@ async def patch(ctx: ServerContext, served: Served, request: ApiRequest) -> Obje
         return _decoded(write, apply_patch(current, given, served.resource.type), current, entry, given)
 
     return await rewrite(write, change)
+
+
+def check_patch_type(request: ApiRequest, resource: Resource[Any]) -> None:
+    """Raises UnsupportedMediaType; nobody but the type table knows how lists merge strategically."""
+    if resource.custom is not None and request.content_type not in CUSTOM_PATCH_TYPES:
+        raise unsupported(", ".join(CUSTOM_PATCH_TYPES))
+    if request.content_type not in PATCH_TYPES:
+        raise UnsupportedMediaType("415: Unsupported Media Type")
 
 
 async def _server_side_apply(write: Write, given: Patch) -> ObjectResponse:
@@ -78,9 +87,7 @@ async def _server_side_apply(write: Write, given: Patch) -> ObjectResponse:
     result = applied(registry, write.options, served, request, None, body, write.ctx.clock.now())
     write.managed = result.managed_fields
     resource = served.resource
-    obj, warnings = decode_object(
-        _checked(result.document), (), resource.api_version, resource.kind, write.options.validation
-    )
+    obj, warnings = decode_resource(_checked(result.document), (), resource, write.options.validation)
     write.warnings = [*given.warnings, *warnings]
     if uid := obj["metadata"].get("uid"):
         why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
@@ -92,12 +99,14 @@ async def _server_side_apply(write: Write, given: Patch) -> ObjectResponse:
 
 def _decoded(write: Write, changed: Obj, current: Doc, entry: Entry, given: Patch) -> tuple[Obj, list[str]]:
     """The patched document as its kind. The managedFields, half of it, are decoded only if the patch touched them."""
-    resource = write.served.resource
     kept, metadata = current["metadata"].get("managedFields"), changed.get("metadata")
     untouched = bool(kept) and isinstance(metadata, dict) and metadata.get("managedFields") is kept
     if untouched:
         changed = evolve(changed, "metadata", "managedFields", value=None)
-    obj, warnings = decode_patched(changed, given, resource.api_version, resource.kind, write.options.validation)
+    resource = write.served.resource
+    obj, warnings = decode_patched(
+        changed, given, resource.api_version, resource.kind, write.options.validation, resource
+    )
     if untouched:
         obj["metadata"]["managedFields"] = kept
     _check_identity(write.request, write.served, obj, current, entry)
@@ -105,13 +114,18 @@ def _decoded(write: Write, changed: Obj, current: Doc, entry: Entry, given: Patc
 
 
 def decode_patched(
-    changed: Obj, given: Patch, api_version: str, kind: str, validation: Validation
+    changed: Obj,
+    given: Patch,
+    api_version: str,
+    kind: str,
+    validation: Validation,
+    resource: Resource[Any] | None = None,
 ) -> tuple[Obj, list[str]]:
     """A patched document fitted to its kind. What does not fit is an error about the patch, not about the object."""
     if given.content_type == APPLY_PATCH:
-        return decode_object(changed, (), api_version, kind, validation)
+        return decode_object(changed, (), api_version, kind, validation, resource)
     try:
-        obj, unknown = fit(changed, (), api_version, kind)
+        obj, unknown = fit(changed, (), api_version, kind, resource)
     except DecodeError as error:
         raise _unfit(
             changed,

@@ -7,12 +7,12 @@ from minik8s.apiserver.body import read_object
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.fieldmanagers import check_config
 from minik8s.apiserver.options import write_options
-from minik8s.apiserver.patching import PATCH_TYPES, Patch, apply_patch, decode_patched, parse_patch
+from minik8s.apiserver.patching import Patch, apply_patch, check_patch_type, decode_patched, parse_patch
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
 from minik8s.apiserver.writing import Face, Write, check_name, check_precondition, rewrite
-from minik8s.machinery.errors import Invalid, UnsupportedMediaType
+from minik8s.machinery.errors import Invalid
 from minik8s.machinery.field import invalid
 from minik8s.machinery.meta import Doc, Obj, copy_document, evolve
 from minik8s.machinery.patch.apply import Kind as ApplyKind
@@ -66,8 +66,8 @@ async def update_scale(ctx: ServerContext, served: Served, request: ApiRequest) 
     given: Obj | None = None
     if request.verb == "update":
         given, _ = read_object(request, API_VERSION, KIND, options.validation)
-    elif request.content_type not in PATCH_TYPES:
-        raise UnsupportedMediaType("415: Unsupported Media Type")
+    else:
+        check_patch_type(request, served.resource)
     patch = parse_patch(request, options.validation) if request.verb == "patch" else None
 
     def change(entry: Entry) -> tuple[Obj, list[str]]:

@@ -284,7 +284,10 @@ def _keep(write: Write, obj: Obj, old: Doc) -> None:
 
 
 def metadata_errors(served: Served, obj: Doc, old: Doc | None) -> FieldErrors:
-    return validate_metadata(obj, old, namespaced=served.resource.namespaced, name_rule=served.strategy.name_errors)
+    resource = served.resource
+    return validate_metadata(
+        obj, old, namespaced=resource.namespaced, name_rule=served.strategy.name_errors, builtin=resource.custom is None
+    )
 
 
 def check_name(obj: Doc, name: str) -> None:

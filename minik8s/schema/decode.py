@@ -41,6 +41,10 @@ def decode(doc: Any, type: Type, kind: str) -> Decoded:
 
     Raises DecodeError for what no client may send: wrong JSON types, bad quantities, times or base64.
     """
+    if type.schema is not None:
+        from minik8s.schema.pruning import prune
+
+        return prune(doc, type, kind)
     read, order = _root(type)
     unknown: list[str] = []
     try:
@@ -54,6 +58,18 @@ def decode(doc: Any, type: Type, kind: str) -> Decoded:
     if len(obj) != len(found):
         obj.update(found)
     return Decoded(obj, paths)
+
+
+def decode_part(doc: Any, type: Type, path: str, unknown: list[str]) -> Obj:
+    """A struct that stands at `path` of a document; the paths of unknown fields are appended. Raises DecodeError."""
+    names: list[str] = []
+    try:
+        found = _struct(type, full=False)(doc if doc.__class__ is dict else _coerce(doc, dict, type), names)
+        if names:
+            unknown += _unknown_paths(doc, type, path)
+    except _MismatchError as error:
+        raise DecodeError(error.message(type.struct_name)) from None
+    return found
 
 
 class _MismatchError(Exception):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -47,6 +48,8 @@ class Type:
     `item` is the element of a list or the value of a map. `enum` is empty for open strings.
     `wrapped` marks `[]string` that protobuf puts into a message of its own, `atomic` a struct that server-side
     apply takes as one value wherever it stands.
+    `schema` is the OpenAPI schema that a custom resource's type was made from (`structural.py`), None for what
+    stands in the table; `preserves` marks one of those whose unknown fields are kept.
     """
 
     kind: Kind
@@ -55,6 +58,8 @@ class Type:
     enum: tuple[str, ...] = ()
     wrapped: bool = False
     atomic: bool = False
+    preserves: bool = False
+    schema: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
     _fields: dict[str, Field] | None = attrs.field(default=None, repr=False)
     _layout: tuple[tuple[int, str | None, Type], ...] | None = attrs.field(default=None, repr=False)
     compiled: dict[str, Any] = attrs.field(init=False, factory=dict, repr=False)

@@ -8,17 +8,34 @@ import attrs
 import orjson
 import pytest
 
-from minik8s.api.resource import Resource, Subresource
+from minik8s.api.resource import Custom, Resource, Subresource
 from minik8s.api.resources import BUILTIN, DEPLOYMENTS, PODS
 from minik8s.apiserver import openapi
+from minik8s.schema.structural import root_type
 
-WIDGETS: Resource[Any] = Resource(
-    "example.com", "v1", "widgets", "Widget", True, subresources=(Subresource("status", ("get", "patch")),)
-)
 WIDGET_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"spec": {"type": "object", "properties": {"a": {"type": "integer"}}}},
 }
+
+
+def custom(schema: dict[str, Any]) -> Custom:
+    """What a definition with this schema makes of a resource."""
+    return Custom(root_type(schema, "example.com/v1.Widget"), schema)
+
+
+WIDGETS: Resource[Any] = Resource(
+    "example.com",
+    "v1",
+    "widgets",
+    "Widget",
+    True,
+    subresources=(
+        Subresource("status", ("get", "patch")),
+        Subresource("scale", ("get",), "Scale", "autoscaling", "v1"),
+    ),
+    custom=custom(WIDGET_SCHEMA),
+)
 
 
 def document(group_version: str) -> dict[str, Any]:
@@ -36,8 +53,8 @@ def test_the_index_has_every_group_version() -> None:
 
 def test_the_hash_follows_the_content() -> None:
     """A changed resource or a changed custom schema changes the hash of its group-version only."""
-    before = openapi.openapi_v3_index([*BUILTIN, WIDGETS], {WIDGETS: WIDGET_SCHEMA})["paths"]
-    after = openapi.openapi_v3_index([*BUILTIN, WIDGETS], {WIDGETS: {"type": "object"}})["paths"]
+    before = openapi.openapi_v3_index([*BUILTIN, WIDGETS])["paths"]
+    after = openapi.openapi_v3_index([*BUILTIN, attrs.evolve(WIDGETS, custom=custom({"type": "object"}))])["paths"]
     assert {key for key in before if before[key] != after[key]} == {"apis/example.com/v1"}
     renamed = attrs.evolve(DEPLOYMENTS, short_names=("dep",))
     changed = openapi.openapi_v3_hash("apps/v1", [renamed])
@@ -88,11 +105,12 @@ def test_verbs_become_operations() -> None:
 
 def test_custom_resources_publish_their_own_schema() -> None:
     """Metadata and kind are added, the list is made, and there is no strategic merge."""
-    found = openapi.openapi_v3("example.com/v1", [*BUILTIN, WIDGETS], {WIDGETS: WIDGET_SCHEMA})
+    found = openapi.openapi_v3("example.com/v1", [*BUILTIN, WIDGETS])
     assert found is not None
     widget = found["components"]["schemas"]["com.example.v1.Widget"]
     assert widget["properties"]["spec"] == WIDGET_SCHEMA["properties"]["spec"]
     assert widget["properties"]["metadata"]["allOf"][0]["$ref"].endswith(".ObjectMeta")
+    assert "io.k8s.api.autoscaling.v1.Scale" in found["components"]["schemas"]
     assert "com.example.v1.WidgetList" in found["components"]["schemas"]
     patch = found["paths"]["/apis/example.com/v1/namespaces/{namespace}/widgets/{name}"]["patch"]
     assert "application/strategic-merge-patch+json" not in patch["requestBody"]["content"]

@@ -21,6 +21,12 @@ __all__ = ["DEFAULT", "SCALE", "STATUS", "Column", "Columns", "columns_for", "co
 
 def columns_for(resource: Resource[Any]) -> Columns:
     """The table columns of a resource's kind."""
+    if resource.custom is not None:
+        compiled = resource.custom.type.compiled
+        if "columns" not in compiled:
+            compiled["columns"] = custom_columns(resource.custom.columns)
+        columns: Columns = compiled["columns"]
+        return columns
     return columns_for_kind(resource.group, resource.kind)
 
 

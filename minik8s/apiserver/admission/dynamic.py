@@ -13,7 +13,7 @@ from minik8s.apiserver.admission.hooks import Hooks, ask
 from minik8s.apiserver.admission.namespacelifecycle import NamespaceLifecycle
 from minik8s.apiserver.admission.plugin import Attributes
 from minik8s.apiserver.admission.reinvocation import Reinvocation
-from minik8s.apiserver.body import decode_object
+from minik8s.apiserver.body import decode_object, decode_resource
 from minik8s.machinery.meta import Obj, copy_document
 
 if TYPE_CHECKING:
@@ -97,10 +97,10 @@ class DynamicAdmission:
     def decoded(self, attributes: Attributes, doc: Obj) -> Obj:
         """A changed document as its kind, with its defaults. Raises BadRequest when it is not one any more."""
         resource = attributes.request.resource
-        api_version, kind = attributes.kind or (resource.api_version, resource.kind)
-        obj, _ = decode_object(doc, (), api_version, kind, "Ignore")
-        if attributes.kind is None:
-            self._ctx.registry.served(resource).strategy.default(obj)
+        if attributes.kind is not None:
+            return decode_object(doc, (), *attributes.kind, "Ignore")[0]
+        obj, _ = decode_resource(doc, (), resource, "Ignore")
+        self._ctx.registry.served(resource).strategy.default(obj)
         return obj
 
 

@@ -59,7 +59,7 @@ class Node:
             fields = shape.item.fields
             self.keys = tuple((key, fields[key].default if key in fields else None) for key in field.list_keys)
         self.child: Callable[[str], Node | None] = _Members(self).__getitem__
-        """The node of a member; None when a struct has no such field."""
+        """The node of a member; None when a struct has no such field and keeps no unknown ones."""
 
     @property
     def item_node(self) -> Node:
@@ -114,7 +114,7 @@ class _Members(dict[str, Node | None]):
             return parent.item_node
         field = parent.shape.fields.get(name)
         if field is None:
-            return None
+            return UNTYPED if parent.shape.preserves else None
         found = self[name] = field_node(field)
         return found
 
@@ -161,7 +161,7 @@ def _zero(field: ShapeField | None) -> Any:
 class _Untyped:
     """The type of arbitrary JSON: it has no fields, and its members are of the same type."""
 
-    kind, name, item, atomic = "any", "any", None, False
+    kind, name, item, atomic, preserves = "any", "any", None, False, True
     fields: Mapping[str, ShapeField] = {}
 
 
