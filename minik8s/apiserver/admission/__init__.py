@@ -1,7 +1,9 @@
 """Admission: what the server does to a write, or holds against it, beyond the kind's own rules.
 
-The built-in plugins that Kubernetes turns on by default, one file each, in upstream's order (kubeapiserver
-`AllOrderedPlugins`). Left out: NodeRestriction, webhooks and admission policies, certificate plugins.
+The built-in plugins that Kubernetes turns on by default (and NodeRestriction, which kubeadm turns on), one file each,
+in upstream's order (kubeapiserver `AllOrderedPlugins`); those of certificates stand with certificates. What users
+register at run time is `dynamic`: `hooks` of this process, `policies` in CEL, `webhooks`; `matching` says what they are
+about, `review` how they see it.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from minik8s.apiserver.admission.defaultstorageclass import DefaultStorageClass
 from minik8s.apiserver.admission.defaulttolerationseconds import DefaultTolerationSeconds
 from minik8s.apiserver.admission.limitranger import LimitRanger
 from minik8s.apiserver.admission.namespacelifecycle import NamespaceLifecycle
+from minik8s.apiserver.admission.noderestriction import NodeRestriction
 from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, Operation, World
 from minik8s.apiserver.admission.podsecurity import PodSecurity
+from minik8s.apiserver.admission.podtopologylabels import PodTopologyLabels
 from minik8s.apiserver.admission.priority import Priority
 from minik8s.apiserver.admission.resourcequota import ResourceQuota
 from minik8s.apiserver.admission.runtimeclass import RuntimeClass
@@ -30,6 +34,7 @@ BUILTIN_PLUGINS: tuple[type[AdmissionPlugin], ...] = (
     NamespaceLifecycle,
     LimitRanger,
     ServiceAccount,
+    NodeRestriction,
     TaintNodesByCondition,
     PodSecurity,
     Priority,
@@ -39,6 +44,7 @@ BUILTIN_PLUGINS: tuple[type[AdmissionPlugin], ...] = (
     PersistentVolumeClaimResize,
     RuntimeClass,
     DefaultIngressClass,
+    PodTopologyLabels,
     ResourceQuota,
 )
 

@@ -31,7 +31,9 @@ class LimitRanger(AdmissionPlugin):
     def validate(self, attributes: Attributes, world: World) -> None:
         obj = attributes.object
         claim_written = attributes.concerns("UPDATE", "persistentvolumeclaims")
-        if obj is None or not (claim_written or attributes.concerns("CREATE", "pods", "persistentvolumeclaims")):
+        is_resize = attributes.operation == "UPDATE" and attributes.request.subresource == "resize"
+        created = attributes.concerns("CREATE", "pods", "persistentvolumeclaims")
+        if obj is None or not (claim_written or is_resize or created):
             return
         check = _pod_problems if attributes.request.resource.plural == "pods" else _claim_problems
         for limit_range in world.list(LIMIT_RANGES, attributes.namespace):

@@ -1,7 +1,8 @@
 """The pod security standards: which fields of a pod each level forbids or demands, and how violations are told.
 
 Pure. Each check looks at one property and returns (reason, detail) or None; a level is a list of checks in the order
-in which upstream reports them. Upstream: k8s.io/pod-security-admission/policy, the checks of the newest version.
+in which upstream reports them. A namespace may pin an older version: then checks that came later do not count, and
+lists that have grown since are as short as they were. Upstream: k8s.io/pod-security-admission/policy.
 """
 
 from __future__ import annotations
@@ -32,23 +33,30 @@ _BASELINE_CAPABILITIES = frozenset(
         "SYS_CHROOT",
     }
 )
-_SAFE_SYSCTLS = frozenset(
-    {
-        "kernel.shm_rmid_forced",
-        "net.ipv4.ip_local_port_range",
-        "net.ipv4.ip_local_reserved_ports",
-        "net.ipv4.ip_unprivileged_port_start",
-        "net.ipv4.ping_group_range",
-        "net.ipv4.tcp_fin_timeout",
-        "net.ipv4.tcp_keepalive_intvl",
-        "net.ipv4.tcp_keepalive_probes",
-        "net.ipv4.tcp_keepalive_time",
-        "net.ipv4.tcp_rmem",
-        "net.ipv4.tcp_syncookies",
-        "net.ipv4.tcp_wmem",
-    }
-)
-_SELINUX_TYPES = ("", "container_t", "container_init_t", "container_kvm_t", "container_engine_t")
+LATEST = 1 << 16
+"""The minor version that "latest" stands for."""
+_SAFE_SYSCTLS: Mapping[str, int] = {
+    "kernel.shm_rmid_forced": 0,
+    "net.ipv4.ip_local_port_range": 0,
+    "net.ipv4.ip_unprivileged_port_start": 0,
+    "net.ipv4.ping_group_range": 0,
+    "net.ipv4.tcp_syncookies": 0,
+    "net.ipv4.ip_local_reserved_ports": 27,
+    "net.ipv4.tcp_fin_timeout": 29,
+    "net.ipv4.tcp_keepalive_intvl": 29,
+    "net.ipv4.tcp_keepalive_probes": 29,
+    "net.ipv4.tcp_keepalive_time": 29,
+    "net.ipv4.tcp_rmem": 32,
+    "net.ipv4.tcp_wmem": 32,
+}
+"""Each with the minor version since which it is allowed."""
+_SELINUX_TYPES: Mapping[str, int] = {
+    "": 0,
+    "container_t": 0,
+    "container_init_t": 0,
+    "container_kvm_t": 0,
+    "container_engine_t": 31,
+}
 _RESTRICTED_VOLUMES = frozenset(
     {
         "configMap",
@@ -65,15 +73,34 @@ _RESTRICTED_VOLUMES = frozenset(
 _SECCOMP = ("RuntimeDefault", "Localhost")
 
 
-def violations(level: str, pod: Part) -> str:
+def violations(level: str, pod: Part, minor: int = LATEST) -> str:
     """What keeps a pod (or pod template) from meeting the level: `reason (detail), …`; "" when nothing does."""
+    return ", ".join(f"{reason} ({detail})" if detail else reason for reason, detail in _findings(level, pod, minor))
+
+
+def reasons(level: str, pod: Part, minor: int = LATEST) -> str:
+    """The same without details."""
+    return ", ".join(reason for reason, _ in _findings(level, pod, minor))
+
+
+def _findings(level: str, pod: Part, minor: int) -> list[tuple[str, str]]:
     checks = _LEVELS.get(level, ())
     if not checks:
-        return ""
+        return []
     spec = pod["spec"]
     containers = [c for field in ("initContainers", "containers", "ephemeralContainers") for c in spec.get(field) or ()]
-    found = [finding for check in checks if (finding := check(spec, containers))]
-    return ", ".join(f"{reason} ({detail})" if detail else reason for reason, detail in found)
+    windows = minor >= _WINDOWS_SINCE and (spec.get("os") or {}).get("name") == "windows"
+    found = []
+    for check in checks:
+        if minor < _SINCE.get(check, 0) or (windows and check in _NOT_ON_WINDOWS):
+            continue
+        if versioned := _VERSIONED.get(check):
+            finding = versioned(spec, containers, minor)
+        else:
+            finding = check(spec, containers)
+        if finding:
+            found.append(finding)
+    return found
 
 
 def _security(part: Part) -> Part:
@@ -184,19 +211,21 @@ def _setters(spec: Part, containers: list[Part], is_bad: Callable[[Part], bool])
     return " and ".join(who)
 
 
-def _selinux(spec: Part, containers: list[Part]) -> Finding:
+def _selinux(spec: Part, containers: list[Part], minor: int = LATEST) -> Finding:
+    allowed = {name for name, since in _SELINUX_TYPES.items() if minor >= since}
+
     def options(security: Part) -> Part:
         return security.get("seLinuxOptions") or {}
 
     def is_bad(security: Part) -> bool:
         chosen = options(security)
-        return chosen.get("type", "") not in _SELINUX_TYPES or bool(chosen.get("user") or chosen.get("role"))
+        return chosen.get("type", "") not in allowed or bool(chosen.get("user") or chosen.get("role"))
 
     who = _setters(spec, containers, is_bad)
     if not who:
         return None
     everybody = [_security(spec), *map(_security, containers)]
-    kinds = sorted({options(s).get("type", "") for s in everybody} - {*_SELINUX_TYPES})
+    kinds = sorted({options(s).get("type", "") for s in everybody} - allowed)
     details = []
     if kinds:
         details.append(f"{'type' if len(kinds) == 1 else 'types'} {_quoted(kinds)}")
@@ -228,8 +257,9 @@ def _seccomp_restricted(spec: Part, containers: list[Part]) -> Finding:
     return "seccompProfile", f"pod or {_names('container', unset)} {detail}"
 
 
-def _sysctls(spec: Part, containers: list[Part]) -> Finding:
-    found = [s["name"] for s in _security(spec).get("sysctls") or () if s["name"] not in _SAFE_SYSCTLS]
+def _sysctls(spec: Part, containers: list[Part], minor: int = LATEST) -> Finding:
+    wanted = [s["name"] for s in _security(spec).get("sysctls") or ()]
+    found = [name for name in wanted if _SAFE_SYSCTLS.get(name, LATEST + 1) > minor]
     return ("forbidden sysctls", ", ".join(found)) if found else None
 
 
@@ -300,3 +330,15 @@ _LEVELS: Mapping[str, tuple[Check, ...]] = {
         _seccomp_restricted,
     ),
 }
+_SINCE: Mapping[Check, int] = {
+    _privilege_escalation: 8,
+    _seccomp_baseline: 19,
+    _seccomp_restricted: 19,
+    _capabilities_restricted: 22,
+    _run_as_user: 23,
+    _host_probes: 34,
+}
+"""The minor version that brought a check; the others have been there from the first."""
+_WINDOWS_SINCE = 25
+_NOT_ON_WINDOWS = frozenset({_privilege_escalation, _capabilities_restricted, _seccomp_restricted})
+_VERSIONED: Mapping[Check, Callable[[Part, list[Part], int], Finding]] = {_selinux: _selinux, _sysctls: _sysctls}

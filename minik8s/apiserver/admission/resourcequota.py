@@ -25,7 +25,7 @@ class ResourceQuota(AdmissionPlugin):
 
     def validate(self, attributes: Attributes, world: World) -> None:
         resource, new = attributes.request.resource, attributes.object
-        if new is None or not resource.namespaced or attributes.request.subresource:
+        if new is None or not resource.namespaced or attributes.request.subresource not in ("", "resize"):
             return
         quotas = world.list(RESOURCE_QUOTAS, attributes.namespace)
         for quota in quotas:

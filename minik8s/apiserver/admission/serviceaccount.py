@@ -6,6 +6,7 @@ from random import Random
 from typing import Any, ClassVar
 
 from minik8s.api.resources import SERVICE_ACCOUNTS
+from minik8s.apiserver.admission.noderestriction import of_containers
 from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
 from minik8s.machinery.meta import Doc, Obj, annotations_of
 from minik8s.machinery.names import random_suffix
@@ -32,8 +33,7 @@ class ServiceAccount(AdmissionPlugin):
             return
         spec = pod["spec"]
         if _MIRROR in annotations_of(pod):
-            if spec.get("serviceAccountName"):
-                raise attributes.forbidden("a mirror pod may not reference service accounts")
+            _check_mirror(attributes, spec)
             return
         name = spec.get("serviceAccountName") or DEFAULT_ACCOUNT
         spec["serviceAccountName"] = spec["serviceAccount"] = name
@@ -65,6 +65,17 @@ class ServiceAccount(AdmissionPlugin):
         while (name := VOLUME_PREFIX + random_suffix(self._rng)) in taken:
             pass
         return name
+
+
+def _check_mirror(attributes: Attributes, spec: Doc) -> None:
+    """A pod that a kubelet shows but that no API made may not borrow from the API."""
+    if spec.get("serviceAccountName"):
+        raise attributes.forbidden("a mirror pod may not reference service accounts")
+    sources = [s for volume in spec.get("volumes") or () for s in (volume.get("projected") or {}).get("sources") or ()]
+    if "secret" in of_containers(spec) or any("secret" in s for s in (*(spec.get("volumes") or ()), *sources)):
+        raise attributes.forbidden("a mirror pod may not reference secrets")
+    if any("serviceAccountToken" in source for source in sources):
+        raise attributes.forbidden("a mirror pod may not use service account token volume projections")
 
 
 def _wants_token(spec: Doc, account: Doc) -> bool:

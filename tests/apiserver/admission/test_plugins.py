@@ -399,3 +399,63 @@ def test_claims_grow_where_their_class_allows() -> None:
     grow(allowVolumeExpansion=True)
     with pytest.raises(ApiError, match="only dynamically provisioned pvc can be resized"):
         grow()
+
+
+def test_warnings_follow_enforcement_and_audit_is_noted() -> None:
+    """Without a label of its own `warn` is as strict as `enforce`; what `audit` finds is left for the audit log."""
+    template = {"metadata": {"labels": {"a": "b"}}, **pod()}
+    deployment = {"spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}}
+    found = run(attributes(r.DEPLOYMENTS, deployment), restricted(enforce="restricted", audit="restricted"))
+    assert found.warnings == [f'would violate PodSecurity "restricted:latest": {RESTRICTED}']
+    assert found.request.audit_annotations == {
+        "pod-security.kubernetes.io/audit-violations": found.warnings[0],
+    }
+    quiet = restricted(enforce="restricted", warn="privileged")
+    assert run(attributes(r.DEPLOYMENTS, deployment), quiet).warnings == []
+    let_in = run(attributes(r.PODS, pod()), restricted(enforce="baseline", warn="privileged"))
+    assert let_in.request.audit_annotations == {"pod-security.kubernetes.io/enforce-policy": "baseline:latest"}
+
+
+def test_older_versions_of_the_standards() -> None:
+    """A pinned version knows only the checks of its time, and Windows pods are spared what they cannot have."""
+    told = refused(r.PODS, pod(), restricted(enforce="restricted", enforce_version="v1.7"))
+    assert told.endswith(
+        '"restricted:v1.7": runAsNonRoot != true (pod or container "c" must set securityContext.runAsNonRoot=true)'
+    )
+    windows = pod(os={"name": "windows"}, securityContext={"runAsNonRoot": True})
+    admitted(r.PODS, windows, restricted(enforce="restricted"))
+    sysctl = pod(securityContext={"sysctls": [{"name": "net.ipv4.tcp_rmem", "value": "1"}]})
+    admitted(r.PODS, sysctl, restricted(enforce="baseline"))
+    assert "forbidden sysctls" in refused(r.PODS, sysctl, restricted(enforce="baseline", enforce_version="v1.31"))
+
+
+def test_a_namespace_becomes_stricter() -> None:
+    """Whoever does that hears which pods would not be let in any more; making it laxer is silent."""
+    pods = [(r.PODS, {"metadata": {"name": name}, **pod()}) for name in ("b", "a", "c")]
+    pods.append((r.PODS, {"metadata": {"name": "host"}, **pod(hostNetwork=True)}))
+    _, strict = restricted(enforce="restricted")
+    _, lax = restricted(enforce="privileged")
+
+    def update(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
+        return run(attributes(r.NAMESPACES, new, old=old, operation="UPDATE"), *pods).warnings
+
+    common = "allowPrivilegeEscalation != false, unrestricted capabilities, runAsNonRoot != true, seccompProfile"
+    assert update(strict, lax) == [
+        'existing pods in namespace "default" violate the new PodSecurity enforce level "restricted:latest"',
+        f"a (and 2 other pods): {common}",
+        f"host: host namespaces, {common}",
+    ]
+    assert update(lax, strict) == []
+
+
+def test_mirror_pods_borrow_nothing() -> None:
+    """A kubelet's own pod has no account, secrets or tokens."""
+    mirror = {"metadata": {"annotations": {"kubernetes.io/config.mirror": "h"}}}
+    assert refused(r.PODS, {**mirror, **pod(serviceAccountName="s")}).endswith(
+        "a mirror pod may not reference service accounts"
+    )
+    secret = pod(volumes=[{"name": "v", "secret": {"secretName": "s"}}])
+    assert refused(r.PODS, {**mirror, **secret}).endswith("a mirror pod may not reference secrets")
+    token = pod(volumes=[{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}])
+    assert refused(r.PODS, {**mirror, **token}).endswith("may not use service account token volume projections")
+    assert "serviceAccountName" not in admitted(r.PODS, {**mirror, **pod()})["spec"]

@@ -1,0 +1,47 @@
+"""PodTopologyLabels: a pod that gets its node gets the node's zone and region as labels as well.
+
+So that a process can learn where it runs by the downward API. Upstream: plugin/pkg/admission/podtopologylabels.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from minik8s.api.resources import NODES
+from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
+from minik8s.machinery.meta import Obj, labels_of
+
+LABELS = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
+
+
+class PodTopologyLabels(AdmissionPlugin):
+    """See the module."""
+
+    name: ClassVar[str] = "PodTopologyLabels"
+
+    def admit(self, attributes: Attributes, world: World) -> None:
+        obj, request = attributes.object, attributes.request
+        if obj is None or request.resource.group:
+            return
+        if request.subresource == "binding" or request.resource.plural == "bindings":
+            target = obj.get("target") or {}
+            node = target.get("name", "") if target.get("kind", "") in ("", "Node") else ""
+        elif request.resource.plural == "pods" and not request.subresource:
+            node = obj["spec"].get("nodeName", "")
+            if attributes.old is not None and attributes.old["spec"].get("nodeName"):
+                return
+        else:
+            return
+        if node:
+            _add(obj, node, world)
+
+
+def _add(obj: Obj, node_name: str, world: World) -> None:
+    node = world.get(NODES, node_name)
+    if node is None:
+        return
+    found = labels_of(node)
+    topology = {key: found[key] for key in LABELS if key in found}
+    if topology:
+        metadata = obj["metadata"]
+        obj["metadata"] = {**metadata, "labels": {**(metadata.get("labels") or {}), **topology}}
