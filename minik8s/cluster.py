@@ -30,7 +30,8 @@ from minik8s.api.strategies import load_all
 from minik8s.apiserver.admission import builtin_plugins
 from minik8s.apiserver.admission.hooks import Hook, HookFunction, Hooks
 from minik8s.apiserver.allocation import ServiceAllocator
-from minik8s.apiserver.authorization import ANONYMOUS
+from minik8s.apiserver.authorization import ANONYMOUS, AlwaysAllow
+from minik8s.apiserver.authorization.rbac import RBACAuthorizer
 from minik8s.apiserver.bootstrap import bootstrap, publish_address
 from minik8s.apiserver.codec import DocumentCodec
 from minik8s.apiserver.context import ServerContext
@@ -207,8 +208,10 @@ class Cluster:
         tokens = TokenIssuer()
         tokens.add_admin(self.token)
         disabled = {plugin for plugin, controller in _ENDED_BY.items() if controller not in config.controllers}
+        store = MemoryStore(codec, history=config.history)
         return ServerContext(
-            store=MemoryStore(codec, history=config.history),
+            store=store,
+            authorizer=RBACAuthorizer(store) if config.rbac else AlwaysAllow(),
             registry=registry,
             clock=self.clock,
             rng=self.rng,
@@ -222,7 +225,7 @@ class Cluster:
         """Enters everything in the order in which the rest needs it; the stack leaves it in reverse."""
         self.directory = self._make_directory(stack)
         context = self._context
-        await bootstrap(context)
+        await bootstrap(context, rbac=self.config.rbac)
         self.client = Client(InProcessTransport(partial(dispatch, context)))
         if "hostpath-provisioner" in self.config.controllers:
             await self.client.create(STORAGE_CLASSES, DEFAULT_CLASS)

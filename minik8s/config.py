@@ -89,6 +89,7 @@ class ClusterConfig:
     images          image name -> command line (an entrypoint) or argv, beside the built-in images
     host, port      where the API server listens; port 0 takes a free one; `serve=False` opens no socket
     tls             serve HTTPS with a CA of the cluster's own
+    rbac            roles and bindings say who may do what; without, every authenticated user may do everything
     directory       where the cluster keeps its files; None makes a temporary directory and removes it
     seed            source of every name, UID and jitter; None draws one
     controllers     names of the controllers to run
@@ -108,6 +109,7 @@ class ClusterConfig:
     port: int = attrs.field(default=0, validator=_whole(0, 65535))
     serve: bool = True
     tls: bool = True
+    rbac: bool = True
     directory: Path | None = None
     seed: int | None = None
     controllers: tuple[str, ...] = DEFAULT_CONTROLLERS

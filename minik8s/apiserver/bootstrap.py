@@ -10,10 +10,11 @@ from typing import Any
 from minik8s.api.request import ApiRequest
 from minik8s.api.resource import Resource
 from minik8s.api.resources import ENDPOINT_SLICES, ENDPOINTS, NAMESPACES, PRIORITY_CLASSES, SERVICES
+from minik8s.apiserver.authorization.bootstrap import create_roles
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.dispatch import dispatch
 from minik8s.machinery.errors import AlreadyExists
-from minik8s.machinery.meta import Obj
+from minik8s.machinery.meta import Obj, rfc3339
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _PRIORITIES = {
@@ -29,12 +30,14 @@ _PRIORITIES = {
 _AGENT = "kube-apiserver"
 
 
-async def bootstrap(ctx: ServerContext) -> None:
-    """Creates the objects every cluster has; those that exist are left alone."""
+async def bootstrap(ctx: ServerContext, *, rbac: bool = False) -> None:
+    """Creates the objects every cluster has; those that exist are left alone. With `rbac` also the default roles."""
     for name in SYSTEM_NAMESPACES:
         await _create(ctx, NAMESPACES, {"metadata": {"name": name}})
     for name, (value, description) in _PRIORITIES.items():
         await _create(ctx, PRIORITY_CLASSES, {"metadata": {"name": name}, "value": value, "description": description})
+    if rbac:
+        await create_roles(ctx.store, rfc3339(ctx.clock.now()), ctx.rng)
     await _create(ctx, SERVICES, _kubernetes_service(ctx.services.api_server_address))
 
 

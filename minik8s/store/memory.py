@@ -63,6 +63,7 @@ class _Table:
         self.spaces: dict[str, _Space] = {}
         self.by_term: dict[Term, dict[Key, Entry]] = {}
         self.log = log
+        self.changed: Revision = 0
 
     def get(self, key: Key) -> Entry | None:
         space = self.spaces.get(key[1])
@@ -134,6 +135,10 @@ class MemoryStore:
     def occupied(self, resource: str) -> bool:
         table = self._tables.get(resource)
         return table is not None and bool(table.spaces)
+
+    def last_change(self, resources: Iterable[str]) -> Revision:
+        tables = self._tables
+        return max([tables[resource].changed for resource in resources if resource in tables], default=0)
 
     async def get(self, key: Key) -> Entry | None:
         return self.peek(key)
@@ -235,7 +240,9 @@ class MemoryStore:
         """Writes history: the resource's log, and the logs of those who watch less or more than that."""
         self._writes += 1
         resource, namespace, _ = change.entry.key
-        self._tables[resource].log.append(change)
+        table = self._tables[resource]
+        table.changed = change.revision
+        table.log.append(change)
         watched = self._watched
         if not watched:
             return

@@ -16,6 +16,7 @@ Keys are `(resource, namespace, name)`, ordered by those parts; a prefix is the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol, TypeAlias
 
 import attrs
@@ -176,6 +177,10 @@ class Store(Protocol):
 
     def occupied(self, resource: str) -> bool:
         """Whether anything is stored under a resource; asked in every write, so it costs a look-up."""
+        ...
+
+    def last_change(self, resources: Iterable[str]) -> Revision:
+        """The revision of the newest write to one of these resources, 0 before the first; lags no more than `peek`."""
         ...
 
     async def range(
