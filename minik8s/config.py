@@ -37,6 +37,7 @@ DEFAULT_CONTROLLERS = (
     "horizontalpodautoscaling",
     "disruption",
     "resourcequota",
+    "clusterrole-aggregation",
     "nodelifecycle",
 )
 

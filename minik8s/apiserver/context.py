@@ -72,8 +72,9 @@ class NoNodes:
 class StoreWorld:
     """The server's own objects as admission plugins see them."""
 
-    def __init__(self, store: Store, registry: Registry) -> None:
+    def __init__(self, store: Store, registry: Registry, authorizer: Authorizer) -> None:
         self._store, self._registry = store, registry
+        self.authorizer = authorizer
 
     def get(self, resource: Resource[Any], name: str, namespace: str = "") -> Doc | None:
         entry = self._store.peek(self._registry.served(resource).key(namespace, name))
@@ -104,7 +105,8 @@ class ServerContext:
     anonymous: User = ANONYMOUS
     address: tuple[str, int] = ("127.0.0.1", 0)
     world: StoreWorld = attrs.field(
-        init=False, default=attrs.Factory(lambda self: StoreWorld(self.store, self.registry), takes_self=True)
+        init=False,
+        default=attrs.Factory(lambda self: StoreWorld(self.store, self.registry, self.authorizer), takes_self=True),
     )
     resolver: ServiceResolver = attrs.field(
         default=attrs.Factory(lambda self: EndpointResolver(self.world, self.rng), takes_self=True)

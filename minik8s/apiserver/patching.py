@@ -9,6 +9,7 @@ import attrs
 
 from minik8s.api.request import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, ApiRequest
 from minik8s.api.resource import Resource
+from minik8s.apiserver.authorization import authorize_request
 from minik8s.apiserver.body import decode_object, decode_resource, fit, unsupported
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.fieldmanagers import applied
@@ -84,6 +85,7 @@ async def _server_side_apply(write: Write, given: Patch) -> ObjectResponse:
     except NotFound:
         if request.subresource:
             raise
+    authorize_request(write.ctx.authorizer, request, "create")
     result = applied(registry, write.options, served, request, None, body, write.ctx.clock.now())
     write.managed = result.managed_fields
     resource = served.resource

@@ -20,6 +20,7 @@ from minik8s.api.validation.metadata import validate_metadata
 from minik8s.apiserver import objectmeta
 from minik8s.apiserver.admission.plugin import Attributes, Operation
 from minik8s.apiserver.admitting import mutate, validate
+from minik8s.apiserver.authorization import authorize_request
 from minik8s.apiserver.body import read_resource
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.fieldmanagers import set_managed_fields, track
@@ -180,6 +181,7 @@ async def update(ctx: ServerContext, served: Served, request: ApiRequest) -> Obj
         return await rewrite(write, lambda entry: (_checked(served, obj, entry), []))
     except NotFound:
         if served.strategy.creates_on_update and not request.subresource:
+            authorize_request(ctx.authorizer, request, "create")
             return await create_object(write, obj)
         raise
 

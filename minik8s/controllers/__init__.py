@@ -43,6 +43,7 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "horizontalpodautoscaling": ("horizontal:HorizontalController",),
     "disruption": ("disruption:DisruptionController", "stale_disruption:StaleDisruptionController"),
     "resourcequota": ("resourcequota:ResourceQuotaController",),
+    "clusterrole-aggregation": ("clusterroleaggregation:ClusterRoleAggregationController",),
     "nodelifecycle": ("nodelifecycle:NodeLifecycleController", "podgc:PodGCController"),
 }
 """Name in the configuration -> the classes behind it, as module:class; imported when asked for."""

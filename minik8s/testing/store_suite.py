@@ -92,6 +92,20 @@ class StoreSuite:
 
         self.run(body)
 
+    def test_the_last_change_of_resources(self) -> None:
+        """It is the newest write to any of them, deletions included, and others' writes do not count."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            assert store.last_change(["pods", "nodes"]) == 0, "nothing has been written"
+            first = await store.put(pod("a"), {})
+            other = await store.put(("nodes", "", "n"), {})
+            assert store.last_change(["pods"]) == first.modified, "another resource's write does not count"
+            assert store.last_change(["pods", "nodes"]) == other.modified, "the newest of several counts"
+            await store.delete(pod("a"))
+            assert store.last_change(["pods"]) == store.revision, "a deletion is a change"
+
+        self.run(body)
+
     def test_expect_zero_creates_only(self) -> None:
         """With expect=0 a second writer is refused and changes nothing."""
 

@@ -23,7 +23,8 @@ from minik8s.api.request import ADMIN
 from minik8s.api.resources import SERVICE_ACCOUNTS
 from minik8s.apiserver.admission import builtin_plugins
 from minik8s.apiserver.allocation import ServiceAllocator
-from minik8s.apiserver.authorization import ANONYMOUS
+from minik8s.apiserver.authorization import ANONYMOUS, AlwaysAllow
+from minik8s.apiserver.authorization.rbac import RBACAuthorizer
 from minik8s.apiserver.bootstrap import bootstrap
 from minik8s.apiserver.codec import DocumentCodec
 from minik8s.apiserver.context import ServerContext
@@ -142,7 +143,9 @@ def url_of(path: str) -> str:
 
 
 @asynccontextmanager
-async def running_server(*, anonymous: bool = False, history: int = 10_000) -> AsyncIterator[ApiServer]:
+async def running_server(
+    *, anonymous: bool = False, history: int = 10_000, rbac: bool = False
+) -> AsyncIterator[ApiServer]:
     """A server with its bootstrap objects; with `anonymous`, callers without a token are nobody."""
     registry, clock, rng = Registry(), ManualClock(), Random(7)
     store = MemoryStore(DocumentCodec(registry.indexed, frozen=True), history=history)
@@ -156,9 +159,10 @@ async def running_server(*, anonymous: bool = False, history: int = 10_000) -> A
         plugins=builtin_plugins(rng),
         services=ServiceAllocator("127.96.0.0/16", (30000, 32767), rng),
         tokens=tokens,
+        authorizer=RBACAuthorizer(store) if rbac else AlwaysAllow(),
         anonymous=ANONYMOUS if anonymous else ADMIN,
     )
-    await bootstrap(ctx)
+    await bootstrap(ctx, rbac=rbac)
     async with anyio.create_task_group() as group:
         transport = AppTransport(HttpApp(ctx), group)
         async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=None) as http:
@@ -188,6 +192,13 @@ async def server() -> AsyncIterator[ApiServer]:
 async def guarded() -> AsyncIterator[ApiServer]:
     """A server that asks for credentials; `TOKEN` is the administrator's."""
     async with running_server(anonymous=True) as running:
+        yield running
+
+
+@pytest.fixture
+async def ruled() -> AsyncIterator[ApiServer]:
+    """A server with RBAC that asks for credentials."""
+    async with running_server(anonymous=True, rbac=True) as running:
         yield running
 
 

@@ -22,6 +22,7 @@ from minik8s.apiserver.admission.podsecurity import PodSecurity
 from minik8s.apiserver.admission.podtopologylabels import PodTopologyLabels
 from minik8s.apiserver.admission.priority import Priority
 from minik8s.apiserver.admission.resourcequota import ResourceQuota
+from minik8s.apiserver.admission.roleescalation import RoleEscalation
 from minik8s.apiserver.admission.runtimeclass import RuntimeClass
 from minik8s.apiserver.admission.serviceaccount import ServiceAccount
 from minik8s.apiserver.admission.storageobjectinuseprotection import StorageObjectInUseProtection
@@ -45,6 +46,7 @@ BUILTIN_PLUGINS: tuple[type[AdmissionPlugin], ...] = (
     RuntimeClass,
     DefaultIngressClass,
     PodTopologyLabels,
+    RoleEscalation,
     ResourceQuota,
 )
 

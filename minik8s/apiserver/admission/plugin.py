@@ -15,6 +15,7 @@ import attrs
 
 from minik8s.api.request import ApiRequest
 from minik8s.api.resource import Resource
+from minik8s.apiserver.authorization import Authorizer
 from minik8s.machinery.errors import Forbidden, StatusCause
 from minik8s.machinery.meta import Doc, Obj
 
@@ -66,7 +67,10 @@ class Attributes:
 
 
 class World(Protocol):
-    """The server's own store: stored documents, never to be changed."""
+    """The server's own store: stored documents, never to be changed; and who says what is allowed."""
+
+    @property
+    def authorizer(self) -> Authorizer: ...
 
     def get(self, resource: Resource[Any], name: str, namespace: str = "") -> Doc | None: ...
 
