@@ -15,26 +15,31 @@ from minik8s.api.validation.common import (
     port,
     relative_path,
     required_name,
+    unique,
 )
 from minik8s.api.validation.env import validate_env, validate_env_from
 from minik8s.api.validation.resources import validate_requirements
 from minik8s.api.validation.security import validate_container_security
+from minik8s.api.validation.volumes import PULL_POLICIES
 from minik8s.machinery import names
-from minik8s.machinery.field import duplicate, forbidden, invalid, not_found, not_supported, required
+from minik8s.machinery.field import duplicate, forbidden, invalid, not_found, not_supported, required, too_many
 
 Part = Mapping[str, Any]
 Volumes = Mapping[str, Part]
 
-PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 _MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
 _PROPAGATIONS = ("Bidirectional", "HostToContainer", "None")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
+_RESTART_POLICIES = ("Always", "Never", "OnFailure")
+_MAX_RULES, _MAX_CODES = 20, 255
 _TIMES = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
 
 
-def validate_container(container: Part, path: str, volumes: Volumes, claims: frozenset[str], restart: str) -> Causes:
-    """What holds for every kind of container. `restart` is the pod's restartPolicy."""
+def validate_container(
+    container: Part, path: str, volumes: Volumes, claims: frozenset[str], restart: str, host_users: bool
+) -> Causes:
+    """What holds for every kind of container. `restart` and `host_users` are the pod's."""
     yield from required_name(container.get("name"), f"{path}.name", names.dns1123_label)
     if not container.get("image"):
         yield required(f"{path}.image")
@@ -42,7 +47,7 @@ def validate_container(container: Part, path: str, volumes: Volumes, claims: fro
     if ports := container.get("ports"):
         yield from _ports(ports, f"{path}.ports")
     if variables := container.get("env"):
-        yield from validate_env(variables, f"{path}.env")
+        yield from validate_env(variables, f"{path}.env", volumes)
     if sources := container.get("envFrom"):
         yield from validate_env_from(sources, f"{path}.envFrom")
     if mounts := container.get("volumeMounts"):
@@ -55,7 +60,29 @@ def validate_container(container: Part, path: str, volumes: Volumes, claims: fro
     if policies := container.get("resizePolicy"):
         yield from _resize_policies(policies, f"{path}.resizePolicy", restart)
     if security := container.get("securityContext"):
-        yield from validate_container_security(security, f"{path}.securityContext")
+        yield from validate_container_security(security, f"{path}.securityContext", host_users=host_users)
+
+
+def validate_restart_rules(container: Part, path: str) -> Causes:
+    """When a container of its own will is started again, whatever its pod says."""
+    policy, rules = container.get("restartPolicy"), container.get("restartPolicyRules") or ()
+    if policy is not None and policy not in _RESTART_POLICIES:
+        yield not_supported(f"{path}.restartPolicy", policy, _RESTART_POLICIES)
+    elif policy is None and rules:
+        yield required(f"{path}.restartPolicy", "must specify restartPolicy when restart rules are used")
+    if len(rules) > _MAX_RULES:
+        yield too_many(f"{path}.restartPolicyRules", len(rules), _MAX_RULES)
+    for index, rule in enumerate(rules):
+        place = f"{path}.restartPolicyRules[{index}]"
+        yield from one_of(rule.get("action"), f"{place}.action", ("Restart", "RestartAllContainers"))
+        if (codes := rule.get("exitCodes")) is None:
+            yield required(f"{place}.exitCodes", "must be specified")
+            continue
+        yield from one_of(codes.get("operator"), f"{place}.exitCodes.operator", ("In", "NotIn"))
+        values = codes.get("values") or ()
+        if len(values) > _MAX_CODES:
+            yield too_many(f"{place}.exitCodes.values", len(values), _MAX_CODES)
+        yield from unique((f"{place}.exitCodes.values[{number}]", value) for number, value in enumerate(values))
 
 
 def _ports(ports: Sequence[Part], path: str) -> Causes:

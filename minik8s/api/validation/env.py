@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minik8s.api.validation.common import Causes, named, required_name
+from minik8s.api.validation.common import Causes, file_path, named, required_name
 from minik8s.machinery import names
-from minik8s.machinery.field import invalid, not_supported, required
+from minik8s.machinery.field import invalid, not_found, not_supported, required
 from minik8s.machinery.quantity import parse_quantity
 
 Part = Mapping[str, Any]
@@ -44,15 +44,16 @@ _SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "
 _MANY = "may not have more than one field specified at a time"
 
 
-def validate_env(variables: Sequence[Part], path: str) -> Causes:
+def validate_env(variables: Sequence[Part], path: str, volumes: Mapping[str, Part]) -> Causes:
+    """A container's variables; `volumes` are the pod's, for values that come from files."""
     for index, variable in enumerate(variables):
         place = f"{path}[{index}]"
         yield from required_name(variable.get("name"), f"{place}.name", names.env_name)
         if (source := variable.get("valueFrom")) is not None:
-            yield from _value_from(variable, source, f"{place}.valueFrom")
+            yield from _value_from(variable, source, f"{place}.valueFrom", volumes)
 
 
-def _value_from(variable: Part, source: Part, path: str) -> Causes:
+def _value_from(variable: Part, source: Part, path: str, volumes: Mapping[str, Part]) -> Causes:
     given = [name for name in _SOURCES if source.get(name) is not None]
     if "fieldRef" in given:
         yield from validate_field_ref(source["fieldRef"], f"{path}.fieldRef", _ENV_PATHS)
@@ -63,6 +64,8 @@ def _value_from(variable: Part, source: Part, path: str) -> Causes:
             reference, place = source[name], f"{path}.{name}"
             yield from named(reference.get("name", ""), f"{place}.name", names.dns1123_subdomain)
             yield from required_name(reference.get("key"), f"{place}.key", names.config_key)
+    if "fileKeyRef" in given:
+        yield from _file_key(source["fileKeyRef"], f"{path}.fileKeyRef", volumes)
     if not given:
         listed = ", ".join(f"`{name}`" for name in _SOURCES[:-1])
         yield invalid(path, "", f"must specify one of: {listed} or `{_SOURCES[-1]}`")
@@ -70,6 +73,21 @@ def _value_from(variable: Part, source: Part, path: str) -> Causes:
         yield invalid(path, "", "may not be specified when `value` is not empty")
     elif len(given) > 1:
         yield invalid(path, "", _MANY)
+
+
+def _file_key(reference: Part, path: str, volumes: Mapping[str, Part]) -> Causes:
+    """A variable of a file that an init container has written into an emptyDir."""
+    yield from required_name(reference.get("key"), f"{path}.key", names.env_name)
+    if not (file := reference.get("path")):
+        yield required(f"{path}.path")
+    else:
+        yield from file_path(file, f"{path}.path")
+    if not (name := reference.get("volumeName")):
+        yield required(f"{path}.volumeName")
+    elif name not in volumes:
+        yield not_found(f"{path}.volumeName", name)
+    elif "emptyDir" not in volumes[name]:
+        yield invalid(f"{path}.volumeName", name, "referenced volume must be of type emptyDir")
 
 
 def validate_field_ref(reference: Part, path: str, allowed: Sequence[str]) -> Causes:

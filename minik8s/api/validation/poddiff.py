@@ -8,7 +8,7 @@ from typing import Any
 from minik8s.api.pods import is_sidecar
 from minik8s.api.validation.common import IMMUTABLE, MAX_INT32, Causes, in_range, named
 from minik8s.machinery import names
-from minik8s.machinery.field import forbidden, invalid
+from minik8s.machinery.field import duplicate, forbidden, invalid
 from minik8s.machinery.meta import Doc
 
 Part = Mapping[str, Any]
@@ -132,20 +132,52 @@ def validate_pod_status_change(pod: Doc, old: Doc) -> Causes:
     yield from _revived(status, before, "containerStatuses", restart, set())
     yield from _revived(status, before, "initContainerStatuses", restart, sidecars)
     yield from _revived(status, before, "ephemeralContainerStatuses", "Never", set())
-    for field, part in (("podIPs", "ip"), ("hostIPs", "ip")):
-        for index, address in enumerate(status.get(field) or ()):
-            yield from named(address.get(part, ""), f"status.{field}[{index}]", names.ip)
+    yield from _claim_statuses(status.get("resourceClaimStatuses") or (), spec.get("resourceClaims") or ())
+    hosts = status.get("hostIPs") or ()
+    if hosts and hosts[0].get("ip", "") != status.get("hostIP", ""):
+        yield invalid("status.hostIPs[0].ip", hosts[0].get("ip", ""), "must be equal to `hostIP`")
+    for field in ("podIPs", "hostIPs"):
+        yield from _addresses(status.get(field) or (), f"status.{field}")
+
+
+def _addresses(addresses: Sequence[Part], path: str) -> Causes:
+    """A pod's or its node's addresses: one of each family at most."""
+    listed = [address.get("ip", "") for address in addresses]
+    for index, address in enumerate(listed):
+        yield from named(address, f"{path}[{index}]", names.ip)
+    if len(listed) < 2:
+        return
+    if len(listed) > 2 or len({":" in address for address in listed}) < 2:
+        yield invalid(
+            path, [dict(address) for address in addresses], "may specify no more than one IP for each IP family"
+        )
+    for index, address in enumerate(listed):
+        if address in listed[:index]:
+            yield duplicate(f"{path}[{index}]", dict(addresses[index]))
+
+
+def _claim_statuses(statuses: Sequence[Part], claims: Sequence[Part]) -> Causes:
+    known = {claim.get("name", "") for claim in claims}
+    for index, status in enumerate(statuses):
+        path, name = f"status.resourceClaimStatuses[{index}].name", status.get("name", "")
+        if name not in known:
+            yield invalid(path, name, "must match the name of an entry in `spec.resourceClaims`")
+        if any(earlier.get("name", "") == name for earlier in statuses[:index]):
+            yield duplicate(path, name)
+        if (claim := status.get("resourceClaimName")) is not None:
+            yield from named(claim, path, names.dns1123_subdomain)
 
 
 def _revived(status: Part, before: Part, field: str, restart: str, exempt: set[str]) -> Causes:
     """Containers that have ended for good but are reported as something else."""
     if restart == "Always":
         return
-    now = {container["name"]: container for container in status.get(field) or ()}
+    now = {container.get("name", ""): container for container in status.get(field) or ()}
     for index, container in enumerate(before.get(field) or ()):
         ended = (container.get("state") or {}).get("terminated")
-        if ended is None or container["name"] in exempt or (ended.get("exitCode", 0) and restart == "OnFailure"):
+        name = container.get("name", "")
+        if ended is None or name in exempt or (ended.get("exitCode", 0) and restart == "OnFailure"):
             continue
-        new = now.get(container["name"])
+        new = now.get(name)
         if new is not None and "terminated" not in (new.get("state") or {}):
             yield forbidden(f"status.{field}[{index}].state", _ENDED)

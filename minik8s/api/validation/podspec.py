@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,13 @@ from minik8s.api.validation.common import (
     validate_annotations,
     validate_labels,
 )
-from minik8s.api.validation.container import Volumes, validate_container, validate_probes_and_hooks
+from minik8s.api.validation.container import (
+    Volumes,
+    validate_container,
+    validate_probes_and_hooks,
+    validate_restart_rules,
+)
+from minik8s.api.validation.podos import validate_host_process, validate_os
 from minik8s.api.validation.resources import validate_overhead, validate_pod_level
 from minik8s.api.validation.scheduling import (
     validate_affinity,
@@ -27,7 +34,7 @@ from minik8s.api.validation.scheduling import (
 from minik8s.api.validation.security import validate_pod_security
 from minik8s.api.validation.volumes import validate_volumes
 from minik8s.machinery import names
-from minik8s.machinery.field import duplicate, forbidden, invalid, not_found, not_supported, required
+from minik8s.machinery.field import duplicate, forbidden, invalid, not_found, required, too_long
 from minik8s.machinery.meta import Doc
 
 Part = Mapping[str, Any]
@@ -38,19 +45,23 @@ _MAX_NAMESERVERS, _MAX_SEARCHES, _MAX_SEARCH_TEXT = 3, 32, 2048
 _INIT_ONLY = "may not be set for init containers without restartPolicy=Always"
 _EPHEMERAL_FORBIDDEN = (
     "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
     "livenessProbe",
     "readinessProbe",
     "startupProbe",
     "lifecycle",
-    "resources",
-    "resizePolicy",
-    "restartPolicy",
 )
+_MAX_HOSTNAME = 64
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
 def validate_pod(pod: Doc) -> Causes:
     """A Pod's spec, with the rules that templates are spared."""
     spec = pod["spec"]
+    yield from validate_pod_metadata(pod)
     yield from validate_pod_spec(spec, "spec", in_pod=True)
     for field in ("containers", "initContainers"):
         for index, container in enumerate(spec.get(field) or ()):
@@ -61,6 +72,13 @@ def validate_pod(pod: Doc) -> Causes:
                 if "serviceAccountToken" in source:
                     path = f"spec.volumes[{index}].projected.sources[{number}].serviceAccountToken"
                     yield forbidden(path, "must not be specified when serviceAccountName is not set")
+
+
+def validate_pod_metadata(pod: Doc) -> Causes:
+    """The annotations that mean something in a Pod."""
+    cost = (pod["metadata"].get("annotations") or {}).get(DELETION_COST)
+    if cost is not None and not _is_int32(cost):
+        yield invalid(f"metadata.annotations[{DELETION_COST}]", cost, "must be a 32bit integer")
 
 
 def validate_pod_template(template: Part, path: str) -> Causes:
@@ -90,8 +108,8 @@ def validate_pod_spec(spec: Part, path: str, *, in_pod: bool) -> Causes:
         yield from _init_containers(spec, path, volumes)
     if spec.get("ephemeralContainers"):
         yield from _ephemeral_containers(spec, path, volumes)
-    if resources := spec.get("resources"):
-        yield from validate_pod_level(resources, f"{path}.resources")
+    if spec.get("resources"):
+        yield from validate_pod_level(spec, f"{path}.resources")
     if spec.get("hostNetwork"):
         yield from _host_network_ports(spec, path, in_pod=in_pod)
     yield from one_of(spec.get("restartPolicy"), f"{path}.restartPolicy", RESTART_POLICIES)
@@ -109,6 +127,7 @@ def validate_pod_spec(spec: Part, path: str, *, in_pod: bool) -> Causes:
         yield from validate_scheduling_gates(gates, f"{path}.schedulingGates")
     if constraints := spec.get("topologySpreadConstraints"):
         yield from validate_topology_spread(constraints, f"{path}.topologySpreadConstraints")
+    yield from validate_host_process(spec, path)
     yield from _host_users(spec, path)
     yield from _names(spec, path)
     if (seconds := spec.get("activeDeadlineSeconds")) is not None:
@@ -120,8 +139,12 @@ def validate_pod_spec(spec: Part, path: str, *, in_pod: bool) -> Causes:
         yield from one_of(policy, f"{path}.preemptionPolicy", ("PreemptLowerPriority", "Never"))
     if overhead := spec.get("overhead"):
         yield from validate_overhead(overhead, f"{path}.overhead")
-    if (os := spec.get("os")) is not None:
-        yield from one_of(os.get("name"), f"{path}.os.name", ("linux", "windows"))
+    if spec.get("os") is not None:
+        yield from validate_os(spec, path)
+
+
+def _is_int32(text: str) -> bool:
+    return re.fullmatch(r"0|-?[1-9][0-9]{0,9}", text) is not None and -MAX_INT32 - 1 <= int(text) <= MAX_INT32
 
 
 _NAMED = (
@@ -138,6 +161,18 @@ def _names(spec: Part, path: str) -> Causes:
     for field, rule in _NAMED:
         if value := spec.get(field):
             yield from named(value, f"{path}.{field}", rule)
+    if (override := spec.get("hostnameOverride")) is not None:
+        yield from _hostname_override(override, spec, f"{path}.hostnameOverride")
+
+
+def _hostname_override(name: str, spec: Part, path: str) -> Causes:
+    yield from named(name, path, names.dns1123_subdomain)
+    if len(name) > _MAX_HOSTNAME:
+        yield too_long(path, _MAX_HOSTNAME)
+    if spec.get("setHostnameAsFQDN"):
+        yield forbidden(path, "must not be set when `setHostnameAsFQDN` is true")
+    if spec.get("hostNetwork"):
+        yield forbidden(path, "must not be set when `hostNetwork` is true")
 
 
 def _claim_names(spec: Part) -> frozenset[str]:
@@ -154,17 +189,17 @@ def _containers(spec: Part, path: str, volumes: Volumes) -> Causes:
         spec.get("restartPolicy", ""),
         spec.get("terminationGracePeriodSeconds"),
     )
+    host_users = spec.get("hostUsers") is not False
     seen = set()
     for index, container in enumerate(containers):
         place, name = f"{path}[{index}]", container.get("name", "")
-        yield from validate_container(container, place, volumes, claims, restart)
+        yield from validate_container(container, place, volumes, claims, restart, host_users)
         if name in seen:
             yield duplicate(f"{place}.name", name)
         seen.add(name)
         yield from validate_probes_and_hooks(container, place, grace)
-        policy = container.get("restartPolicy")
-        if policy is not None and policy not in RESTART_POLICIES:
-            yield not_supported(f"{place}.restartPolicy", policy, ("Always", "Never", "OnFailure"))
+        if "restartPolicy" in container or "restartPolicyRules" in container:
+            yield from validate_restart_rules(container, place)
     yield from _host_ports(containers, path)
 
 
@@ -187,13 +222,12 @@ def _init_containers(spec: Part, path: str, volumes: Volumes) -> Causes:
         spec.get("restartPolicy", ""),
         spec.get("terminationGracePeriodSeconds"),
     )
+    host_users = spec.get("hostUsers") is not False
     seen = {container.get("name") for container in spec.get("containers") or ()}
     for index, container in enumerate(spec.get("initContainers") or ()):
         place, name = f"{path}[{index}]", container.get("name", "")
-        yield from validate_container(container, place, volumes, claims, restart)
-        policy = container.get("restartPolicy")
-        if policy is not None and policy not in RESTART_POLICIES:
-            yield not_supported(f"{place}.restartPolicy", policy, ("Always", "Never", "OnFailure"))
+        yield from validate_container(container, place, volumes, claims, restart, host_users)
+        yield from validate_restart_rules(container, place)
         if name and name in seen:
             yield duplicate(f"{place}.name", name)
         seen.add(name)
@@ -213,7 +247,7 @@ def _ephemeral_containers(spec: Part, path: str, volumes: Volumes) -> Causes:
     seen = set(others)
     for index, container in enumerate(spec.get("ephemeralContainers") or ()):
         place, name = f"{path}[{index}]", container.get("name", "")
-        yield from validate_container(container, place, volumes, claims, restart)
+        yield from validate_container(container, place, volumes, claims, restart, spec.get("hostUsers") is not False)
         yield from _padded_image(container, place)
         if name in seen:
             yield duplicate(f"{place}.name", name)
@@ -254,6 +288,7 @@ def _dns_config(spec: Part, path: str) -> Causes:
         elif not config.get("nameservers"):
             detail = "must provide at least one DNS nameserver when `dnsPolicy` is None"
             yield required(f"{path}.nameservers", detail)
+            return
     if config is None:
         return
     servers, searches = config.get("nameservers") or (), config.get("searches") or ()
@@ -306,3 +341,5 @@ def _resource_claims(claims: Sequence[Part], path: str) -> Causes:
         elif not given:
             detail = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
             yield invalid(place, dict(claim), detail)
+        for key in given:
+            yield from named(claim[key], f"{place}.{key}", names.dns1123_subdomain)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minik8s.api.validation.common import NOT_NEGATIVE, Causes
+from minik8s.api.pods import container_amounts, container_totals, quantities
+from minik8s.api.validation.common import NOT_NEGATIVE, Causes, named
 from minik8s.machinery import names
-from minik8s.machinery.field import duplicate, forbidden, invalid, not_supported, required
-from minik8s.machinery.quantity import NANO, Quantity, parse_quantity
+from minik8s.machinery.errors import StatusCause
+from minik8s.machinery.field import duplicate, forbidden, invalid, not_supported, render, required
+from minik8s.machinery.quantity import NANO, ZERO, Quantity, parse_quantity
 
 CONTAINER_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _COUNTED = (
@@ -87,16 +89,27 @@ def validate_requirements(resources: Mapping[str, Any], path: str, claims: froze
         yield from _within_limit(name, parse_quantity(amount), limits.get(name), path)
     if any(map(is_hugepages, [*limits, *requests])) and not {"cpu", "memory"} & {*limits, *requests}:
         yield forbidden(path, "HugePages require cpu or memory")
+    if listed := resources.get("claims"):
+        yield from _claims(listed, f"{path}.claims", claims)
+
+
+def _claims(listed: Sequence[Mapping[str, Any]], path: str, known: frozenset[str]) -> Causes:
+    """The pod's claims that a container uses, as a whole or one request of them."""
     seen = set()
-    for index, claim in enumerate(resources.get("claims") or ()):
-        name, place = claim.get("name", ""), f"{path}.claims[{index}]"
+    for index, claim in enumerate(listed):
+        name, request, place = claim.get("name", ""), claim.get("request", ""), f"{path}[{index}]"
+        key = f"{name}/{request}" if request else name
         if not name:
-            yield required(f"{place}.name")
-        elif (name, claim.get("request")) in seen:
-            yield duplicate(place, name)
-        elif name not in claims:
-            yield not_supported(f"{place}.name", name, sorted(claims))
-        seen.add((name, claim.get("request")))
+            yield required(place)
+        elif key in seen:
+            yield duplicate(place, key)
+        if name and name not in known:
+            detail = f": {', '.join(sorted(known))}" if known else " which is empty"
+            message = f"Not found: {render(name)}: must be one of the names in pod.spec.resourceClaims{detail}"
+            yield StatusCause("FieldValueNotFound", message, place)
+        if request:
+            yield from named(request, f"{place}.request", names.dns1123_label)
+        seen.add(key)
 
 
 def _within_limit(name: str, request: Quantity, limit_text: str | None, path: str) -> Causes:
@@ -119,8 +132,9 @@ def validate_overhead(overhead: Mapping[str, str], path: str) -> Causes:
         yield from validate_amount(name, amount, f"{path}.limits[{name}]")
 
 
-def validate_pod_level(resources: Mapping[str, Any], path: str) -> Causes:
-    """Pod-level requests and limits, of the few resources that have them."""
+def validate_pod_level(spec: Mapping[str, Any], path: str) -> Causes:
+    """A pod's own requests and limits, of the few resources that have them, and no less than its containers'."""
+    resources = spec["resources"]
     if resources.get("claims"):
         yield forbidden(f"{path}.claims", "claims cannot be set for Resources at pod-level")
     for part in ("limits", "requests"):
@@ -128,3 +142,16 @@ def validate_pod_level(resources: Mapping[str, Any], path: str) -> Causes:
             if name not in ("cpu", "memory") and not is_hugepages(name):
                 yield not_supported(f"{path}.{part}[{name}]", name, ("cpu", "hugepages-", "memory"))
     yield from validate_requirements({**resources, "claims": ()}, path)
+    own = quantities(resources.get("requests"))
+    for name, amount in container_totals(spec, "requests").items():
+        if name not in ("cpu", "memory") and not is_hugepages(name):
+            continue
+        if (had := own.get(name, ZERO)) < amount:
+            detail = f"must be greater than or equal to aggregate container requests of {amount}"
+            yield invalid(f"{path}.requests[{name}]", str(had), detail)
+    limits = quantities(resources.get("limits"))
+    for index, container in enumerate(spec.get("containers") or ()):
+        for name, amount in container_amounts(container, "limits").items():
+            if name in limits and limits[name] < amount:
+                detail = f"must be less than or equal to pod limits of {limits[name]}"
+                yield invalid(f"{path}.containers[{index}][{name}].limits", str(amount), detail)

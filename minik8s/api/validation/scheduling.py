@@ -130,10 +130,25 @@ def _pod_term(term: Part, path: str) -> Causes:
             yield from validate_label_selector(selector, f"{path}.{field}")
     for namespace in term.get("namespaces") or ():
         yield from named(namespace, f"{path}.namespace", names.dns1123_label)
+    for field in ("matchLabelKeys", "mismatchLabelKeys"):
+        yield from _label_keys(term.get(field) or (), term.get("labelSelector"), f"{path}.{field}")
+    for index, name in enumerate(term.get("matchLabelKeys") or ()):
+        if name in (term.get("mismatchLabelKeys") or ()):
+            detail = "exists in both matchLabelKeys and mismatchLabelKeys"
+            yield invalid(f"{path}.matchLabelKeys[{index}]", name, detail)
     key = term.get("topologyKey", "")
     if not key:
         yield required(f"{path}.topologyKey", "can not be empty")
     yield from named(key, f"{path}.topologyKey", names.qualified_name)
+
+
+def _label_keys(keys: Sequence[str], selector: Part | None, path: str) -> Causes:
+    """Labels whose values a selector takes from the pod itself."""
+    if keys and selector is None:
+        yield forbidden(path, "must not be specified when labelSelector is not set")
+        return
+    for index, key in enumerate(keys):
+        yield from named(key, f"{path}[{index}]", names.qualified_name)
 
 
 def validate_topology_spread(constraints: Sequence[Part], path: str) -> Causes:
@@ -159,7 +174,9 @@ def validate_topology_spread(constraints: Sequence[Part], path: str) -> Causes:
             policy = constraint.get(field)
             if policy is not None and policy not in _INCLUSION:
                 yield not_supported(f"{place}.{field}", policy, _INCLUSION)
-        if (selector := constraint.get("labelSelector")) is not None:
+        selector = constraint.get("labelSelector")
+        yield from _label_keys(constraint.get("matchLabelKeys") or (), selector, f"{place}.matchLabelKeys")
+        if selector is not None:
             yield from validate_label_selector(selector, f"{place}.labelSelector")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minik8s.api.validation.common import MAX_INT32, Causes, in_range, one_of, relative_path
+from minik8s.api.validation.podos import validate_windows_options
 from minik8s.machinery.field import duplicate, invalid, not_supported, required
 
 Part = Mapping[str, Any]
@@ -16,11 +17,16 @@ _SYSCTL = "([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?
 _SYSCTL_RE = re.compile(_SYSCTL)
 
 
-def validate_container_security(security: Part, path: str) -> Causes:
+def validate_container_security(security: Part, path: str, *, host_users: bool) -> Causes:
+    """A container's own; `host_users` says whether the pod's users are the host's."""
     yield from _identities(security, path, "runAsUser", "runAsGroup")
     if mount := security.get("procMount"):
         yield from one_of(mount, f"{path}.procMount", ("Default", "Unmasked"))
+        if host_users and mount == "Unmasked":
+            yield invalid(f"{path}.procMount", mount, "`hostUsers` must be false to use `Unmasked`")
     yield from _profiles(security, path)
+    if (options := security.get("windowsOptions")) is not None:
+        yield from validate_windows_options(options, f"{path}.windowsOptions")
     if security.get("allowPrivilegeEscalation") is False:
         if security.get("privileged"):
             detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
@@ -49,6 +55,8 @@ def validate_pod_security(security: Part, spec: Part, path: str) -> Causes:
         if value is not None and value not in supported:
             yield not_supported(f"{path}.{field}", value, supported)
     yield from _profiles(security, path)
+    if (options := security.get("windowsOptions")) is not None:
+        yield from validate_windows_options(options, f"{path}.windowsOptions")
 
 
 def _identities(security: Part, path: str, *fields: str) -> Causes:

@@ -1,4 +1,4 @@
-"""A pod's volumes. Sources that no node of ours mounts are only checked for their required fields."""
+"""A pod's volumes: those that Kubernetes itself fills; other storage's sources stand in volumesources.py."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minik8s.api.validation.claims import validate_claim_spec
-from minik8s.api.validation.common import Causes, file_path, named, no_backsteps
+from minik8s.api.validation.common import Causes, file_path, named, no_backsteps, one_of
 from minik8s.api.validation.env import VOLUME_PATHS, validate_field_ref, validate_resource_field_ref
-from minik8s.api.validation.structure import validate_part
+from minik8s.api.validation.volumesources import ORDER, validate_source
 from minik8s.machinery import names
 from minik8s.machinery.field import duplicate, forbidden, invalid, not_supported, required
 from minik8s.machinery.quantity import parse_quantity
-from minik8s.schema import table
 
 Part = Mapping[str, Any]
 
+PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _MODE = "must be a number between 0 and 0777 (octal), both inclusive"
 _HOST_PATH_TYPES = (
     "",
@@ -27,6 +27,7 @@ _HOST_PATH_TYPES = (
     "FileOrCreate",
     "Socket",
 )
+_RANK = {kind: rank for rank, kind in enumerate(ORDER)}
 _REDUNDANT = "conflicting duplicate paths"
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 600, 1 << 32
 
@@ -45,11 +46,13 @@ def validate_volumes(volumes: Sequence[Part], path: str) -> Causes:
         sources = [key for key in volume if key != "name"]
         if not sources:
             yield required(place, "must specify a volume type")
-        for extra in sorted(sources)[1:]:
+            continue
+        if len(sources) > 1:
+            sources.sort(key=_RANK.__getitem__)
+        first = sources[0]
+        yield from _source(first, volume[first], f"{place}.{first}")
+        for extra in sources[1:]:
             yield forbidden(f"{place}.{extra}", "may not specify more than 1 volume type")
-        if sources:
-            first = min(sources)
-            yield from _source(first, volume[first], f"{place}.{first}")
 
 
 def _source(kind: str, source: Part, path: str) -> Causes:
@@ -63,9 +66,6 @@ def _source(kind: str, source: Part, path: str) -> Causes:
             yield from _files(source, path, "name")
         case "secret":
             yield from _files(source, path, "secretName")
-        case "persistentVolumeClaim":
-            if not source.get("claimName"):
-                yield required(f"{path}.claimName")
         case "downwardAPI":
             yield from _mode(source, path, "defaultMode")
             for item in source.get("items") or ():
@@ -75,9 +75,10 @@ def _source(kind: str, source: Part, path: str) -> Causes:
             yield from _projections(source.get("sources") or (), path)
         case "ephemeral":
             yield from _ephemeral(source, path)
+        case "image":
+            yield from one_of(source.get("pullPolicy"), f"{path}.pullPolicy", PULL_POLICIES)
         case _:
-            field = table.struct("core/v1", "Volume").fields[kind]
-            yield from validate_part(source, field.type, path)
+            yield from validate_source(kind, source, path)
 
 
 def _host_path(source: Part, path: str) -> Causes:

@@ -6,9 +6,10 @@ from typing import ClassVar
 
 from minik8s.api.pods import is_terminal, qos_class
 from minik8s.api.strategies.kind import Causes, KindStrategy, Selectable, reads
+from minik8s.api.strategies.podlabels import merge_label_keys
 from minik8s.api.strategies.podspec import default_pod_only, default_pod_spec
 from minik8s.api.validation.poddiff import validate_pod_change, validate_pod_status_change
-from minik8s.api.validation.podspec import validate_pod
+from minik8s.api.validation.podspec import validate_pod, validate_pod_metadata
 from minik8s.api.validation.podwarnings import pod_warnings
 from minik8s.machinery.field import FieldErrors, forbidden
 from minik8s.machinery.meta import Doc, Obj
@@ -38,6 +39,10 @@ class PodStrategy(KindStrategy):
     def default(self, obj: Obj) -> None:
         default_pod_spec(obj["spec"])
         default_pod_only(obj["spec"])
+
+    def prepare_create(self, obj: Obj) -> None:
+        merge_label_keys(obj)
+        super().prepare_create(obj)
 
     def initial_status(self, obj: Obj) -> Obj:
         status: Obj = {"phase": "Pending", "qosClass": qos_class(obj)}
@@ -78,6 +83,8 @@ class PodStrategy(KindStrategy):
         return errors
 
     def validate_update(self, obj: Doc, old: Doc) -> FieldErrors:
+        if obj["spec"] == old["spec"]:  # most patches of pods are about metadata, and this has been checked
+            return list(validate_pod_metadata(obj))
         return [*self.check(obj), *validate_pod_change(obj, old)]
 
     def validate_status_update(self, obj: Doc, old: Doc) -> FieldErrors:
