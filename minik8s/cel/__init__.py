@@ -21,6 +21,8 @@ changed, and handed on rather than copied; no threads, no I/O, no clock.
 
 from .convert import type_of
 from .errors import BudgetError, CelError, CompileError, EvaluationError, ResultTypeError
+from .library.authz import AUTHORIZER, RESOURCE_CHECK, Authorizer, Check, Decision
+from .mutation import JSON_PATCH, OBJECT
 from .program import PER_CALL_LIMIT, Budget, Program, compile_expression
 from .types import (
     BOOL,
@@ -45,23 +47,30 @@ from .types import (
 from .values import Lazy
 
 __all__ = [
+    "AUTHORIZER",
     "BOOL",
     "BYTES",
     "DOUBLE",
     "DURATION",
     "DYN",
     "INT",
+    "JSON_PATCH",
     "NULL",
+    "OBJECT",
     "PER_CALL_LIMIT",
+    "RESOURCE_CHECK",
     "STRING",
     "TIMESTAMP",
     "UINT",
+    "Authorizer",
     "Budget",
     "BudgetError",
     "CelError",
     "CelField",
     "CelType",
+    "Check",
     "CompileError",
+    "Decision",
     "EvaluationError",
     "Lazy",
     "Program",

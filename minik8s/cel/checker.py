@@ -15,9 +15,10 @@ import attrs
 
 from .declare import Overload, Table
 from .errors import EvaluationError, Issues
+from .functions import OPAQUE_TYPES
 from .library.regex import NAMES as REGEX_FUNCTIONS
 from .library.regex import NEEDS, available, pattern
-from .syntax import Call, Const, Fold, Ident, ListNode, MapNode, Node, Select, Struct
+from .syntax import Call, Const, Fold, Ident, ListNode, MapNode, Node, Select, Struct, dotted_name
 from .timelib import parse_duration, parse_timestamp
 from .types import (
     BOOL,
@@ -29,6 +30,7 @@ from .types import (
     CelType,
     list_of,
     map_of,
+    opaque,
     optional_of,
     resolve,
     substitute,
@@ -43,6 +45,7 @@ _TYPES: dict[str, CelType] = {
     "map": map_of(DYN, DYN),
     "optional_type": optional_of(DYN),
     "type": type_type(DYN),
+    **{name: opaque(name) for name in OPAQUE_TYPES},
 }
 _QUANTIFIERS = ("all", "exists", "exists_one")
 
@@ -126,8 +129,11 @@ class Checker:
 
     def select(self, node: Select) -> CelType:
         if (name := self.path(node)) in _TYPES:
-            node.key = ""
             return type_type(_TYPES[name])
+        if (name := dotted_name(node)) in self.scope.variables:
+            node.variable = name
+            self.used.add(name)
+            return self.scope.variables[name]
         operand = self.settled(self.visit(node.operand))
         optional = operand.kind == "optional"
         base = operand.params[0] if optional else operand
@@ -324,22 +330,28 @@ class Checker:
         self.locals.append(dict(zip(node.variables, variables, strict=True)))
         types = [self.visit(step) for step in node.steps]
         self.locals.pop()
-        conditions = len(types) if node.macro in (*_QUANTIFIERS, "filter") else len(types) - 1
-        for step, type_ in list(zip(node.steps, types, strict=True))[:conditions]:
-            if not unify(BOOL, type_, self.bound):
-                self.issues.add(step.pos, f"expected type 'bool' but found '{self.settled(type_)}'")
-        return self.folded(node, over, variables, types[-1])
+        result = self.folded(node, variables, types[-1])
+        if node.macro in (*_QUANTIFIERS, "filter") or len(types) == 2:
+            self.condition(node, types[0], result)
+        return result
 
-    def folded(self, node: Fold, over: CelType, variables: list[CelType], last: CelType) -> CelType:
+    def condition(self, node: Fold, type_: CelType, result: CelType) -> None:
+        """A macro's condition must be bool; the message speaks of what upstream expands the macro to."""
+        if unify(BOOL, type_, self.bound):
+            return
+        operator = {"all": "_&&_", "exists": "_||_"}.get(node.macro, "_?_:_")
+        state = INT if node.macro == "exists_one" else result
+        self.no_overload(Call(node.pos, operator, None, []), [BOOL, type_] if state == BOOL else [type_, state, state])
+
+    def folded(self, node: Fold, variables: list[CelType], last: CelType) -> CelType:
         if node.macro in _QUANTIFIERS:
             return BOOL
         if node.macro == "filter":
             return list_of(variables[0])
         if node.macro in ("map", "transformList"):
             return list_of(last)
-        key = variables[0]
         if node.macro == "transformMap":
-            return map_of(key, last)
+            return map_of(variables[0], last)
         entry = self.settled(last)
         if entry.kind not in ("map", "dyn", "error"):
             self.issues.add(node.steps[-1].pos, f"expected type 'map' but found '{entry}'")
@@ -362,7 +374,7 @@ class Checker:
     def optional_map(self, node: Fold, over: CelType) -> CelType:
         inner = self.variable()
         if not unify(optional_of(inner), over, self.bound):
-            self.issues.add(node.pos, f"found no matching overload for '{node.macro}' applied to '{over}.(dyn, dyn)'")
+            self.issues.add(node.pos, f"found no matching overload for 'hasValue' applied to '{over}.()'")
         value = self.settled(inner)
         self.locals.append({node.variables[0]: DYN if value.kind == "var" else value})
         result = self.visit(node.steps[0])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import operators
+from . import listtypes, operators
 from .checker import type_value
 from .convert import converter
 from .errors import BudgetError, EvaluationError
@@ -79,6 +79,8 @@ class Builder:
         return _variable(self.slots[node.name], node.name, self.converters[node.name])
 
     def select(self, node: Select) -> Eval:
+        if node.variable:
+            return _variable(self.slots[node.variable], node.variable, self.converters[node.variable])
         if not node.key:
             return _constant(type_value(node.type))
         key = node.key
@@ -96,6 +98,8 @@ class Builder:
         return _chain(self.build(base), tuple(keys))
 
     def call(self, node: Call) -> Eval:
+        if (special := listtypes.operator(node)) is not None:
+            return _binary(node, [self.build(operand) for operand in node.operands], special)
         parts = [self.build(operand) for operand in node.operands]
         match node.name:
             case "_&&_" | "_||_":
@@ -105,7 +109,7 @@ class Builder:
             case "or" | "orValue":
                 return _or(parts[0], parts[1], node.name == "orValue")
         if node.name in operators.BINARY:
-            return _binary(node, parts)
+            return _binary(node, parts, operators.BINARY[node.name])
         if node.name in operators.UNARY:
             apply, operand = operators.UNARY[node.name], parts[0]
             return lambda frame: apply(operand(frame))
@@ -184,7 +188,8 @@ def _variable(place: int, name: str, convert: Callable[[Any], Any] | None) -> Ev
 
 
 def _plain(node: Select) -> bool:
-    return bool(node.key) and not node.test and not node.optional and converter(node.type) is None
+    plain = bool(node.key) and not node.variable and not node.test and not node.optional
+    return plain and converter(node.type) is None
 
 
 def _select(value: Any, key: str) -> Any:
@@ -267,8 +272,7 @@ def _or(one: Eval, other: Eval, unwrap: bool) -> Eval:
     return run
 
 
-def _binary(node: Call, parts: list[Eval]) -> Eval:
-    apply = operators.BINARY[node.name]
+def _binary(node: Call, parts: list[Eval], apply: Callable[[Any, Any], Any]) -> Eval:
     left, right = parts
     if node.name not in _GROWING:
         return lambda frame: apply(left(frame), right(frame))

@@ -6,11 +6,17 @@ from functools import cache
 
 from . import mutation, standard
 from .declare import Table, merge
-from .library import optionals, regex
+from .library import authz, format, image, lists, net, optionals, quantity, regex, semver, strings, url
+
+_LIBRARIES = (optionals, strings, lists, regex, url, quantity, net, semver, format, image, authz)
+OPAQUE_TYPES = frozenset(
+    {"net.IP", "net.CIDR", "kubernetes.URL", "kubernetes.Quantity", "kubernetes.Semver", "kubernetes.NamedFormat"}
+    | {"kubernetes.Image"}
+)
+"""Types that can be named in an expression, as in `type(x) == net.IP`."""
 
 
 @cache
 def functions(mutating: bool = False) -> Table:
     """Name -> overloads; with `mutating` also what only a MutatingAdmissionPolicy has."""
-    tables = [standard.FUNCTIONS, optionals.FUNCTIONS, regex.FUNCTIONS]
-    return merge(*tables, *([mutation.FUNCTIONS] if mutating else []))
+    return merge(standard.FUNCTIONS, *(each.FUNCTIONS for each in _LIBRARIES), mutation.FUNCTIONS if mutating else {})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .errors import Issues
 from .lexer import Token, tokenize
-from .syntax import Call, Const, Fold, Ident, ListNode, MapNode, Node, Select, Struct
+from .syntax import Call, Const, Fold, Ident, ListNode, MapNode, Node, Select, Struct, dotted_name
 from .types import BOOL, BYTES, DOUBLE, INT, KEYWORDS, NULL, STRING, UINT
 from .values import MAX_INT, MAX_UINT, UInt
 
@@ -163,7 +163,7 @@ class _Parser:
                 key = self.expression()
                 self.expect("]")
                 node = Call(pos, "_[?_]" if optional else "_[_]", None, [node, key])
-            elif self.at("{") and (name := _type_name(node)):
+            elif self.at("{") and (name := dotted_name(node)):
                 node = self.struct(name)
             else:
                 return node
@@ -254,14 +254,14 @@ class _Parser:
         pos = self.advance().pos
         args = self.arguments(")")
         if token.text == "has" and len(args) == 1:
-            return self.has(args[0])
+            return self.has(args[0], pos)
         return Call(pos, token.text, None, args)
 
-    def has(self, arg: Node) -> Node:
+    def has(self, arg: Node, pos: int) -> Node:
         if not isinstance(arg, Select) or arg.optional:
             self.issues.add(arg.pos, "invalid argument to has() macro")
             raise _Stop
-        return Select(arg.pos, arg.operand, arg.field, test=True)
+        return Select(pos, arg.operand, arg.field, test=True)
 
     def list_literal(self) -> Node:
         pos = self.advance().pos
@@ -301,12 +301,3 @@ class _Parser:
                 break
         self.expect("}")
         return Struct(pos, name, fields)
-
-
-def _type_name(node: Node) -> str:
-    """`a.b.C` of a chain of plain selections; "" for any other expression."""
-    if isinstance(node, Ident):
-        return node.name
-    if isinstance(node, Select) and not node.optional and not node.test and (head := _type_name(node.operand)):
-        return f"{head}.{node.field}"
-    return ""

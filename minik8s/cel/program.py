@@ -15,7 +15,7 @@ from .checker import Checker, Scope
 from .errors import BudgetError, CompileError, EvaluationError, Issues, ResultTypeError
 from .evaluator import MISSING, Builder, Eval
 from .functions import functions
-from .mutation import struct_type
+from .mutation import OBJECT, check_names, struct_type
 from .parser import parse
 from .syntax import weight
 from .types import SIMPLE, CelType
@@ -53,7 +53,13 @@ class Program:
 
     def evaluate(self, values: Mapping[str, Any], *, budget: Budget | None = None) -> Any:
         """The result as JSON; raises EvaluationError, and BudgetError when it costs too much."""
-        return to_json(self.value(values, budget=budget))
+        try:
+            value = self.value(values, budget=budget)
+            if self.type == OBJECT:
+                check_names(value)
+            return to_json(value)
+        except RecursionError:
+            raise EvaluationError("the result is nested too deeply") from None
 
     def value(self, values: Mapping[str, Any], *, budget: Budget | None = None) -> Any:
         """The result as CEL value (timestamps, optionals, quantities are kept), to be a variable of another program."""

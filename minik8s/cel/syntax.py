@@ -44,6 +44,8 @@ class Select(Node):
     optional: bool = False
     test: bool = False
     key: str = ""
+    variable: str = ""
+    """The variable of a dotted name that this is, such as `authorizer.requestResource`."""
 
 
 @attrs.define(eq=False)
@@ -92,6 +94,15 @@ class Fold(Node):
     over: Node
     variables: tuple[str, ...]
     steps: list[Node]
+
+
+def dotted_name(node: Node) -> str:
+    """`a.b.C` of a chain of plain selections; "" for any other expression."""
+    if isinstance(node, Ident):
+        return node.name
+    if isinstance(node, Select) and not node.optional and not node.test and (head := dotted_name(node.operand)):
+        return f"{head}.{node.field}"
+    return ""
 
 
 def children(node: Node) -> list[Node]:

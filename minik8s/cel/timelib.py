@@ -11,6 +11,8 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Any
 
+from minik8s.schema import scalars
+
 from .errors import EvaluationError
 from .values import MAX_INT, MAX_TIME, MIN_INT, MIN_TIME, SECOND, Duration, Timestamp
 
@@ -19,17 +21,6 @@ _TIMESTAMP = re.compile(
 )
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _EPOCH = datetime.datetime(1970, 1, 1)  # noqa: DTZ001  all texts are turned into UTC first
-_UNITS = {
-    "ns": 1,
-    "us": 10**3,
-    "µs": 10**3,
-    "μs": 10**3,
-    "ms": 10**6,
-    "s": SECOND,
-    "m": 60 * SECOND,
-    "h": 3600 * SECOND,
-}
-_PART = re.compile(r"(\d+)?(?:\.(\d*))?(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 _OFFSET = re.compile(r"([+-]?)(\d\d):(\d\d)", re.ASCII)
 
 
@@ -72,22 +63,10 @@ def checked_duration(nanos: int) -> Duration:
 
 def parse_duration(text: str) -> Duration:
     """Go's notation, such as `1h30m` or `-1.5s`; raises EvaluationError."""
-    body = text[1:] if text[:1] in ("+", "-") else text
-    if body == "0":
-        return Duration(0)
-    total, pos = 0, 0
-    while pos < len(body):
-        match = _PART.match(body, pos)
-        if match is None or (match[1] is None and not match[2]):
-            break
-        unit = _UNITS[match[3]]
-        total += int(match[1] or "0") * unit
-        if match[2]:
-            total += int(match[2][:18]) * unit // 10 ** len(match[2][:18])
-        pos = match.end()
-    if not body or pos < len(body) or total > MAX_INT + 1:
-        raise EvaluationError(f'time: invalid duration "{text}"')
-    return checked_duration(-total if text.startswith("-") else total)
+    try:
+        return checked_duration(scalars.parse_duration(text))
+    except (scalars.DecodeError, ValueError):
+        raise EvaluationError(f'time: invalid duration "{text}"') from None
 
 
 def format_timestamp(value: Timestamp) -> str:
