@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal
 
+import attrs
+
 from minik8s.api.request import User
 from minik8s.machinery.field import FieldErrors
 from minik8s.machinery.meta import Doc, Obj
@@ -22,6 +24,14 @@ from minik8s.machinery.meta import Doc, Obj
 NameRule = Callable[[str], list[str]]
 """Returns what is wrong with a name, nothing when it is fine."""
 Propagation = Literal["Background", "Foreground", "Orphan"]
+
+
+@attrs.frozen
+class PartialWrite:
+    """How a subresource writes a part of the spec: `keep` puts back all the rest, `check` says what may not be so."""
+
+    keep: Callable[[Obj, Doc], None]
+    check: Callable[[Doc, Doc], FieldErrors]
 
 
 class Strategy:
@@ -44,6 +54,9 @@ class Strategy:
     """Field selector paths besides metadata.name and metadata.namespace, each with its reader."""
     indexed: ClassVar[tuple[str, ...]] = ()
     """Those of `selectable` by which lists and watches are so common that the store keeps an index."""
+
+    parts: ClassVar[Mapping[str, PartialWrite]] = {}
+    """Subresources that write a part of the spec."""
 
     def name_errors(self, name: str) -> list[str]:
         """What is wrong with metadata.name; DNS-1123 subdomain unless the kind says otherwise."""

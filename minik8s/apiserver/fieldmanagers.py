@@ -70,6 +70,8 @@ def unwritten(served: Served, subresource: str) -> Collection[str] | None:
         if not served.strategy.status_keeps_metadata:
             return None
         return {"metadata", *(name for name in served.resource.type.fields if name not in _ALWAYS_THERE)}
+    if subresource in served.strategy.parts:
+        return {"metadata", "status"}
     return None if served.resource.subresource("status") is not None else ()
 
 

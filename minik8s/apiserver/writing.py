@@ -258,8 +258,13 @@ async def prepare_replacement(write: Write, obj: Obj, old: Doc) -> Obj:
         _keep(write, obj, old)
         set_managed_fields(obj, managed)
     errors = metadata_errors(served, obj, old)
-    is_status = write.request.subresource in STATUS_LIKE
-    errors += strategy.validate_status_update(obj, old) if is_status else strategy.validate_update(obj, old)
+    subresource = write.request.subresource
+    if (part := strategy.parts.get(subresource)) is not None:
+        errors += part.check(obj, old)
+    elif subresource in STATUS_LIKE:
+        errors += strategy.validate_status_update(obj, old)
+    else:
+        errors += strategy.validate_update(obj, old)
     if errors:
         raise Invalid.object(served.resource.kind, served.resource.group, write.request.name, errors)
     await validate(write.ctx, write.attributes("UPDATE", obj, old))
@@ -277,10 +282,13 @@ def _keep(write: Write, obj: Obj, old: Doc) -> None:
             conditions = obj.get("status", {}).get("conditions")
             obj["status"] = evolve(old.get("status", {}), "conditions", value=conditions)
         if strategy.status_keeps_metadata:
-            obj["metadata"] = {**old["metadata"], "managedFields": obj["metadata"].get("managedFields")}
-            _drop_none(obj["metadata"], "managedFields")
+            _keep_metadata(obj, old)
         return
-    strategy.prepare_update(obj, old)
+    if (part := strategy.parts.get(subresource)) is not None:
+        part.keep(obj, old)
+        _keep_metadata(obj, old)
+    else:
+        strategy.prepare_update(obj, old)
     if strategy.has_generation and objectmeta.spec_changed(obj, old):
         objectmeta.bump_generation(obj)
 
@@ -308,6 +316,11 @@ def check_namespace(served: Served, request: ApiRequest, obj: Doc) -> None:
         raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
 
 
-def _drop_none(metadata: Obj, name: str) -> None:
-    if metadata[name] is None:
-        del metadata[name]
+def _keep_metadata(obj: Obj, old: Doc) -> None:
+    """All metadata but who manages what."""
+    managed = obj["metadata"].get("managedFields")
+    obj["metadata"] = {**old["metadata"]}
+    if managed is not None:
+        obj["metadata"]["managedFields"] = managed
+    else:
+        obj["metadata"].pop("managedFields", None)

@@ -29,7 +29,7 @@ from minik8s.kubelet.deadline import Deadline
 from minik8s.kubelet.downward import Surroundings
 from minik8s.kubelet.env import environment
 from minik8s.kubelet.images import ImagePuller
-from minik8s.kubelet.pod_spec import FIELDS, hostname, records_of, referenced
+from minik8s.kubelet.pod_spec import FIELDS, hostname, records_of, referenced, resize_restarts
 from minik8s.kubelet.pod_status import PodView, pod_status
 from minik8s.kubelet.restart import role_of
 from minik8s.kubelet.runtime.protocol import Mount, RuntimeFailure, Sandbox, SandboxConfig
@@ -382,7 +382,7 @@ class PodWorker:
         name = container["name"]
         worker = self.containers.get(name)
         if worker is not None:
-            replaced = worker.spec["image"] != container["image"]
+            replaced = worker.spec["image"] != container["image"] or resize_restarts(worker.spec, container)
             worker.spec = container
             if replaced and worker.role in ("app", "sidecar") and not self._terminating:
                 self._spawn(worker.replace)

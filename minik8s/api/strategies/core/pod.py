@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from minik8s.api.pods import is_terminal, qos_class
+from minik8s.api.strategies.core.podparts import PARTS
 from minik8s.api.strategies.kind import Causes, KindStrategy, Selectable, reads
 from minik8s.api.strategies.podlabels import merge_label_keys
 from minik8s.api.strategies.podspec import default_pod_only, default_pod_spec
@@ -35,6 +36,7 @@ class PodStrategy(KindStrategy):
         "status.nominatedNodeName": reads("status", "nominatedNodeName"),
     }
     indexed = ("spec.nodeName",)
+    parts = PARTS
 
     def default(self, obj: Obj) -> None:
         default_pod_spec(obj["spec"])
