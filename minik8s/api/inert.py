@@ -11,8 +11,6 @@ from collections.abc import Mapping
 INERT: Mapping[str, str] = {
     "customresourcedefinitions.apiextensions.k8s.io": "custom resources are not served",
     "apiservices.apiregistration.k8s.io": "aggregated APIs are not served",
-    "mutatingadmissionpolicies.admissionregistration.k8s.io": "admission policies are not enforced",
-    "validatingadmissionpolicies.admissionregistration.k8s.io": "admission policies are not enforced",
     "networkpolicies.networking.k8s.io": "traffic is not filtered",
     "resourceclaims.resource.k8s.io": "devices are not allocated",
     "resourceslices.resource.k8s.io": "devices are not allocated",

@@ -95,6 +95,11 @@ class Registry:
         """A served resource, None when there is none of that name."""
         return self._resources.get((group, version, plural))
 
+    def by_kind(self, api_version: str, kind: str) -> Resource[Any] | None:
+        """The served resource of a kind."""
+        same = (r for r in self._resources.values() if r.kind == kind)
+        return next((found for found in same if found.api_version == api_version), None)
+
     def sharing(self, resource: Resource[Any]) -> list[Resource[Any]]:
         """Other resources that show the same stored objects: other versions, or the same kind in another group."""
         home = self.served(resource).storage.group_resource

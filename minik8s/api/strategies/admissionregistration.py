@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from minik8s.api.strategies.kind import Causes, KindStrategy, set_default
-from minik8s.api.validation.common import in_range, one_of
+from minik8s.api.validation import admission as rules
+from minik8s.api.validation.common import one_of
 from minik8s.api.validation.selectors import validate_label_selector
 from minik8s.machinery import names
-from minik8s.machinery.field import duplicate, invalid, required
+from minik8s.machinery.field import duplicate, invalid, not_supported, required
 from minik8s.machinery.meta import Doc, Obj
 
 _SIDE_EFFECTS = ("None", "NoneOnDryRun")
-_OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 
 
 class WebhookConfigurationStrategy(KindStrategy):
@@ -40,7 +40,7 @@ class WebhookConfigurationStrategy(KindStrategy):
         seen = set()
         for index, webhook in enumerate(obj.get("webhooks") or ()):
             path, name = f"webhooks[{index}]", webhook.get("name", "")
-            yield from _webhook(webhook, path)
+            yield from _webhook(webhook, path, is_mutating=self.is_mutating)
             if name in seen:
                 yield duplicate(f"{path}.name", name)
             seen.add(name)
@@ -57,7 +57,7 @@ def _default_rules(rules: Any) -> None:
         set_default(rule, "scope", "*")
 
 
-def _webhook(webhook: Mapping[str, Any], path: str) -> Causes:
+def _webhook(webhook: Mapping[str, Any], path: str, *, is_mutating: bool) -> Causes:
     name = webhook.get("name", "")
     if not name:
         yield required(f"{path}.name")
@@ -65,34 +65,40 @@ def _webhook(webhook: Mapping[str, Any], path: str) -> Causes:
         yield invalid(f"{path}.name", name, wrong[0])
     elif name.count(".") < 2:
         yield invalid(f"{path}.name", name, "should be a domain with at least three segments separated by dots")
-    if not webhook.get("admissionReviewVersions"):
-        yield required(f"{path}.admissionReviewVersions", "must specify one of v1, v1beta1")
+    yield from rules.validate_review_versions(
+        webhook.get("admissionReviewVersions") or (), f"{path}.admissionReviewVersions"
+    )
     for index, rule in enumerate(webhook.get("rules") or ()):
-        yield from _rule(rule, f"{path}.rules[{index}]")
+        yield from rules.validate_rule(rule, f"{path}.rules[{index}]")
     yield from one_of(webhook.get("failurePolicy"), f"{path}.failurePolicy", ("Fail", "Ignore"))
     yield from one_of(webhook.get("matchPolicy"), f"{path}.matchPolicy", ("Equivalent", "Exact"))
-    yield from one_of(webhook.get("sideEffects"), f"{path}.sideEffects", _SIDE_EFFECTS)
-    yield from in_range(webhook.get("timeoutSeconds"), f"{path}.timeoutSeconds", 1, 30)
+    effects = webhook.get("sideEffects")
+    if not effects:
+        yield required(f"{path}.sideEffects", "must specify one of None, NoneOnDryRun")
+    elif effects not in _SIDE_EFFECTS:
+        yield not_supported(f"{path}.sideEffects", effects, _SIDE_EFFECTS)
+    if is_mutating:
+        yield from one_of(webhook.get("reinvocationPolicy"), f"{path}.reinvocationPolicy", ("IfNeeded", "Never"))
+    timeout = webhook.get("timeoutSeconds")
+    if timeout is not None and not 1 <= timeout <= 30:
+        yield invalid(f"{path}.timeoutSeconds", timeout, "the timeout value must be between 1 and 30 seconds")
     for field in ("namespaceSelector", "objectSelector"):
         yield from validate_label_selector(webhook.get(field) or {}, f"{path}.{field}")
-    config = webhook.get("clientConfig") or {}
-    if (config.get("url") is None) == (config.get("service") is None):
-        yield required(f"{path}.clientConfig", "exactly one of url or service is required")
-
-
-def _rule(rule: Mapping[str, Any], path: str) -> Causes:
-    for field in ("operations", "apiGroups", "apiVersions", "resources"):
-        if not rule.get(field):
-            yield required(f"{path}.{field}")
-    for index, operation in enumerate(rule.get("operations") or ()):
-        yield from one_of(operation, f"{path}.operations[{index}]", _OPERATIONS)
+    yield from rules.validate_client_config(webhook.get("clientConfig") or {}, f"{path}.clientConfig")
+    conditions = webhook.get("matchConditions") or ()
+    yield from rules.validate_conditions(conditions, f"{path}.matchConditions")
+    yield from rules.condition_errors(conditions, f"{path}.matchConditions")
 
 
 class AdmissionPolicyStrategy(KindStrategy):
-    """ValidatingAdmissionPolicy and MutatingAdmissionPolicy; stored, not evaluated."""
+    """ValidatingAdmissionPolicy."""
 
     has_generation = True
     requires_version = True
+
+    def check(self, obj: Doc) -> Causes:
+        yield from rules.validate_policy(obj["spec"])
+        yield from rules.validate_validations(obj["spec"])
 
     def default(self, obj: Obj) -> None:
         spec = obj["spec"]
@@ -101,15 +107,33 @@ class AdmissionPolicyStrategy(KindStrategy):
             default_match_resources(constraints)
 
 
+class MutatingAdmissionPolicyStrategy(AdmissionPolicyStrategy):
+    """MutatingAdmissionPolicy."""
+
+    def check(self, obj: Doc) -> Causes:
+        yield from rules.validate_policy(obj["spec"])
+        yield from rules.validate_mutations(obj["spec"])
+
+
 class AdmissionPolicyBindingStrategy(KindStrategy):
-    """Their bindings."""
+    """Bindings of ValidatingAdmissionPolicies."""
 
     has_generation = True
     requires_version = True
+    is_validating = True
 
     def default(self, obj: Obj) -> None:
         if (resources := obj["spec"].get("matchResources")) is not None:
             default_match_resources(resources)
+
+    def check(self, obj: Doc) -> Causes:
+        return rules.validate_binding(obj["spec"], validating=self.is_validating)
+
+
+class MutatingAdmissionPolicyBindingStrategy(AdmissionPolicyBindingStrategy):
+    """Bindings of MutatingAdmissionPolicies have no actions to choose from."""
+
+    is_validating = False
 
 
 def default_match_resources(resources: Obj) -> None:
@@ -121,8 +145,8 @@ def default_match_resources(resources: Obj) -> None:
 
 
 STRATEGIES: Mapping[str, type[KindStrategy]] = {
-    "mutatingadmissionpolicies": AdmissionPolicyStrategy,
-    "mutatingadmissionpolicybindings": AdmissionPolicyBindingStrategy,
+    "mutatingadmissionpolicies": MutatingAdmissionPolicyStrategy,
+    "mutatingadmissionpolicybindings": MutatingAdmissionPolicyBindingStrategy,
     "mutatingwebhookconfigurations": MutatingWebhookConfigurationStrategy,
     "validatingadmissionpolicies": AdmissionPolicyStrategy,
     "validatingadmissionpolicybindings": AdmissionPolicyBindingStrategy,

@@ -1,13 +1,15 @@
-"""matchConditions: CEL expressions that say whether a webhook or policy is asked at all.
+"""matchConditions: CEL expressions that say whether a webhook is asked at all.
 
 Upstream: k8s.io/apiserver `pkg/admission/plugin/webhook/matchconditions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from minik8s.api.policies import compile_conditions
+from minik8s.apiserver.admission.expressions import EvaluationFailed, all_hold, values_of
 from minik8s.apiserver.admission.plugin import Attributes
 from minik8s.apiserver.admission.review import Versioned
 
@@ -15,27 +17,24 @@ if TYPE_CHECKING:
     from minik8s.apiserver.context import ServerContext
 
 
-class Conditions:
-    """The conditions of one server's webhooks and policies, compiled."""
+def met(
+    ctx: ServerContext,
+    conditions: Sequence[Mapping[str, Any]],
+    attributes: Attributes,
+    versioned: Versioned,
+    *,
+    optional: bool,
+) -> bool:
+    """Whether all hold. Raises Forbidden where one cannot be evaluated and the webhook is not optional.
 
-    def __init__(self, ctx: ServerContext) -> None:
-        self._ctx = ctx
-
-    def met(
-        self,
-        key: tuple[str, str],
-        conditions: Iterable[Mapping[str, Any]],
-        attributes: Attributes,
-        versioned: Versioned,
-        *,
-        optional: bool,
-    ) -> bool:
-        """Whether all hold. Raises Forbidden where one cannot be evaluated and the failure policy is Fail."""
-        from minik8s.machinery.errors import Forbidden
-
+    Compiled anew at each call: the engine remembers what it has compiled by its text.
+    """
+    programs, errors = compile_conditions(conditions, "matchConditions")
+    try:
+        if errors:
+            raise EvaluationFailed(errors[0].message)
+        return all_hold(programs, values_of(ctx, attributes, versioned))
+    except EvaluationFailed as failure:
         if optional:
             return False
-        resource = attributes.request.resource
-        raise Forbidden.object(
-            resource.plural, resource.group, attributes.name, "matchConditions are not evaluated yet"
-        )
+        raise attributes.forbidden(str(failure)) from None

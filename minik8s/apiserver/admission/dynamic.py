@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from minik8s.api.resources import NAMESPACES
 from minik8s.apiserver.admission.hooks import Hooks, ask
+from minik8s.apiserver.admission.matching import EXEMPT
 from minik8s.apiserver.admission.namespacelifecycle import NamespaceLifecycle
 from minik8s.apiserver.admission.plugin import Attributes
 from minik8s.apiserver.admission.reinvocation import Reinvocation
@@ -17,7 +18,8 @@ from minik8s.apiserver.body import decode_object, decode_resource
 from minik8s.machinery.meta import Obj, copy_document
 
 if TYPE_CHECKING:
-    from minik8s.apiserver.admission.conditions import Conditions
+    from minik8s.apiserver.admission.mutatingpolicy import MutatingPolicies
+    from minik8s.apiserver.admission.validatingpolicy import ValidatingPolicies
     from minik8s.apiserver.admission.webhooks import Webhooks
     from minik8s.apiserver.context import ServerContext
 
@@ -36,16 +38,22 @@ class DynamicAdmission:
         self.hooks = Hooks()
 
     @cached_property
-    def _conditions(self) -> Conditions:
-        from minik8s.apiserver.admission.conditions import Conditions
-
-        return Conditions(self._ctx)
-
-    @cached_property
     def _webhooks(self) -> Webhooks:
         from minik8s.apiserver.admission.webhooks import Webhooks
 
-        return Webhooks(self._ctx, self._conditions)
+        return Webhooks(self._ctx)
+
+    @cached_property
+    def _mutating_policies(self) -> MutatingPolicies:
+        from minik8s.apiserver.admission.mutatingpolicy import MutatingPolicies
+
+        return MutatingPolicies(self._ctx)
+
+    @cached_property
+    def _validating_policies(self) -> ValidatingPolicies:
+        from minik8s.apiserver.admission.validatingpolicy import ValidatingPolicies
+
+        return ValidatingPolicies(self._ctx)
 
     @property
     def mutates(self) -> bool:
@@ -66,28 +74,44 @@ class DynamicAdmission:
             changed = await ask(hook, attributes)
             if changed is not None and changed != attributes.object:
                 attributes.object = self.decoded(attributes, changed)
-        if self._ctx.store.occupied(MUTATING_WEBHOOKS) and not _is_exempt(attributes):
+        occupied = self._ctx.store.occupied
+        if (occupied(MUTATING_WEBHOOKS) or occupied(MUTATING_POLICIES)) and not _is_exempt(attributes):
             await self._mutate_in_rounds(attributes)
         return attributes.object is not before
 
     async def _mutate_in_rounds(self, attributes: Attributes) -> None:
-        """Webhooks; and once more built-in plugins and webhooks, when something has changed."""
-        webhooks = Reinvocation()
-        await self._webhooks.mutate(attributes, webhooks)
-        webhooks.end_round(copy_document(attributes.object))
-        if not webhooks.is_needed:
+        """Policies and webhooks; and once more, built-in plugins before them, when something has changed."""
+        policies, webhooks = Reinvocation(), Reinvocation()
+        await self._mutate_once(attributes, policies, webhooks)
+        if not policies.is_needed and not webhooks.is_needed:
             return
         for plugin in self._ctx.mutating:
             plugin.admit(attributes, self._ctx.world)
-        webhooks.begin_again(attributes.object)
-        await self._webhooks.mutate(attributes, webhooks)
+        policies.begin_again(attributes.object)
+        webhooks.number = 1
+        await self._mutate_once(attributes, policies, webhooks)
+
+    async def _mutate_once(self, attributes: Attributes, policies: Reinvocation, webhooks: Reinvocation) -> None:
+        occupied = self._ctx.store.occupied
+        if occupied(MUTATING_POLICIES):
+            self._mutating_policies.mutate(attributes, policies)
+        policies.end_round(copy_document(attributes.object))
+        if occupied(MUTATING_WEBHOOKS):
+            if webhooks.number:
+                webhooks.begin_again(attributes.object)
+            await self._webhooks.mutate(attributes, webhooks)
+        webhooks.end_round(copy_document(attributes.object))
 
     async def validate(self, attributes: Attributes) -> None:
         """Runs everything that validates, and looks once more at the namespace after what was waited for."""
         for hook in list(self.hooks.validating):
             await ask(hook, attributes)
-        if self._ctx.store.occupied(VALIDATING_WEBHOOKS) and not _is_exempt(attributes):
-            await self._webhooks.validate(attributes)
+        if not _is_exempt(attributes):
+            occupied = self._ctx.store.occupied
+            if occupied(VALIDATING_POLICIES):
+                self._validating_policies.validate(attributes)
+            if occupied(VALIDATING_WEBHOOKS):
+                await self._webhooks.validate(attributes)
         self._recheck(attributes)
 
     def _recheck(self, attributes: Attributes) -> None:
@@ -105,6 +129,4 @@ class DynamicAdmission:
 
 
 def _is_exempt(attributes: Attributes) -> bool:
-    from minik8s.apiserver.admission.matching import EXEMPT
-
     return attributes.request.resource.group_resource in EXEMPT

@@ -1,7 +1,7 @@
 """Admission webhooks: asked one after the other where they mutate, side by side where they only judge.
 
 Upstream: k8s.io/apiserver `pkg/admission/plugin/webhook`. Configurations are read from the store at every write, so a
-change is in force at once; what depends on a configuration's text alone is compiled once per version of it.
+change is in force at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import attrs
 from minik8s.api.resource import Resource
 from minik8s.api.resources import MUTATING_WEBHOOK_CONFIGURATIONS, VALIDATING_WEBHOOK_CONFIGURATIONS
 from minik8s.apiserver.admission import review
-from minik8s.apiserver.admission.conditions import Conditions
 from minik8s.apiserver.admission.matching import in_selected_namespace, is_selected_object, matched_resource
 from minik8s.apiserver.admission.plugin import Attributes
 from minik8s.apiserver.admission.reinvocation import Reinvocation
@@ -62,8 +61,8 @@ class _CallFailed(Exception):
 class Webhooks:
     """Both kinds of webhook of one server."""
 
-    def __init__(self, ctx: ServerContext, conditions: Conditions) -> None:
-        self._ctx, self._conditions = ctx, conditions
+    def __init__(self, ctx: ServerContext) -> None:
+        self._ctx = ctx
 
     async def mutate(self, attributes: Attributes, rounds: Reinvocation) -> None:
         """Asks every mutating webhook that is concerned, each about what the one before has left."""
@@ -131,8 +130,9 @@ class Webhooks:
         if not conditions:
             return resource
         versioned = review.in_version(attributes, resource, ctx.registry)
-        met = self._conditions.met(webhook.key, conditions, attributes, versioned, optional=webhook.is_optional)
-        return resource if met else None
+        from minik8s.apiserver.admission.conditions import met  # here, for it loads the CEL engine
+
+        return resource if met(ctx, conditions, attributes, versioned, optional=webhook.is_optional) else None
 
     async def _change(self, webhook: Webhook, attributes: Attributes, resource: Resource[Any], number: int) -> bool:
         """Whether the webhook has changed the object."""

@@ -1,0 +1,211 @@
+"""The CEL of admission: what expressions of policies and webhooks may name, and how they are compiled.
+
+Validation asks for the errors, admission for the programs; so a policy that was accepted can be evaluated. Only
+imported where there is an expression, for the CEL engine takes its time to load. Upstream: k8s.io/apiserver
+`pkg/admission/plugin/cel` and `plugin/policy/{validating,mutating}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from minik8s import cel
+from minik8s.cel import CelType, CompileError, Program, compile_expression
+from minik8s.machinery.field import FieldErrors, invalid
+from minik8s.machinery.meta import Doc
+
+_STRINGS = cel.map_of(cel.STRING, cel.STRING)
+_KIND = cel.object_of("kubernetes.GroupVersionKind", dict.fromkeys(("group", "version", "kind"), cel.STRING))
+_RESOURCE = cel.object_of(
+    "kubernetes.GroupVersionResource", dict.fromkeys(("group", "version", "resource"), cel.STRING)
+)
+_USER = cel.object_of(
+    "kubernetes.UserInfo",
+    {
+        "username": cel.STRING,
+        "uid": cel.STRING,
+        "groups": cel.list_of(cel.STRING),
+        "extra": cel.map_of(cel.STRING, cel.list_of(cel.STRING)),
+    },
+)
+REQUEST = cel.object_of(
+    "kubernetes.AdmissionRequest",
+    {
+        "kind": _KIND,
+        "resource": _RESOURCE,
+        "subResource": cel.STRING,
+        "requestKind": _KIND,
+        "requestResource": _RESOURCE,
+        "requestSubResource": cel.STRING,
+        "name": cel.STRING,
+        "namespace": cel.STRING,
+        "operation": cel.STRING,
+        "userInfo": _USER,
+        "dryRun": cel.BOOL,
+        "options": cel.DYN,
+    },
+)
+_META = cel.object_of(
+    "kubernetes.NamespaceMetadata",
+    {
+        **dict.fromkeys(("name", "generateName", "namespace", "UID", "resourceVersion"), cel.STRING),
+        **dict.fromkeys(("creationTimestamp", "deletionTimestamp"), cel.TIMESTAMP),
+        **dict.fromkeys(("generation", "deletionGracePeriodSeconds"), cel.INT),
+        "labels": _STRINGS,
+        "annotations": _STRINGS,
+        "finalizers": cel.list_of(cel.STRING),
+    },
+)
+NAMESPACE = cel.object_of(
+    "kubernetes.Namespace",
+    {
+        "metadata": _META,
+        "spec": cel.object_of("kubernetes.NamespaceSpec", {"finalizers": cel.list_of(cel.STRING)}),
+        "status": cel.object_of("kubernetes.NamespaceStatus", {"phase": cel.STRING}),
+    },
+)
+_PLAIN: Mapping[str, CelType] = {
+    "object": cel.DYN,
+    "oldObject": cel.DYN,
+    "request": REQUEST,
+    "namespaceObject": NAMESPACE,
+}
+_AUTHORIZER: Mapping[str, CelType] = {
+    "authorizer": cel.AUTHORIZER,
+    "authorizer.requestResource": cel.RESOURCE_CHECK,
+}
+_MESSAGE = ("string",)
+_ANNOTATION = ("string", "null_type")
+
+
+@attrs.frozen
+class Validation:
+    """One expression that has to be true. `spec` has its texts; `message` computes a better one."""
+
+    expression: Program
+    message: Program | None
+    spec: Mapping[str, Any]
+
+
+@attrs.frozen
+class Mutation:
+    """One expression whose result is a configuration to apply, or the operations of a JSON patch."""
+
+    expression: Program
+    is_patch: bool
+
+
+@attrs.frozen
+class CompiledPolicy:
+    """A policy's programs, in the order of its lists."""
+
+    conditions: Sequence[tuple[str, Program]]
+    variables: Sequence[tuple[str, Program]]
+    validations: Sequence[Validation] = ()
+    annotations: Sequence[tuple[str, Program]] = ()
+    mutations: Sequence[Mutation] = ()
+
+
+class Compiler:
+    """Compiles the expressions of one policy or webhook; what is wrong with them is collected in `errors`."""
+
+    def __init__(self, *, has_params: bool = False) -> None:
+        self.errors: FieldErrors = []
+        self._plain = {**_PLAIN, "params": cel.DYN} if has_params else dict(_PLAIN)
+        self._full = {**self._plain, **_AUTHORIZER}
+
+    def conditions(self, conditions: Iterable[Mapping[str, Any]], path: str) -> list[tuple[str, Program]]:
+        """matchConditions: they see no variables."""
+        found = []
+        for index, condition in enumerate(conditions):
+            program = self._compile(
+                condition.get("expression", ""), f"{path}[{index}].expression", self._full, ("bool",)
+            )
+            if program is not None:
+                found.append((condition.get("name", ""), program))
+        return found
+
+    def variables(self, variables: Iterable[Mapping[str, Any]], path: str) -> list[tuple[str, Program]]:
+        """Each sees those before it; everything behind sees all."""
+        found: list[tuple[str, Program]] = []
+        self._declare(found)
+        for index, variable in enumerate(variables):
+            program = self._compile(variable.get("expression", ""), f"{path}[{index}].expression", self._full, "any")
+            if program is not None:
+                found.append((variable.get("name", ""), program))
+            self._declare(found)
+        return found
+
+    def _declare(self, found: Sequence[tuple[str, Program]]) -> None:
+        type_ = cel.object_of("kubernetes.variables", {name: program.type for name, program in found})
+        self._plain["variables"] = self._full["variables"] = type_
+
+    def validations(self, validations: Iterable[Mapping[str, Any]], path: str) -> list[Validation]:
+        found = []
+        for index, spec in enumerate(validations):
+            here = f"{path}[{index}]"
+            program = self._compile(spec.get("expression", ""), f"{here}.expression", self._full, ("bool",))
+            message = None
+            if text := spec.get("messageExpression"):
+                message = self._compile(text, f"{here}.messageExpression", self._plain, _MESSAGE)
+            if program is not None:
+                found.append(Validation(program, message, spec))
+        return found
+
+    def annotations(self, annotations: Iterable[Mapping[str, Any]], path: str) -> list[tuple[str, Program]]:
+        found = []
+        for index, annotation in enumerate(annotations):
+            where = f"{path}[{index}].valueExpression"
+            program = self._compile(annotation.get("valueExpression", ""), where, self._full, _ANNOTATION)
+            if program is not None:
+                found.append((annotation.get("key", ""), program))
+        return found
+
+    def mutations(self, mutations: Iterable[Mapping[str, Any]], path: str) -> list[Mutation]:
+        found = []
+        for index, mutation in enumerate(mutations):
+            is_patch = mutation.get("patchType") == "JSONPatch"
+            field = "jsonPatch" if is_patch else "applyConfiguration"
+            text = (mutation.get(field) or {}).get("expression", "")
+            wanted: CelType = cel.list_of(cel.JSON_PATCH) if is_patch else cel.OBJECT
+            program = self._compile(text, f"{path}[{index}].{field}.expression", self._full, wanted, mutation=True)
+            if program is not None:
+                found.append(Mutation(program, is_patch))
+        return found
+
+    def _compile(
+        self, text: str, path: str, variables: Mapping[str, CelType], result: Any, *, mutation: bool = False
+    ) -> Program | None:
+        if not text.strip():
+            return None  # which validation reports as a missing value
+        try:
+            return compile_expression(text, variables=variables, result=result, mutation=mutation)
+        except CompileError as error:
+            self.errors.append(invalid(path, text, str(error)))
+            return None
+
+
+def compile_policy(spec: Doc, path: str = "spec") -> tuple[CompiledPolicy, FieldErrors]:
+    """A ValidatingAdmissionPolicy's or MutatingAdmissionPolicy's spec, and what is wrong with its expressions."""
+    compiler = Compiler(has_params=spec.get("paramKind") is not None)
+    conditions = compiler.conditions(spec.get("matchConditions") or (), f"{path}.matchConditions")
+    variables = compiler.variables(spec.get("variables") or (), f"{path}.variables")
+    compiled = CompiledPolicy(
+        conditions,
+        variables,
+        compiler.validations(spec.get("validations") or (), f"{path}.validations"),
+        compiler.annotations(spec.get("auditAnnotations") or (), f"{path}.auditAnnotations"),
+        compiler.mutations(spec.get("mutations") or (), f"{path}.mutations"),
+    )
+    return compiled, compiler.errors
+
+
+def compile_conditions(
+    conditions: Sequence[Mapping[str, Any]], path: str
+) -> tuple[list[tuple[str, Program]], FieldErrors]:
+    """The matchConditions of a webhook."""
+    compiler = Compiler()
+    return compiler.conditions(conditions, path), compiler.errors
