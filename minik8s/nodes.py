@@ -6,13 +6,13 @@ registry, and one dispatch of pod events by node.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from random import Random
 
-from anyio.abc import TaskGroup
+from anyio.abc import ByteStream, TaskGroup
 
 from minik8s.api.metrics import ContainerUsage
 from minik8s.client.client import Client
@@ -25,7 +25,7 @@ from minik8s.kubelet.kubelet import Kubelet
 from minik8s.kubelet.runtime.addresses import Addresses, AddressPool, machine_addresses, no_claim
 from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.processes import Spawner
-from minik8s.kubelet.runtime.protocol import Runtime
+from minik8s.kubelet.runtime.protocol import Runtime, Session
 from minik8s.kubelet.runtime.simulated import SimulatedRuntime
 from minik8s.kubelet.runtime.subprocess import SubprocessRuntime
 from minik8s.machinery.errors import ServiceUnavailable
@@ -115,6 +115,24 @@ class NodePool:
         kubelet = self.kubelets.get(pod["spec"].get("nodeName") or "")
         return kubelet.usage(pod) if kubelet is not None else {}
 
+    async def exec(self, pod: Doc, container: str, command: Sequence[str], *, stdin: bool, tty: bool) -> Session:
+        """A command in a running container. Raises ApiError."""
+        return await self._kubelet(pod, "exec").exec(pod, container, command, stdin=stdin, tty=tty)
+
+    async def attach(self, pod: Doc, container: str) -> Session:
+        """A running container's own streams. Raises ApiError."""
+        return await self._kubelet(pod, "attach").attach(pod, container)
+
+    async def port_forward(self, pod: Doc, port: int) -> ByteStream:
+        """A connection to a port of a pod. Raises OSError or ApiError."""
+        return await self._kubelet(pod, "port-forward").port_forward(pod, port)
+
+    def _kubelet(self, pod: Doc, what: str) -> Kubelet:
+        name = pod["spec"]["nodeName"]
+        if name not in self.kubelets:
+            raise ServiceUnavailable(f'node "{name}" does not serve {what}')
+        return self.kubelets[name]
+
     def logs(
         self,
         pod: Doc,
@@ -128,11 +146,7 @@ class NodePool:
         limit_bytes: int | None,
     ) -> AsyncIterator[bytes]:
         """A container's output from the pod's node. Raises ServiceUnavailable when the node is not one of these."""
-        name = pod["spec"]["nodeName"]
-        kubelet = self.kubelets.get(name)
-        if kubelet is None:
-            raise ServiceUnavailable(f'node "{name}" does not serve logs')
-        return kubelet.logs(
+        return self._kubelet(pod, "logs").logs(
             pod,
             container,
             previous=previous,

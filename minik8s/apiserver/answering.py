@@ -20,7 +20,15 @@ from minik8s.apiserver.encoding import Encoder
 from minik8s.apiserver.fanout import Fanout
 from minik8s.apiserver.httpcall import NO_CACHE, Header, HttpCall, headers_of, warning_headers
 from minik8s.apiserver.negotiation import DEFAULT, Representation
-from minik8s.apiserver.response import ApiResponse, ListResponse, ObjectResponse, StreamResponse, WatchResponse
+from minik8s.apiserver.response import (
+    ApiResponse,
+    ListResponse,
+    ObjectResponse,
+    StreamResponse,
+    UpgradeResponse,
+    WatchResponse,
+)
+from minik8s.apiserver.upgrade.handshake import agree
 from minik8s.machinery.errors import ApiError
 
 DEPRECATED: dict[Resource[Any], str] = {
@@ -57,6 +65,9 @@ class Answerer:
     ) -> None:
         if isinstance(response, StreamResponse):
             await self._stream(call, response)
+            return
+        if isinstance(response, UpgradeResponse):
+            await _upgrade(call, response)
             return
         resource = response.resource or request.resource
         if isinstance(response, ObjectResponse) and response.resource is None:
@@ -143,6 +154,17 @@ class Answerer:
 def _content_type(encoder: AnyEncoder, response: ApiResponse) -> str:
     streams = isinstance(response, WatchResponse) and encoder.media_type != JSON
     return f"{encoder.media_type};stream=watch" if streams else encoder.media_type
+
+
+async def _upgrade(call: HttpCall, response: UpgradeResponse) -> None:
+    """Ends HTTP on the connection and lets the two sides talk. Raises ApiError while it is still HTTP."""
+    agreement = agree(call.method, call.raw_headers, websocket=response.websocket, spdy=response.spdy)
+    async with response.open(agreement) as converse:
+        stream = call.upgrade(agreement.head)
+        try:
+            await converse(stream)
+        finally:
+            await stream.aclose()
 
 
 async def _wait_for_disconnect(call: HttpCall, scope: anyio.CancelScope) -> None:

@@ -12,6 +12,7 @@ from random import Random
 from typing import Any, Protocol
 
 import attrs
+from anyio.abc import ByteReceiveStream, ByteSendStream, ByteStream
 
 from minik8s.api.metrics import ContainerUsage
 from minik8s.api.request import User
@@ -28,6 +29,27 @@ from minik8s.clock import Clock
 from minik8s.machinery.errors import ServiceUnavailable
 from minik8s.machinery.meta import Doc
 from minik8s.store.protocol import Store
+
+
+class Session(Protocol):
+    """A command in a container, or the container itself, at the other end of streams (None: it has no such stream)."""
+
+    @property
+    def stdin(self) -> ByteSendStream | None: ...
+    @property
+    def stdout(self) -> ByteReceiveStream | None: ...
+    @property
+    def stderr(self) -> ByteReceiveStream | None: ...
+
+    def resize(self, width: int, height: int) -> None: ...
+
+    async def wait(self) -> int | None:
+        """A command's exit code; None when a container has ended."""
+        ...
+
+    async def aclose(self) -> None:
+        """A command that still runs is killed."""
+        ...
 
 
 class NodeConnector(Protocol):
@@ -54,19 +76,39 @@ class NodeConnector(Protocol):
         """What the pod's running containers use, by name; empty where nobody knows."""
         ...
 
+    async def exec(self, pod: Doc, container: str, command: Sequence[str], *, stdin: bool, tty: bool) -> Session: ...
+
+    async def attach(self, pod: Doc, container: str) -> Session: ...
+
+    async def port_forward(self, pod: Doc, port: int) -> ByteStream:
+        """A connection to a port of the pod. Raises OSError, with a message for the client."""
+        ...
+
 
 class NoNodes:
     """The connector of a server without nodes of its own."""
 
     def logs(self, pod: Doc, container: str, **options: Any) -> AsyncIterator[bytes]:
-        node = pod["spec"].get("nodeName", "")
-        raise ServiceUnavailable(f'node "{node}" does not serve logs')
+        raise _no_node(pod, "logs")
+
+    async def exec(self, pod: Doc, container: str, command: Sequence[str], **options: Any) -> Session:
+        raise _no_node(pod, "exec")
+
+    async def attach(self, pod: Doc, container: str) -> Session:
+        raise _no_node(pod, "attach")
+
+    async def port_forward(self, pod: Doc, port: int) -> ByteStream:
+        raise _no_node(pod, "port-forward")
 
     def has_node(self, name: str) -> bool:
         return False
 
     def usage(self, pod: Doc) -> Mapping[str, ContainerUsage]:
         return {}
+
+
+def _no_node(pod: Doc, what: str) -> ServiceUnavailable:
+    return ServiceUnavailable(f'node "{pod["spec"].get("nodeName", "")}" does not serve {what}')
 
 
 class StoreWorld:

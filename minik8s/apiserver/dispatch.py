@@ -11,6 +11,7 @@ from minik8s.api.metrics import METRICS
 from minik8s.api.request import ApiRequest
 from minik8s.apiserver import (
     accounts,
+    connecting,
     deleting,
     metrics,
     namespaces,
@@ -60,6 +61,10 @@ SUBRESOURCES: dict[tuple[str, str], Handler] = {
     ("binding", "create"): podsubresources.bind,
     ("eviction", "create"): podsubresources.evict,
     ("log", "get"): podsubresources.log,
+    ("exec", "get"): connecting.execute,
+    ("exec", "create"): connecting.execute,
+    ("attach", "get"): connecting.attach,
+    ("attach", "create"): connecting.attach,
     ("finalize", "update"): namespaces.finalize,
     ("token", "create"): accounts.create_token,
 }

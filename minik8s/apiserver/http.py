@@ -27,7 +27,7 @@ from minik8s.logs import get_logger
 from minik8s.machinery.errors import ApiError, InternalError, MethodNotAllowed, NotAcceptable
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
-_RAW = frozenset({"log"})
+_RAW = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 """Subresources that answer bytes, whatever Accept says."""
 log = get_logger(__name__)
 
@@ -118,6 +118,8 @@ class HttpApp:
         await call.answer(plain.code, b"" if call.method == "HEAD" else plain.body, headers)
 
     async def _fail(self, call: HttpCall, error: ApiError) -> None:
+        if call.upgraded:
+            return
         if call.started:
             await call.chunk(b"", more=False)
             return

@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 
 from minik8s.apiserver.fanout import Stream
 from minik8s.apiserver.options import truth
-from minik8s.machinery.errors import RequestEntityTooLarge
+from minik8s.apiserver.upgrade.stream import Upgradable, Upgraded
+from minik8s.machinery.errors import BadRequest, RequestEntityTooLarge
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -21,6 +22,8 @@ Header: TypeAlias = tuple[bytes, bytes]
 
 STREAM = "minik8s.stream"
 """The ASGI extension by which our own server offers an answer's raw stream."""
+UPGRADE = "minik8s.upgrade"
+"""The ASGI extension by which it gives away the connection of a request for an upgrade."""
 MAX_BODY = 3 * 1024 * 1024
 NO_CACHE: Header = (b"cache-control", b"no-cache, private")
 _BROWSERS = ("curl/", "Wget/", "Mozilla/")
@@ -39,8 +42,10 @@ class HttpCall:
         if query := scope["query_string"]:
             self._parse_query(query.decode("latin-1"))
         self.receive, self.send = receive, send
-        self.stream: Stream | None = scope.get("extensions", {}).get(STREAM)
-        self.started = False
+        extensions = scope.get("extensions", {})
+        self.stream: Stream | None = extensions.get(STREAM)
+        self.upgradable: Upgradable | None = extensions.get(UPGRADE)
+        self.started = self.upgraded = False
 
     def _parse_query(self, query: str) -> None:
         for name, value in parse_qsl(query, keep_blank_values=True):
@@ -73,6 +78,14 @@ class HttpCall:
             chunks.append(chunk)
             if not message.get("more_body"):
                 return b"".join(chunks) if len(chunks) > 1 else chunks[0]
+
+    def upgrade(self, head: bytes) -> Upgraded:
+        """Ends HTTP on the connection. Raises BadRequest where that cannot be done."""
+        if self.upgradable is None:
+            raise BadRequest("Upgrade request required")
+        stream = self.upgradable.upgrade(head)
+        self.upgraded = self.started = True
+        return stream
 
     async def start(self, code: int, headers: list[Header]) -> None:
         self.started = True

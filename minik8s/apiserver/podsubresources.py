@@ -182,7 +182,7 @@ async def log(ctx: ServerContext, served: Served, request: ApiRequest) -> Stream
     pod = (await find(ctx, served, request.namespace, request.name)).value
     options = request.options
     tail, limit, seconds, since = _log_numbers(request)
-    container = _container(pod, options.get("container", ""))
+    container = chosen_container(pod, options.get("container", ""))
     if not pod["spec"].get("nodeName"):
         return StreamResponse(_nothing())
     if seconds is not None:
@@ -228,8 +228,8 @@ def _log_numbers(request: ApiRequest) -> tuple[int | None, int | None, int | Non
     return tail, limit, seconds, since
 
 
-def _container(pod: Doc, wanted: str) -> str:
-    """The container whose log is meant; raises BadRequest with the choices."""
+def chosen_container(pod: Doc, wanted: str) -> str:
+    """The container that is meant; raises BadRequest with the choices."""
     spec, name = pod["spec"], name_of(pod)
     regular = [c["name"] for c in spec["containers"]]
     init = [c["name"] for c in spec.get("initContainers") or ()]

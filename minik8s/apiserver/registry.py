@@ -23,7 +23,7 @@ from minik8s.machinery.meta import Obj, copy_document
 from minik8s.schema.decode import decode
 from minik8s.store.protocol import Entry
 
-UNSUPPORTED = frozenset({"exec", "attach", "portforward", "proxy"})
+UNSUPPORTED = frozenset({"portforward", "proxy"})
 """Subresources of Kubernetes that this server knows of and refuses by name."""
 
 

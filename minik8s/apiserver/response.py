@@ -3,7 +3,8 @@ they are."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
 
 import attrs
@@ -11,6 +12,8 @@ import attrs
 from minik8s.api.request import Encoded, ListResult, WatchStream
 from minik8s.api.resource import Resource
 from minik8s.apiserver.fanout import Session
+from minik8s.apiserver.upgrade.handshake import Agreement
+from minik8s.apiserver.upgrade.stream import Upgraded
 from minik8s.machinery.meta import Obj
 
 
@@ -55,4 +58,20 @@ class StreamResponse:
     live: bool = False
 
 
-ApiResponse: TypeAlias = ObjectResponse | ListResponse | WatchResponse | StreamResponse
+Conversation: TypeAlias = Callable[[Upgraded], Awaitable[None]]
+"""What is said over an upgraded connection, until one side has had enough."""
+
+
+@attrs.define(eq=False)
+class UpgradeResponse:
+    """The connection shall stop being HTTP. `websocket` and `spdy` are the protocols that the server knows.
+
+    `open` gets what was agreed on and takes what is needed; it may still raise ApiError.
+    """
+
+    websocket: Collection[str]
+    spdy: Sequence[str]
+    open: Callable[[Agreement], AbstractAsyncContextManager[Conversation]]
+
+
+ApiResponse: TypeAlias = ObjectResponse | ListResponse | WatchResponse | StreamResponse | UpgradeResponse

@@ -14,17 +14,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+import httptools
 from anyio.lowlevel import checkpoint
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from minik8s.apiserver.http import HttpApp
-from minik8s.apiserver.httpcall import STREAM
+from minik8s.apiserver.httpcall import STREAM, UPGRADE
+from minik8s.apiserver.upgrade.stream import Upgraded
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 2.0
+UPGRADES = frozenset({b"websocket", b"spdy/3.1"})
 WRITE_AT_ONCE = 64 * 1024
 """Bytes waiting to be sent in this step of the loop from which they are sent now."""
 
@@ -84,9 +87,15 @@ class Outbox(asyncio.Transport):
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, writing through an `Outbox`, and the `Stream` by which others write into its answer."""
+    """uvicorn's, writing through an `Outbox`, and the `Stream` by which others write into its answer.
+
+    A request to switch to WebSocket or SPDY is a request like any other until its handler calls `upgrade`: then the
+    connection is no longer HTTP. What the client sends ahead waits for that; a refused upgrade ends the connection.
+    """
 
     transport: Outbox
+    _upgraded: Upgraded | None = None
+    """The connection as bytes, from the end of a request for an upgrade on."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Outbox(transport, self.loop))
@@ -94,6 +103,52 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {STREAM: self}  # type: ignore[dict-item]
+
+    def on_headers_complete(self) -> None:
+        wanted = self.parser.should_upgrade() and (self._get_upgrade() or b"") in UPGRADES
+        if wanted:
+            self.scope["extensions"] = {STREAM: self, UPGRADE: self}  # type: ignore[dict-item]
+        super().on_headers_complete()
+        if wanted:
+            self.cycle.keep_alive = False
+            self._upgraded = Upgraded(self.transport, self._drained)
+
+    def data_received(self, data: bytes) -> None:
+        if self._upgraded is not None:
+            self._upgraded.feed(data)
+            return
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._feed_ahead(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _feed_ahead(self, data: bytes) -> None:
+        """What came with the request already belongs to what comes after it."""
+        if data and self._upgraded is not None:
+            self._upgraded.feed(data)
+
+    def upgrade(self, head: bytes) -> Upgraded:
+        """Answers with `head` and gives the connection away; nothing else may be sent afterwards."""
+        assert self._upgraded is not None
+        self.cycle.response_started = self.cycle.response_complete = True
+        self.transport.write(head)
+        return self._upgraded
+
+    async def _drained(self) -> None:
+        await self.flow.drain()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._upgraded is not None:
+            self._upgraded.feed_eof()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._upgraded is not None:
+            self._upgraded.feed_eof()
 
     @property
     def ready(self) -> bool:

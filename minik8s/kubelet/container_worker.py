@@ -238,6 +238,7 @@ class ContainerWorker:
             termination_log=termination_log,
             attempt=attempt,
             stdin=bool(self.spec.get("stdin")),
+            stdin_once=bool(self.spec.get("stdinOnce")),
             tty=bool(self.spec.get("tty")),
             resources=self.spec.get("resources") or {},
         )

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 import anyio
 import anyio.abc
+from anyio.abc import ByteStream
 
 from minik8s.api.metrics import ContainerUsage
 from minik8s.api.pods import is_terminal
@@ -33,7 +34,7 @@ from minik8s.kubelet.node import DEFAULT_CAPACITY
 from minik8s.kubelet.node_agent import NodeAgent
 from minik8s.kubelet.pod_status import rejected_status
 from minik8s.kubelet.pod_worker import PodWorker
-from minik8s.kubelet.runtime.protocol import Container, LogOptions, Runtime, Sandbox
+from minik8s.kubelet.runtime.protocol import Container, LogOptions, Runtime, Sandbox, Session, StartError
 from minik8s.kubelet.status import SettledPod, StatusManager
 from minik8s.machinery.errors import BadRequest
 from minik8s.machinery.meta import Doc, is_terminating, name_of, rfc3339, uid_of
@@ -132,6 +133,26 @@ class Kubelet:
                 options = LogOptions(follow, tail_lines, since, timestamps, limit_bytes)
                 return self.node.runtime.logs(run.config.log_path, options, container=run.container)
         raise BadRequest(f"unable to retrieve container logs for {container_id}")
+
+    async def exec(self, pod: Doc, container: str, command: Sequence[str], *, stdin: bool, tty: bool) -> Session:
+        """A command in a running container. Raises BadRequest when there is none."""
+        _, running = self.running_container(pod, container)
+        try:
+            return await self.node.runtime.open(running, command, stdin=stdin, tty=tty)
+        except StartError as error:
+            raise BadRequest(f"error executing command in container: {error.message}") from error
+
+    async def attach(self, pod: Doc, container: str) -> Session:
+        """A running container's own streams. Raises BadRequest when there is none."""
+        _, running = self.running_container(pod, container)
+        try:
+            return await self.node.runtime.attach(running)
+        except StartError as error:
+            raise BadRequest(f"error attaching to container: {error.message}") from error
+
+    async def port_forward(self, pod: Doc, port: int) -> ByteStream:
+        """A connection to a port of a running pod. Raises OSError, BadRequest when it does not run."""
+        return await self.node.runtime.connect(self.worker(pod).sandbox, port)
 
     def running_container(self, pod: Doc, container: str) -> tuple[Sandbox, Container]:
         """The running container of that name, for exec and attach. Raises BadRequest when it does not run."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
+import pty
 import re
+import select
 import shutil
+import struct
 import subprocess
+import termios
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,6 +60,59 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )
 
 
+class Terminal:
+    """A command in a terminal of its own."""
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], *, rows: int = 31, columns: int = 101) -> None:
+        self._unread = b""
+        self._fd, inner = pty.openpty()
+        self.resize(rows, columns)
+        self._process = subprocess.Popen(
+            command,
+            env=env,
+            stdin=inner,
+            stdout=inner,
+            stderr=inner,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(inner)
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text: bytes) -> None:
+        os.write(self._fd, text)
+
+    def expect(self, text: bytes) -> bytes:
+        """Waits for `text`; answers what came before it. Fails when it does not come in 30 seconds."""
+        while text not in self._unread:
+            ready, _, _ = select.select([self._fd], [], [], 30)
+            assert ready, f"{text!r} does not come: {self._unread!r}"
+            data = self._read()
+            assert data, f"{text!r} does not come any more: {self._unread!r}"
+            self._unread += data
+        before, _, self._unread = self._unread.partition(text)
+        return before
+
+    def end(self) -> tuple[int, bytes]:
+        """Waits for the command's end: its exit code and what it said last."""
+        while data := self._read():
+            self._unread += data
+        return self._process.wait(30), self._unread
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._fd, 4096)
+        except OSError:  # nobody has the terminal open any more
+            return b""
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._fd)
+
+
 class Kubectl:
     """Runs kubectl; a failing command or an unexpected warning fails the test."""
 
@@ -89,6 +147,10 @@ class Kubectl:
 
     def json(self, *args: str) -> Any:
         return json.loads(self(*args, "-o", "json"))
+
+    def terminal(self, *args: str) -> Terminal:
+        """A command that thinks it talks to somebody; to be closed."""
+        return Terminal([str(self.binary), *args], self.env)
 
 
 @cache

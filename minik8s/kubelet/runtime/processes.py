@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 import anyio
 import attrs
@@ -28,11 +28,15 @@ CONCURRENT_STARTS = 16
 """Starts under way at once; more only makes the machine switch between them."""
 
 
+Stdio: TypeAlias = tuple[int | None, int | None, int | None]
+
+
 @attrs.frozen
 class Command:
     """What to run; `paths` are the files to try as the program.
 
-    `stdio` are descriptors for stdin, stdout and stderr; None is /dev/null for stdin and the log for the others.
+    `stdio` are descriptors for stdin, stdout and stderr; None is /dev/null for stdin and the log for the others. With
+    `tty` they are a terminal, and `output` is its master if the log is to be read from it.
     """
 
     argv: Sequence[str]
@@ -41,7 +45,8 @@ class Command:
     paths: Sequence[str]
     log: Path | None = None
     tty: bool = False
-    stdio: tuple[int | None, int | None, int | None] = (None, None, None)
+    stdio: Stdio = (None, None, None)
+    output: int | None = None
 
 
 @attrs.define
@@ -79,6 +84,13 @@ class Process:
         if self.failure is not None:
             raise self.failure
 
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Calls back when the process ends; at once when it already has."""
+        if self.ended:
+            callback()
+        else:
+            self.end_callbacks.add(callback)
+
     async def wait(self) -> int:
         """The wait status, once nothing of the process group is left and its output is in the log."""
         await self._ended.wait()
@@ -92,6 +104,18 @@ class Process:
                 self._control.send(bytes([signum]))
             except OSError:
                 return  # it has just ended
+
+    def attach(self) -> int:
+        """A pipe that brings what the process writes from now on, and ends with it. Raises OSError."""
+        ours, theirs = os.pipe()
+        try:
+            socket.send_fds(self._control, [b"\0"], [theirs])
+        except OSError:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+        return ours
 
     def close(self) -> None:
         """Kills what still runs, without waiting for it."""
@@ -142,8 +166,10 @@ class Process:
 
 def _spec_file(command: Command) -> tuple[IO[bytes], list[int]]:
     """The request's file, and the descriptors that go with it."""
-    passed = [fd for fd in command.stdio if fd is not None]
+    wanted = (*command.stdio, command.output)
+    passed = [fd for fd in wanted if fd is not None]
     positions = iter(range(len(passed)))
+    places = [None if fd is None else next(positions) for fd in wanted]
     spec: spawner.Spec = {
         "paths": [os.fsencode(path) for path in command.paths],
         "argv": [os.fsencode(argument) for argument in command.argv],
@@ -151,7 +177,8 @@ def _spec_file(command: Command) -> tuple[IO[bytes], list[int]]:
         "cwd": os.fsencode(command.cwd),
         "log": None if command.log is None else os.fsencode(command.log),
         "tty": command.tty,
-        "stdio": [None if fd is None else next(positions) for fd in command.stdio],
+        "stdio": places[:3],
+        "output": places[3],
     }
     file: IO[bytes]
     if sys.platform == "linux":

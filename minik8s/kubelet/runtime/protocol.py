@@ -8,6 +8,8 @@ Promises, checked by one suite for every implementation (testing/runtime_suite.p
 3. A failure to find or start something is an `ImageError` or `StartError` with the reason a kubelet reports.
 4. Output reaches the log in the order in which it was written, each line with the time it was written.
 5. A sandbox's address is the pod's alone until the sandbox is removed.
+6. A session's streams carry every byte in order and end with its process; a command's process ends with its session.
+   Nobody who does not read makes anything grow.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
+from anyio.abc import ByteReceiveStream, ByteSendStream, ByteStream
 
 
 class RuntimeFailure(Exception):
@@ -86,7 +89,8 @@ class Sandbox:
 class ContainerConfig:
     """A container to be started. `argv` is complete; `env` is complete; `attempt` counts restarts from 0.
 
-    `log_path` is where its output goes. `termination_log` is the host file of terminationMessagePath.
+    `log_path` is where its output goes. `termination_log` is the host file of terminationMessagePath. With `stdin_once`
+    standard input ends with the first client that was attached to it.
     `resources` is the container's `resources` field as in the API.
     """
 
@@ -100,6 +104,7 @@ class ContainerConfig:
     termination_log: Path
     attempt: int = 0
     stdin: bool = False
+    stdin_once: bool = False
     tty: bool = False
     resources: Mapping[str, Any] = attrs.field(factory=dict)
 
@@ -176,6 +181,33 @@ class Container(Protocol):
         ...
 
 
+class Session(Protocol):
+    """A command in a container, or the container itself, at the other end of streams.
+
+    A stream that was not asked for is None; with a terminal there is no `stderr`. The readers raise EndOfStream once
+    the process has ended and everything has been read. Whoever opened a session closes it.
+    """
+
+    @property
+    def stdin(self) -> ByteSendStream | None: ...
+    @property
+    def stdout(self) -> ByteReceiveStream | None: ...
+    @property
+    def stderr(self) -> ByteReceiveStream | None: ...
+
+    def resize(self, width: int, height: int) -> None:
+        """The size of the client's window, in characters; nothing without a terminal."""
+        ...
+
+    async def wait(self) -> int | None:
+        """A command's exit code (127 not found, 126 not executable, 128 + signal); None for a container."""
+        ...
+
+    async def aclose(self) -> None:
+        """Closes the streams and kills a command that still runs, without waiting for it."""
+        ...
+
+
 class Runtime(Protocol):
     """Runs containers for one node."""
 
@@ -221,6 +253,21 @@ class Runtime(Protocol):
         Raises TimeoutError when it takes longer than `timeout` seconds (it is killed then), and StartError when it
         cannot be started or the container has ended. Output beyond a megabyte is dropped.
         """
+        ...
+
+    async def open(self, container: Container, argv: Sequence[str], *, stdin: bool, tty: bool) -> Session:
+        """Runs a command beside the container's own, with its environment, for a client to talk to.
+
+        A command that cannot be started is a session that says so. Raises StartError when the container has ended.
+        """
+        ...
+
+    async def attach(self, container: Container) -> Session:
+        """The container's own streams, from now on. Raises StartError when it has ended or has no streams."""
+        ...
+
+    async def connect(self, sandbox: Sandbox, port: int) -> ByteStream:
+        """A connection to a TCP port of the pod. Raises OSError, with a message for the client."""
         ...
 
     async def probe(

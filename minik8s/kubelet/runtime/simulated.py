@@ -21,6 +21,7 @@ from typing import Any
 
 import anyio
 import attrs
+from anyio.abc import ByteStream
 
 from minik8s.clock import Clock, TimerHandle
 from minik8s.kubelet.runtime.addresses import Addresses, AddressesExhausted
@@ -38,9 +39,11 @@ from minik8s.kubelet.runtime.protocol import (
     RuntimeFailure,
     Sandbox,
     SandboxConfig,
+    Session,
     StartError,
     Usage,
 )
+from minik8s.kubelet.runtime.scripted import ScriptedSession
 
 PREFIX = "simulated.minik8s.dev/"
 KEPT_LOGS = 10_000
@@ -320,6 +323,22 @@ class SimulatedRuntime:
         if not isinstance(container, SimulatedContainer) or container.exit is not None:
             raise StartError("StartError", f"cannot exec in a stopped container: container {container.id} not running")
         return ExecResult(0, shlex.join(argv).encode() + b"\n")
+
+    async def open(self, container: Container, argv: Sequence[str], *, stdin: bool, tty: bool) -> Session:
+        """As `exec`: the command says what it was and succeeds."""
+        result = await self.exec(container, argv, timeout=0)
+        return ScriptedSession(result.output, exit_code=0)
+
+    async def attach(self, container: Container) -> Session:
+        """A container that says nothing more until it ends."""
+        if not isinstance(container, SimulatedContainer) or container.exit is not None:
+            raise StartError(
+                "StartError", f"cannot attach to a stopped container: container {container.id} not running"
+            )
+        return ScriptedSession(b"", container.wait)
+
+    async def connect(self, sandbox: Sandbox, port: int) -> ByteStream:
+        raise ConnectionRefusedError(f"connect {sandbox.address}:{port}: a simulated pod serves no ports")
 
     async def probe(
         self,

@@ -15,15 +15,16 @@ import os
 import random
 import shutil
 import signal
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from subprocess import SubprocessError
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
 import attrs
+from anyio.abc import ByteStream
 
 from minik8s.clock import Clock
 from minik8s.kubelet.runtime.addresses import Addresses, AddressesExhausted
@@ -31,8 +32,9 @@ from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.inotify import Watcher
 from minik8s.kubelet.runtime.logs import read_log
 from minik8s.kubelet.runtime.output import Output
+from minik8s.kubelet.runtime.pipes import PipeWriter
 from minik8s.kubelet.runtime.probes import run_probe
-from minik8s.kubelet.runtime.processes import Command, Process, Spawner, SpawnError
+from minik8s.kubelet.runtime.processes import Command, Process, Spawner, SpawnError, Stdio
 from minik8s.kubelet.runtime.protocol import (
     Container,
     ContainerConfig,
@@ -45,6 +47,7 @@ from minik8s.kubelet.runtime.protocol import (
     RuntimeFailure,
     Sandbox,
     SandboxConfig,
+    Session,
     StartError,
     Usage,
 )
@@ -55,7 +58,16 @@ from minik8s.kubelet.runtime.rootfs import (
     root_directory,
     working_directory,
 )
+from minik8s.kubelet.runtime.sessions import (
+    AttachedSession,
+    CommandSession,
+    container_ends,
+    failed_session,
+    open_ends,
+)
 from minik8s.kubelet.runtime.usage import usage_below
+
+T = TypeVar("T")
 
 MAX_EXEC_OUTPUT = 1 << 20
 """Bytes of a command's output that are kept."""
@@ -65,18 +77,26 @@ class ProcessContainer:
     """A container of the subprocess runtime."""
 
     def __init__(
-        self, identity: str, config: ContainerConfig, command: Command, process: Process, clock: Clock
+        self,
+        identity: str,
+        config: ContainerConfig,
+        command: Command,
+        process: Process,
+        clock: Clock,
+        stdin: int | None = None,
     ) -> None:
         self.id = identity
         self.config = config
         self.command = command
         self.process = process
         self.execs: set[Process] = set()
-        self.stdin: int | None = None
+        self.stdin = stdin
+        """The writing end of its standard input, a terminal's master if it has one."""
+        self.writers: set[PipeWriter] = set()
         self.started_at = clock.now()
         self._finished_at = self.started_at
         self._clock = clock
-        process.end_callbacks.add(self._end)
+        process.on_end(self._end)
 
     def _end(self) -> None:
         self._finished_at = self._clock.now()
@@ -92,13 +112,39 @@ class ProcessContainer:
     def signal(self, name: str) -> None:
         self.process.signal(signal.Signals[name])
 
+    def open_stdin(self) -> PipeWriter:
+        """One more writer to the standard input, which ends with it if it is to be had once."""
+        assert self.stdin is not None
+
+        def closed() -> None:
+            self.writers.discard(writer)
+            if self.config.stdin_once:
+                self.close_stdin()
+
+        writer = PipeWriter(os.dup(self.stdin), closed)
+        self.writers.add(writer)
+        return writer
+
+    def close_stdin(self) -> None:
+        """Ends the standard input, whoever is attached to it; a terminal has no such end."""
+        if self.stdin is not None and not self.config.tty:
+            os.close(self.stdin)
+            self.stdin = None
+            for writer in list(self.writers):
+                writer.close()
+
 
 def as_exit(wait_status: int, started_at: datetime, finished_at: datetime) -> Exit:
     """A wait status as containerd reports it."""
+    code = exit_code(wait_status)
+    killed_by = max(0, -os.waitstatus_to_exitcode(wait_status))
+    return Exit(code, killed_by, started_at, finished_at, reason="Error" if code else "Completed")
+
+
+def exit_code(wait_status: int) -> int:
+    """128 + signal for what a signal ended."""
     code = os.waitstatus_to_exitcode(wait_status)
-    killed_by = max(0, -code)
-    exit_code = 128 + killed_by if killed_by else code
-    return Exit(exit_code, killed_by, started_at, finished_at, reason="Error" if exit_code else "Completed")
+    return code if code >= 0 else 128 - code
 
 
 def start_failure(error: SpawnError, command: Command) -> StartError:
@@ -195,20 +241,16 @@ class SubprocessRuntime:
         root = root_directory(sandbox, config.name)
         prepare_root(root, config)
         command = _command(sandbox, config, root)
-        stdin = os.pipe() if config.stdin and not config.tty else None
-        if stdin is not None:
-            command = attrs.evolve(command, stdio=(stdin[0], None, None))
+        ends = container_ends(stdin=config.stdin, tty=config.tty)
         try:
+            if ends is not None:
+                command = attrs.evolve(command, stdio=ends.theirs, output=ends.stdout)
             process = await self._spawn(command)
-        except BaseException:
-            if stdin is not None:
-                os.close(stdin[1])
-            raise
+            stdin = None if ends is None else ends.keep_stdin()
         finally:
-            if stdin is not None:
-                os.close(stdin[0])
-        container = ProcessContainer(self._identity(), config, command, process, self._clock)
-        container.stdin = None if stdin is None else stdin[1]
+            if ends is not None:
+                ends.close()
+        container = ProcessContainer(self._identity(), config, command, process, self._clock, stdin)
         if sandbox.id not in self._sandboxes:
             process.close()
             raise StartError("CreateContainerError", f'sandbox "{sandbox.id}" has been removed')
@@ -234,19 +276,16 @@ class SubprocessRuntime:
             return container
         return None
 
-    async def exec(self, container: Container, argv: Sequence[str], *, timeout: float) -> ExecResult:
+    def _needs_running(self, container: Container, what: str) -> ProcessContainer:
         running = self._running(container)
         if running is None:
-            raise StartError("StartError", f"cannot exec in a stopped container: container {container.id} not running")
-        base = running.command
+            raise StartError("StartError", f"cannot {what} a stopped container: container {container.id} not running")
+        return running
+
+    async def exec(self, container: Container, argv: Sequence[str], *, timeout: float) -> ExecResult:
+        running = self._needs_running(container, "exec in")
         with Output(MAX_EXEC_OUTPUT) as output, anyio.fail_after(timeout):
-            command = Command(
-                argv=tuple(argv),
-                env=base.env,
-                cwd=base.cwd,
-                paths=program_paths(argv[0], base.env, Path(base.env["MINIK8S_ROOT"]), base.cwd),
-                stdio=(None, output.write_fd, output.write_fd),
-            )
+            command = _beside(running.command, argv, stdio=(None, output.write_fd, output.write_fd))
             process = await self._spawn(command)
             output.close_write()
             running.execs.add(process)
@@ -255,8 +294,34 @@ class SubprocessRuntime:
             finally:
                 running.execs.discard(process)
                 process.close()
-            now = self._clock.now()
-            return ExecResult(as_exit(status, now, now).exit_code, output.collect())
+            return ExecResult(exit_code(status), output.collect())
+
+    async def open(self, container: Container, argv: Sequence[str], *, stdin: bool, tty: bool) -> Session:
+        running = self._needs_running(container, "exec in")
+        ends = _opened(lambda: open_ends(stdin=stdin, tty=tty))
+        try:
+            command = _beside(running.command, argv, stdio=ends.theirs, tty=tty)
+            try:
+                process = await self._spawner.spawn(command)
+            except SpawnError as error:
+                return failed_session(ends, error, start_failure(error, command).message)
+            ends.close_theirs()
+        except BaseException:
+            ends.close()
+            raise
+        running.execs.add(process)
+        process.on_end(lambda: running.execs.discard(process))
+        return CommandSession(ends, process, exit_code)
+
+    async def attach(self, container: Container) -> Session:
+        running = self._needs_running(container, "attach to")
+        output = _opened(running.process.attach)
+        stdin = None if running.stdin is None else running.open_stdin()
+        terminal = running.stdin if running.stdin is not None and running.config.tty else -1
+        return AttachedSession(running.process, output, stdin, terminal)
+
+    async def connect(self, sandbox: Sandbox, port: int) -> ByteStream:
+        return await anyio.connect_tcp(sandbox.address, port)
 
     async def probe(
         self,
@@ -303,6 +368,21 @@ def _command(sandbox: Sandbox, config: ContainerConfig, root: Path) -> Command:
         log=config.log_path,
         tty=config.tty,
     )
+
+
+def _beside(base: Command, argv: Sequence[str], *, stdio: Stdio, tty: bool = False) -> Command:
+    """A command with the environment and directory of a container's own."""
+    env = {**base.env, "TERM": "xterm"} if tty else base.env
+    paths = program_paths(argv[0], env, Path(env["MINIK8S_ROOT"]), base.cwd)
+    return Command(argv=tuple(argv), env=env, cwd=base.cwd, paths=paths, stdio=stdio, tty=tty)
+
+
+def _opened(open_: Callable[[], T]) -> T:
+    """Descriptors, or the StartError that there are none."""
+    try:
+        return open_()
+    except OSError as error:
+        raise StartError("StartError", f"unable to start container process: {error}") from error
 
 
 async def _end_all(containers: Iterable[ProcessContainer]) -> None:

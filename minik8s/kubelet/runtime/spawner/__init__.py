@@ -14,7 +14,8 @@ the relative imports.
 Wire format. The server's descriptor is a stream socket; every request is one byte with file descriptors: the shim's
 control socket, a file with the marshalled `Spec`, and the descriptors that `Spec["stdio"]` counts. On the control
 socket the host writes one byte a signal, and the shim answers with lines: `started SHIM_PID MAIN_PID`, or `failed
-ERRNO STAGE`; later `exited WAIT_STATUS`, when nothing of the container is left and its output is in the log.
+ERRNO STAGE`; later `exited WAIT_STATUS`, when nothing of the container is left and its output is in the log. A byte 0
+comes with the writing end of a pipe, to which the container's output is copied from then on.
 
 Without Linux (no subreaper, parent-death signal or /proc) a descendant that leaves its process group is not found.
 """
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
         """What is to be run. `paths` are tried in order as the program (execvp has looked up PATH already).
 
         `stdio` says for stdin, stdout and stderr which passed descriptor to use; None is /dev/null for stdin and the
-        log for the others. With `tty` those without a descriptor get a terminal instead.
+        log for the others. With `tty` stdin is a terminal, which becomes the controlling one. `output` is the passed
+        descriptor that the log is read from: a terminal's master.
         """
 
         paths: list[bytes]
@@ -49,3 +51,4 @@ if TYPE_CHECKING:
         log: bytes | None
         tty: bool
         stdio: list[int | None]
+        output: int | None

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 16
 """Bytes read from a container at once; lines of one chunk share one timestamp."""
+MAX_FDS = 8
+MAX_PENDING = 1 << 18
+"""Bytes that may wait for an attached client; then the container's output is no longer read until it has caught up."""
 
 
 class Shim:
@@ -26,6 +29,7 @@ class Shim:
 
     def __init__(self, control: socket.socket, spec: Spec, passed: list[int]) -> None:
         self.control = control
+        control.setblocking(False)
         self.spec = spec
         self.passed = passed
         self.wakeups = Wakeups()
@@ -33,6 +37,9 @@ class Shim:
         self.main = 0
         self.status: int | None = None
         self.output = -1
+        self.attached: dict[int, bytearray] = {}  # descriptors of attached clients, with what they have not taken yet
+        self.lagging = False
+        self.poll = select.poll()
 
     def run(self) -> None:
         stdio, ours = self._stdio()
@@ -41,7 +48,7 @@ class Shim:
         self.main = os.fork()
         if not self.main:
             _become(self.spec, stdio, shim, failing)
-        for fd in {failing, *ours, *self.passed}:
+        for fd in {failing, *ours, *self.passed} - {self.output}:
             os.close(fd)
         problem = os.read(failed, 200)
         os.close(failed)
@@ -54,6 +61,7 @@ class Shim:
         self._end_all()
         self._finish_log()
         self.tell(b"exited %d" % (self.status or 0))
+        self._finish_attached()
 
     def tell(self, message: bytes) -> None:
         try:
@@ -65,11 +73,14 @@ class Shim:
         """The main process's three descriptors, and which of them were opened here."""
         chosen = [None if index is None else self.passed[index] for index in self.spec["stdio"]]
         ours: set[int] = set()
-        if None in chosen[1:] or (self.spec["tty"] and None in chosen):
-            self.output, inner = os.openpty() if self.spec["tty"] else os.pipe()
-            os.set_blocking(self.output, False)
+        if self.spec["output"] is not None:
+            self.output = self.passed[self.spec["output"]]
+        elif None in chosen[1:]:
+            self.output, inner = os.pipe()
             ours.add(inner)
-            chosen = [inner if fd is None and (self.spec["tty"] or i) else fd for i, fd in enumerate(chosen)]
+            chosen = [inner if fd is None and i else fd for i, fd in enumerate(chosen)]
+        if self.output >= 0:
+            os.set_blocking(self.output, False)
         if chosen[0] is None:
             chosen[0] = null = os.open("/dev/null", os.O_RDONLY)
             ours.add(null)
@@ -77,19 +88,20 @@ class Shim:
 
     def _supervise(self) -> None:
         """Until the main process has ended."""
-        poll = select.poll()
         for fd in (self.control.fileno(), self.wakeups.fd, self.output):
             if fd >= 0:
-                poll.register(fd, select.POLLIN)
+                self.poll.register(fd, select.POLLIN)
         while self.status is None and not self.wakeups.stop:
-            for fd, _ in poll.poll():
+            for fd, events in self.poll.poll():
                 if fd == self.wakeups.fd:
                     self.wakeups.drain()
                     self._reap()
                 elif fd == self.output:
                     if not self._pump():
-                        poll.unregister(fd)
-                elif not self._obey():
+                        self.poll.unregister(fd)
+                elif fd in self.attached:
+                    self._flush(fd, events)
+                elif fd == self.control.fileno() and not self._obey():
                     return
 
     def _pump(self) -> bool:
@@ -100,24 +112,84 @@ class Shim:
             return True
         except OSError:
             return False  # a terminal without users
-        if data and self.log:
-            self.log.feed(data)
+        self._take(data)
         return bool(data)
 
-    def _obey(self) -> bool:
-        """Carries out what the host sent; False when the host is gone."""
+    def _take(self, data: bytes) -> None:
+        """Output goes to the log, and to whoever is attached."""
+        if data and self.log:
+            self.log.feed(data)
+        for fd in list(self.attached) if data else ():
+            self.attached[fd] += data
+            self._flush(fd)
+
+    def _attach(self, fd: int) -> None:
+        os.set_inheritable(fd, False)
+        os.set_blocking(fd, False)
+        self.attached[fd] = bytearray()
+        self.poll.register(fd, 0)
+
+    def _detach(self, fd: int) -> None:
+        self.poll.unregister(fd)
+        os.close(fd)
+        del self.attached[fd]
+
+    def _flush(self, fd: int, events: int = 0) -> None:
+        """Gives an attached client what it takes now. Who has gone is forgotten, who lags holds up the rest."""
+        pending = self.attached[fd]
         try:
-            signals = self.control.recv(64)
-        except ConnectionError:
-            return False
+            if events & ~select.POLLOUT:
+                raise BrokenPipeError
+            del pending[: os.write(fd, pending)]
+        except BlockingIOError:
+            pass  # POLLOUT will tell
+        except OSError:
+            self._detach(fd)
+        if fd in self.attached:
+            self.poll.register(fd, select.POLLOUT if pending else 0)
+        lagging = any(len(waiting) > MAX_PENDING for waiting in self.attached.values())
+        if lagging is not self.lagging and self.status is None:
+            self.lagging = lagging
+            self.poll.register(self.output, 0 if lagging else select.POLLIN)
+
+    def _finish_attached(self) -> None:
+        """The container is gone; who is attached takes the last output in their own time."""
+        while self.attached and not self.wakeups.stop:
+            for fd in [fd for fd, pending in self.attached.items() if not pending]:
+                self._detach(fd)
+            for fd, events in self.poll.poll() if self.attached else ():
+                if fd in self.attached:
+                    self._flush(fd, events)
+                elif fd == self.wakeups.fd:
+                    self.wakeups.drain()
+                else:
+                    self.poll.unregister(fd)
+
+    def _obey(self) -> bool:
+        """Carries out all that the host has sent, before any more output is taken; False when the host is gone."""
+        while True:
+            try:
+                signals, fds, _, _ = socket.recv_fds(self.control, 64, MAX_FDS)
+            except BlockingIOError:
+                return True
+            except ConnectionError:
+                return False
+            for fd in fds:
+                self._attach(fd)
+            if not signals or not self._signal(signals):
+                return False
+
+    def _signal(self, signals: bytes) -> bool:
+        """Passes signals on; False for the one that ends everything. 0 is none: it only brought a descriptor."""
         for signum in signals:
             if signum == signal.SIGKILL:
                 return False
-            try:
-                os.killpg(self.main, signum)
-            except (ProcessLookupError, PermissionError):
-                continue
-        return bool(signals)
+            if signum:
+                try:
+                    os.killpg(self.main, signum)
+                except (ProcessLookupError, PermissionError):
+                    continue
+        return True
 
     def _reap(self) -> None:
         while True:
@@ -151,7 +223,7 @@ class Shim:
             return
         try:
             while data := os.read(self.output, CHUNK):
-                self.log.feed(data)
+                self._take(data)
         except OSError:  # EAGAIN: a descriptor passed to a stranger still holds it open; EIO: a terminal's end
             pass
         self.log.flush()
