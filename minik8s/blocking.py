@@ -10,7 +10,7 @@ Every call goes to that thread's loop and waits for the answer, so any thread ma
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -22,6 +22,7 @@ from minik8s.client.client import Client
 from minik8s.client.manifests import Source
 from minik8s.cluster import Cluster
 from minik8s.machinery.meta import Obj
+from minik8s.virtualtime import VirtualClock
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,7 +40,9 @@ class BlockingCluster:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._portal = stack.enter_context(start_blocking_portal("asyncio"))
-            self._cluster = stack.enter_context(self._portal.wrap_async_context_manager(Cluster(**self._options)))
+            cluster = Cluster(**self._options)
+            cluster.in_thread = True
+            self._cluster = stack.enter_context(self._portal.wrap_async_context_manager(cluster))
             self._stack = stack.pop_all()
         return self
 
@@ -52,7 +55,9 @@ class BlockingCluster:
         """Calls an async function in the cluster's loop and waits for its result."""
 
         async def call() -> R:
-            return await function(*args, **kwargs)
+            clock = self._cluster.clock
+            with clock.jumping() if self._cluster.jumps and isinstance(clock, VirtualClock) else nullcontext():
+                return await function(*args, **kwargs)
 
         return self._portal.call(call)
 
@@ -88,6 +93,14 @@ class BlockingCluster:
     ) -> Any:
         """As `Cluster.wait_for`."""
         return self.run(self._cluster.wait_for, resource, name, condition, namespace=namespace, timeout=timeout)
+
+    def settle(self, timeout: float = 5.0) -> None:
+        """As `Cluster.settle`."""
+        self.run(self._cluster.settle, timeout)
+
+    def advance(self, **duration: float) -> None:
+        """As `Cluster.advance`."""
+        self.run(self._cluster.advance, **duration)
 
     def address_of(self, namespace: str, service: str, port: int | str) -> tuple[str, int]:
         """As `Cluster.address_of`."""

@@ -12,12 +12,13 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import anyio
 import attrs
@@ -50,13 +51,15 @@ from minik8s.clock import Clock, RealClock
 from minik8s.config import DEFAULT_CONTROLLERS, ClusterConfig
 from minik8s.controllers import controllers
 from minik8s.controllers.hostpath_provisioner import DEFAULT_CLASS
-from minik8s.controllers.runtime import Context, run_controllers
+from minik8s.controllers.runtime import Context, ControllerManager
 from minik8s.machinery.meta import Doc, Obj, is_condition_true
 from minik8s.nodes import NodePool
 from minik8s.proxy.proxier import Proxier
+from minik8s.quiescence import queued, settle
 from minik8s.scheduler.scheduler import Scheduler
 from minik8s.schema import yamlform as yamlform  # here, because `apply` would else import PyYAML at its first call
 from minik8s.store import MemoryStore
+from minik8s.virtualtime import EPOCH, VirtualClock
 
 load_all()  # every cluster needs these and what is below: their import is no part of its start
 controllers(DEFAULT_CONTROLLERS)
@@ -88,20 +91,24 @@ class Cluster:
             await cluster.apply("deployment.yaml")
             await cluster.wait_for(DEPLOYMENTS, "web", "Available")
 
-    Options are those of `ClusterConfig`. `clock` replaces the real one. `admission` are functions that are asked about
-    every creation and update (`apiserver.admission.hooks`); `cluster.admission.add` takes more, and narrower ones.
+    Options are those of `ClusterConfig`. `clock` may also be a `Clock` of your own. `admission` are functions that are
+    asked about every creation and update (`apiserver.admission.hooks`); `cluster.admission.add` takes more.
     """
 
     def __init__(
         self,
         config: ClusterConfig | None = None,
         *,
-        clock: Clock | None = None,
+        clock: Clock | Literal["real", "virtual"] = "real",
         admission: Iterable[Hook | HookFunction] = (),
         **options: Any,
     ) -> None:
+        if isinstance(clock, str) and (clock != "real" or config is None):
+            options["clock"] = clock
         self.config = attrs.evolve(config, **options) if config else ClusterConfig(**options)
-        self.clock: Clock = clock or RealClock()
+        self.in_thread = False
+        """Whether calls come from another thread: then time only jumps while one is under way."""
+        self.clock: Clock = self._clock() if isinstance(clock, str) else clock
         self.seed: int = secrets.randbits(63) if self.config.seed is None else self.config.seed
         self.rng = Random(self.seed)
         self.token = secrets.token_urlsafe(24)
@@ -118,6 +125,8 @@ class Cluster:
         self.nodes: NodePool
         self._authority: Authority | None = None
         self._proxier: Proxier | None = None
+        self._manager: ControllerManager | None = None
+        self._scheduler: Scheduler | None = None
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -202,6 +211,39 @@ class Cluster:
         with anyio.fail_after(SERVE_SECONDS):
             return await self._proxier.served_address(namespace, service, port)
 
+    async def settle(self, timeout: float = 5.0) -> None:
+        """Returns when nothing remains to be done before the next timer: everybody has seen and done what there is.
+
+        What only time will bring (a back-off, a probe's period, a lease) is not waited for. Raises NotSettled, which
+        says what is still busy, after `timeout` seconds of real time.
+        """
+        await settle(self.nodes.busy, self._queued, timeout)
+
+    async def advance(self, *, settle_timeout: float = 5.0, **duration: float) -> None:
+        """Lets time pass: `advance(hours=24)`, arguments as of `timedelta`. Everything due happens, in order.
+
+        Needs `clock="virtual"`. Real processes and clients outside live in their own time: the cluster waits until it
+        has settled before each step, not for what they may still be going to do. Raises RuntimeError with another
+        clock, ValueError for a time that lies behind us, NotSettled.
+        """
+        if not isinstance(self.clock, VirtualClock):
+            raise RuntimeError('only a cluster with clock="virtual" can advance its time')
+        await self.clock.advance(timedelta(**duration).total_seconds(), partial(self.settle, settle_timeout))
+
+    @property
+    def jumps(self) -> bool:
+        """Whether waits are passed over: in virtual time, where nothing lives in a time of its own."""
+        return self.config.clock == "virtual" and not self.config.serve and self.config.runtime == "simulated"
+
+    def _queued(self) -> list[str]:
+        return queued(self._manager, self._scheduler, self.informers, self._context.store.revision)
+
+    def _clock(self) -> Clock:
+        """A cluster that others can look at from outside has to begin now."""
+        if self.config.clock == "real":
+            return RealClock()
+        return VirtualClock(EPOCH if self.jumps else RealClock().now())
+
     def _server(self) -> ServerContext:
         config, registry = self.config, Registry()
         codec = DocumentCodec(registry.indexed, frozen=config.freeze)
@@ -223,6 +265,8 @@ class Cluster:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         """Enters everything in the order in which the rest needs it; the stack leaves it in reverse."""
+        if isinstance(self.clock, VirtualClock):
+            stack.enter_context(self.clock.running(jumping=self.jumps and not self.in_thread))
         self.directory = self._make_directory(stack)
         context = self._context
         await bootstrap(context, rbac=self.config.rbac)
@@ -239,7 +283,7 @@ class Cluster:
         self.nodes = context.connector = self._node_pool(recorders)
         self.nodes.open(stack)
         self._run_components(await stack.enter_async_context(_task_group()), recorders)
-        await self._settle()
+        await self._ready()
 
     def _make_directory(self, stack: AsyncExitStack) -> Path:
         if self.config.directory is not None:
@@ -248,17 +292,9 @@ class Cluster:
         return Path(stack.enter_context(TemporaryDirectory(prefix="minik8s-", ignore_cleanup_errors=True)))
 
     def _http_client(self) -> httpx.AsyncClient:
-        import httpx
+        from minik8s.client.asgi import app_client
 
-        from minik8s.client.asgi import AppTransport
-
-        return httpx.AsyncClient(
-            transport=AppTransport(self._app, self._exchanges),
-            base_url="http://minik8s",
-            headers={"Authorization": f"Bearer {self.token}"},
-            timeout=None,
-            trust_env=False,
-        )
+        return app_client(self._app, self._exchanges, self.token)
 
     async def _close_http(self) -> None:
         if self._http is not None:
@@ -316,10 +352,11 @@ class Cluster:
         )
         group.start_soon(recorders.run, name="events")
         group.start_soon(self.informers.run, name="informers")
-        group.start_soon(run_controllers, context, controllers(config.controllers), name="controllers")
+        self._manager = ControllerManager(context, controllers(config.controllers))
+        group.start_soon(self._manager.run, name="controllers")
         if config.scheduler:
-            scheduler = Scheduler(client, self.informers, clock, rng, recorders)
-            group.start_soon(scheduler.run, name="scheduler")
+            self._scheduler = Scheduler(client, self.informers, clock, rng, recorders)
+            group.start_soon(self._scheduler.run, name="scheduler")
         if config.proxy:
             self._proxier = Proxier(self.informers, clock, recorders)
             group.start_soon(self._proxier.run, name="proxy")
@@ -330,7 +367,7 @@ class Cluster:
         needed = self.config.runtime == "subprocess" or (self.config.serve and self.config.tls)
         return self.ca_bundle.decode() if needed else ""
 
-    async def _settle(self) -> None:
+    async def _ready(self) -> None:
         """Waits until pods can be created and scheduled: their account exists, the nodes are Ready and say so."""
         if "serviceaccount" in self.config.controllers:
             await self.wait_for(SERVICE_ACCOUNTS, "default", lambda _: True, timeout=START_SECONDS)

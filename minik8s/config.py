@@ -53,9 +53,14 @@ def _whole(low: int, high: int | None = None) -> Callable[[object, attrs.Attribu
     return check
 
 
-def _runtime(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
-    if value not in RUNTIMES:
-        raise ValueError(f"'{attribute.name}' must be one of {', '.join(map(repr, RUNTIMES))}, not {value!r}")
+def _one_of(*choices: str) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    """A validator: one of these words."""
+
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value not in choices:
+            raise ValueError(f"'{attribute.name}' must be one of {', '.join(map(repr, choices))}, not {value!r}")
+
+    return check
 
 
 def _images(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -92,6 +97,7 @@ class ClusterConfig:
     tls             serve HTTPS with a CA of the cluster's own
     rbac            roles and bindings say who may do what; without, every authenticated user may do everything
     directory       where the cluster keeps its files; None makes a temporary directory and removes it
+    clock           "virtual" passes over waits: see `Cluster.advance`
     seed            source of every name, UID and jitter; None draws one
     controllers     names of the controllers to run
     service_cidr    ClusterIPs come from here; with the proxy they must be addresses of this machine
@@ -104,7 +110,7 @@ class ClusterConfig:
     """
 
     nodes: int = attrs.field(default=1, validator=_whole(0))
-    runtime: Literal["subprocess", "simulated"] = attrs.field(default="subprocess", validator=_runtime)
+    runtime: Literal["subprocess", "simulated"] = attrs.field(default="subprocess", validator=_one_of(*RUNTIMES))
     images: Mapping[str, str | tuple[str, ...]] = attrs.field(factory=dict, validator=_images)
     host: str = "127.0.0.1"
     port: int = attrs.field(default=0, validator=_whole(0, 65535))
@@ -112,6 +118,7 @@ class ClusterConfig:
     tls: bool = True
     rbac: bool = True
     directory: Path | None = None
+    clock: Literal["real", "virtual"] = attrs.field(default="real", validator=_one_of("real", "virtual"))
     seed: int | None = None
     controllers: tuple[str, ...] = DEFAULT_CONTROLLERS
     scheduler: bool = True

@@ -106,6 +106,12 @@ class NodePool:
         """Sends a signal to a running container, as if the machine had. Raises BadRequest when it does not run."""
         self.kubelets[pod["spec"]["nodeName"]].running_container(pod, container)[1].signal(name)
 
+    def busy(self) -> list[str]:
+        """The pods with real processes that start or end just now; simulated ones only wait for time."""
+        if self._config.runtime == "simulated":
+            return []
+        return [text for kubelet in self.kubelets.values() for text in kubelet.busy()]
+
     def has_node(self, name: str) -> bool:
         """Whether the node is one of these."""
         return name in self.kubelets

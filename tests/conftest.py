@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from minik8s.testing.clocks import LoopClock, run_virtually
+from minik8s.testing.clocks import run_virtually
+from minik8s.virtualtime import VirtualClock
 
 
 @pytest.fixture
@@ -17,6 +18,6 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def virtual() -> Callable[[Callable[[LoopClock], Coroutine[Any, Any, None]]], None]:
+def virtual() -> Callable[[Callable[[VirtualClock], Coroutine[Any, Any, None]]], None]:
     """Runs `body(clock)` in a loop whose waits take no time; a body that hangs for a virtual day fails."""
     return run_virtually

@@ -23,9 +23,9 @@ ASYNCIO_HOMES = (
     "apiserver/server.py",
     "proxy/",
     "kubelet/runtime/",
-    "testing/clocks.py",
+    "virtualtime.py",
 )
-CLOCKS = ("clock.py", "testing/clocks.py")
+CLOCKS = ("clock.py", "virtualtime.py")
 STANDALONE = ("testing/server.py", "kubelet/runtime/spawner/")
 """Programs of their own, run as separate processes: no cluster's clock reaches them, and output that a process writes
 bears the time at which it wrote it."""

@@ -76,13 +76,17 @@ def test_first_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_tests_run(tmp_path: Path) -> None:
     """The example tests pass, each once."""
-    (tmp_path / "test_example.py").write_text(blocks("python")[1])
+    examples = blocks("python")[1:]
+    for number, example in enumerate(examples):
+        (tmp_path / f"test_example_{number}.py").write_text(example)
     installed = any(point.value == PLUGIN for point in entry_points(group="pytest11"))
     load = [] if installed else ["-p", PLUGIN]
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "--rootdir", str(tmp_path), *load, str(tmp_path)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "3 passed" in result.stdout
+    tests = sum(len(re.findall(r"^(?:async )?def test_", example, re.MULTILINE)) for example in examples)
+    assert tests >= 4
+    assert f"{tests} passed" in result.stdout
 
 
 def test_fresh_machine_commands() -> None:

@@ -19,6 +19,17 @@ Message = MutableMapping[str, Any]
 App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 
 
+def app_client(app: App, group: TaskGroup, token: str) -> httpx.AsyncClient:
+    """A client of the application that needs no socket, and bears a token."""
+    return httpx.AsyncClient(
+        transport=AppTransport(app, group),
+        base_url="http://minik8s",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=None,
+        trust_env=False,
+    )
+
+
 class AppTransport(httpx.AsyncBaseTransport):
     """Requests become calls of `app`, each in a task of `group`."""
 

@@ -9,7 +9,7 @@ reaches the one kubelet it concerns.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from random import Random
@@ -32,12 +32,13 @@ from minik8s.kubelet.logs import chosen_container_id
 from minik8s.kubelet.metering import PodMeter
 from minik8s.kubelet.node import DEFAULT_CAPACITY
 from minik8s.kubelet.node_agent import NodeAgent
+from minik8s.kubelet.phase import is_starting
 from minik8s.kubelet.pod_status import rejected_status
 from minik8s.kubelet.pod_worker import PodWorker
 from minik8s.kubelet.runtime.protocol import Container, LogOptions, Runtime, Sandbox, Session, StartError
 from minik8s.kubelet.status import SettledPod, StatusManager
 from minik8s.machinery.errors import BadRequest
-from minik8s.machinery.meta import Doc, is_terminating, name_of, rfc3339, uid_of
+from minik8s.machinery.meta import Doc, is_terminating, name_of, namespace_of, rfc3339, uid_of
 
 COMPONENT = "kubelet"
 
@@ -176,6 +177,17 @@ class Kubelet:
             if container is not None and counters is not None:
                 readings[name] = meter.read(container, counters)
         return readings
+
+    def busy(self) -> Iterator[str]:
+        """What pods are on their way to, in words: to run, or to end. One that backs off only waits for time."""
+        for worker in self.workers.values():
+            if worker.ended:
+                continue
+            name = f"{namespace_of(worker.pod)}/{name_of(worker.pod)}"
+            if is_terminating(worker.pod):
+                yield f"pod {name} is ending on {self.name}"
+            elif is_starting(worker.status(rfc3339(self.node.clock.now()))):
+                yield f"pod {name} is starting on {self.name}"
 
     def worker(self, pod: Doc) -> PodWorker:
         """The pod's worker. Raises BadRequest for a pod that this kubelet never ran."""

@@ -13,6 +13,10 @@ from minik8s.api.pods import is_sidecar
 from minik8s.kubelet.restart import Verdict, after_exit
 from minik8s.machinery.meta import Doc
 
+_STATUSES = ("initContainerStatuses", "containerStatuses")
+_ON_THE_WAY = frozenset({"", "ContainerCreating", "PodInitializing"})
+"""Why a container waits that nothing holds up."""
+
 
 def pod_phase(spec: Doc, statuses: Mapping[str, Doc], *, ended: bool, initialized: bool) -> str:
     """The phase.
@@ -113,3 +117,12 @@ def _has_started(status: Doc | None) -> bool:
         return False
     state = status.get("state") or {}
     return "running" in state or "terminated" in state or "terminated" in (status.get("lastState") or {})
+
+
+def is_starting(status: Doc) -> bool:
+    """Whether a pod is on its way to run and nothing holds it up: no back-off, no image that cannot be had."""
+    if status.get("phase") != "Pending":
+        return False
+    states = [c.get("state") or {} for key in _STATUSES for c in status.get(key) or ()]
+    reasons = {(state.get("waiting") or {}).get("reason", "") for state in states}
+    return reasons <= _ON_THE_WAY and not any("running" in state for state in states)

@@ -9,19 +9,15 @@ deadlines included. A loop in virtual time must not wait for processes or socket
 
 from __future__ import annotations
 
-import asyncio
-import selectors
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
 
-from minik8s.clock import TimerHandle
+from minik8s.virtualtime import EPOCH, VirtualClock, hooked
 
-EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-"""When time begins, on either clock."""
-_LOOP_START = 1000.0
+__all__ = ["EPOCH", "LONGEST", "ManualClock", "run_virtually"]
 LONGEST = 86400.0
 """Virtual seconds after which a body counts as hanging."""
 
@@ -83,60 +79,14 @@ class ManualClock:
         return self._timers
 
 
-class _JumpingSelector(selectors.DefaultSelector):
-    """Never sleeps: what it should have waited passes at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.time = _LOOP_START
-
-    def select(self, timeout: float | None = None) -> Any:
-        ready = super().select(0)
-        if not ready:
-            if timeout is None:
-                raise RuntimeError("everybody waits and no timer is set")
-            self.time += timeout
-        return ready
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop in virtual time."""
-
-    def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
-        super().__init__(self._jumping)
-        self._clock_resolution = 1e-6
-
-    def time(self) -> float:
-        return self._jumping.time
-
-
-class LoopClock:
-    """The running loop's time as a `Clock`: in a `VirtualLoop` it is virtual and begins with EPOCH."""
-
-    def now(self) -> datetime:
-        return EPOCH + timedelta(seconds=self.elapsed)
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(max(0.0, seconds))
-
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> TimerHandle:
-        return asyncio.get_running_loop().call_later(max(0.0, seconds), callback)
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since EPOCH."""
-        return self.monotonic() - _LOOP_START
-
-
-def run_virtually(body: Callable[[LoopClock], Coroutine[Any, Any, None]]) -> None:
+def run_virtually(body: Callable[[VirtualClock], Coroutine[Any, Any, None]]) -> None:
     """Runs `body(clock)` in a loop whose waits take no time; raises TimeoutError when it takes a virtual day."""
 
     async def main() -> None:
-        with anyio.fail_after(LONGEST):
-            await body(LoopClock())
+        clock = VirtualClock()
+        with hooked() as hook, clock.running():
+            hook.alone = True
+            with anyio.fail_after(LONGEST):
+                await body(clock)
 
-    anyio.run(main, backend_options={"loop_factory": VirtualLoop})
+    anyio.run(main)

@@ -28,7 +28,8 @@ from minik8s.machinery.frozen import freeze
 from minik8s.machinery.meta import copy_document
 from minik8s.machinery.patch.mergepatch import apply_merge_patch
 from minik8s.machinery.patch.strategic import apply_strategic
-from minik8s.testing.clocks import LoopClock, VirtualLoop
+from minik8s.testing.clocks import run_virtually
+from minik8s.virtualtime import VirtualClock
 
 
 class Recorder:
@@ -55,7 +56,7 @@ class Recorder:
 class DictTransport:
     """Just enough of an API server: one dictionary, one revision, watches."""
 
-    def __init__(self, clock: LoopClock) -> None:
+    def __init__(self, clock: VirtualClock) -> None:
         self.objects: dict[tuple[str, str, str], Any] = {}
         self.revision = 0
         self.log: list[tuple[int, str, WatchEvent]] = []
@@ -165,8 +166,10 @@ def holds(condition: Callable[[], Any]) -> bool:
 class World:
     """One node and everything around it."""
 
-    def __init__(self, directory: Path, behaviours: dict[str, Behaviour], missing: tuple[str, ...]) -> None:
-        self.clock = LoopClock()
+    def __init__(
+        self, clock: VirtualClock, directory: Path, behaviours: dict[str, Behaviour], missing: tuple[str, ...]
+    ) -> None:
+        self.clock = clock
         self.api = DictTransport(self.clock)
         self.client = Client(self.api)
         self.informers = Informers(self.client, self.clock)
@@ -274,14 +277,14 @@ def play(tmp_path: Path) -> Callable[..., None]:
         missing: tuple[str, ...] = (),
         started: bool = True,
     ) -> None:
-        async def body() -> None:
-            world = World(tmp_path, behaviours or {}, missing)
+        async def body(clock: VirtualClock) -> None:
+            world = World(clock, tmp_path, behaviours or {}, missing)
             if not started:
                 await scenario(world)
                 return
             async with world.running():
                 await scenario(world)
 
-        anyio.run(body, backend_options={"loop_factory": VirtualLoop})
+        run_virtually(body)
 
     return run

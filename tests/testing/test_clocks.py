@@ -8,7 +8,8 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from minik8s.testing.clocks import EPOCH, LoopClock, ManualClock, run_virtually
+from minik8s.testing.clocks import EPOCH, ManualClock, run_virtually
+from minik8s.virtualtime import VirtualClock
 
 
 def test_a_manual_clock_calls_what_falls_due_in_order() -> None:
@@ -55,7 +56,7 @@ def test_virtual_time_jumps() -> None:
     """Tasks wake in order, at exact times, however long they sleep; deadlines of anyio follow the same time."""
     seen: list[tuple[str, float]] = []
 
-    async def body(clock: LoopClock) -> None:
+    async def body(clock: VirtualClock) -> None:
         async def sleeper(name: str, seconds: float) -> None:
             await clock.sleep(seconds)
             seen.append((name, round(clock.elapsed, 3)))
@@ -74,7 +75,7 @@ def test_virtual_time_jumps() -> None:
 def test_a_body_that_hangs_fails() -> None:
     """Who waits for nothing that will ever come is stopped after a virtual day."""
 
-    async def body(clock: LoopClock) -> None:
+    async def body(clock: VirtualClock) -> None:
         await anyio.sleep_forever()
 
     with pytest.raises(TimeoutError):

@@ -1,0 +1,65 @@
+"""When a cluster has nothing left to do before its next timer, and what it is still about when that does not come.
+
+Everything of a cluster lives in one event loop, so "nothing left to do" is a moment in which that loop would sleep.
+Only what happens outside of the loop does not show there: processes that start or end. Components tell of those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from minik8s.client.informer import Informer
+from minik8s.clock import RealClock
+from minik8s.controllers.runtime import ControllerManager
+from minik8s.scheduler.scheduler import Scheduler
+from minik8s.virtualtime import NeverIdle, idle
+
+Report = Callable[[], Iterable[str]]
+"""Says in words what a component is about; nothing when it only waits for time to pass."""
+PAUSE = 0.002
+"""Seconds between two looks at what happens outside."""
+
+
+class NotSettled(TimeoutError):
+    """The cluster did not come to rest; `busy` says with what it was busy."""
+
+    def __init__(self, timeout: float, busy: Sequence[str]) -> None:
+        super().__init__(f"not settled after {timeout:g} s of real time: {'; '.join(busy)}")
+        self.busy = list(busy)
+
+
+async def settle(outside: Report, queues: Report, timeout: float) -> None:
+    """Returns when nothing remains to be done before the next timer.
+
+    `outside` tells of what the loop waits for without a timer; `queues` of what is queued, for the error's sake. Raises
+    NotSettled after `timeout` seconds of real time.
+    """
+    real = RealClock()
+    deadline = real.monotonic() + timeout
+    while True:
+        try:
+            await idle(max(0.0, deadline - real.monotonic()))
+        except NeverIdle as error:
+            tasks = [f"running tasks: {', '.join(error.tasks)}"] if error.tasks else []
+            raise NotSettled(timeout, [*outside(), *queues(), *tasks] or ["the event loop was never idle"]) from None
+        busy = list(outside())
+        if not busy:
+            return
+        if real.monotonic() >= deadline:
+            raise NotSettled(timeout, [*busy, *queues()])
+        await real.sleep(PAUSE)
+
+
+def queued(
+    manager: ControllerManager | None, scheduler: Scheduler | None, informers: Iterable[Informer[Any]], revision: int
+) -> list[str]:
+    """What is queued or under way, for people; `revision` is the store's."""
+    found = []
+    for name, counts in (manager.statistics() if manager else {}).items():
+        if counts.queue and (counts.queue.queued or counts.queue.processing):
+            found.append(f"controller {name}: {counts.queue.queued} keys queued, {counts.queue.processing} in work")
+    if scheduler is not None and not scheduler.idle:
+        found.append(f"scheduler: {scheduler.queue.counts()}")
+    behind = (i for i in informers if i.has_synced and i.lister.revision < revision)
+    return found + [f"informer {i.resource.group_resource} is at {i.lister.revision} of {revision}" for i in behind]
