@@ -9,7 +9,7 @@ Every call goes to that thread's loop and waits for the answer, so any thread ma
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -69,6 +69,10 @@ class BlockingCluster:
     @property
     def kubeconfig(self) -> Path:
         return self._cluster.kubeconfig
+
+    def kubeconfig_for(self, name: str, groups: Sequence[str] = ()) -> Path:
+        """As `Cluster.kubeconfig_for`."""
+        return self._cluster.kubeconfig_for(name, groups)
 
     @property
     def url(self) -> str:

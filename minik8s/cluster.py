@@ -8,9 +8,8 @@ ends, by whatever way, the group is cancelled and nothing is left: no task, proc
 from __future__ import annotations
 
 import secrets
-import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -28,10 +27,11 @@ from minik8s.api.request import ADMIN
 from minik8s.api.resource import Resource
 from minik8s.api.resources import NODES, SERVICE_ACCOUNTS, STORAGE_CLASSES
 from minik8s.api.strategies import load_all
+from minik8s.api.users import ANONYMOUS
 from minik8s.apiserver.admission import builtin_plugins
 from minik8s.apiserver.admission.hooks import Hook, HookFunction, Hooks
 from minik8s.apiserver.allocation import ServiceAllocator
-from minik8s.apiserver.authorization import ANONYMOUS, AlwaysAllow
+from minik8s.apiserver.authorization import AlwaysAllow
 from minik8s.apiserver.authorization.rbac import RBACAuthorizer
 from minik8s.apiserver.bootstrap import bootstrap, publish_address
 from minik8s.apiserver.codec import DocumentCodec
@@ -39,12 +39,11 @@ from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.dispatch import dispatch
 from minik8s.apiserver.http import HttpApp
 from minik8s.apiserver.registry import Registry
-from minik8s.apiserver.tokens import TokenIssuer
 from minik8s.client.client import Client
 from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.client.inprocess import InProcessTransport
-from minik8s.client.kubeconfig import ClusterCredentials, write_kubeconfig
+from minik8s.client.kubeconfig import ClusterCredentials
 from minik8s.client.manifests import Source, apply_manifests
 from minik8s.client.waiting import wait_for
 from minik8s.clock import Clock, RealClock
@@ -52,6 +51,7 @@ from minik8s.config import DEFAULT_CONTROLLERS, ClusterConfig
 from minik8s.controllers import controllers
 from minik8s.controllers.hostpath_provisioner import DEFAULT_CLASS
 from minik8s.controllers.runtime import Context, ControllerManager
+from minik8s.credentials import Credentials
 from minik8s.machinery.meta import Doc, Obj, is_condition_true
 from minik8s.nodes import NodePool
 from minik8s.proxy.proxier import Proxier
@@ -72,7 +72,6 @@ START_SECONDS = 60.0
 if TYPE_CHECKING:
     import httpx
 
-    from minik8s.apiserver.pki import Authority
 
 T = TypeVar("T", bound=Mapping[str, Any])
 
@@ -111,7 +110,7 @@ class Cluster:
         self.clock: Clock = self._clock() if isinstance(clock, str) else clock
         self.seed: int = secrets.randbits(63) if self.config.seed is None else self.config.seed
         self.rng = Random(self.seed)
-        self.token = secrets.token_urlsafe(24)
+        self._credentials = Credentials(self.config, self.clock)
         self.directory = Path()
         self.url = ""
         self._context = self._server()
@@ -123,7 +122,6 @@ class Cluster:
         self._http: httpx.AsyncClient | None = None
         self.informers: Informers
         self.nodes: NodePool
-        self._authority: Authority | None = None
         self._proxier: Proxier | None = None
         self._manager: ControllerManager | None = None
         self._scheduler: Scheduler | None = None
@@ -154,24 +152,30 @@ class Cluster:
     @property
     def kubeconfig(self) -> Path:
         """A kubeconfig file for this cluster alone, in its directory. Raises RuntimeError if it serves no socket."""
-        path = self.directory / "kubeconfig"
-        if not path.exists():
-            if not self.url:
-                raise RuntimeError("a cluster with serve=False has no address that a kubeconfig could name")
-            write_kubeconfig(path, self.credentials)
-        return path
+        return self._credentials.kubeconfig()
+
+    def kubeconfig_for(self, name: str, groups: Sequence[str] = ()) -> Path:
+        """A kubeconfig file in the cluster's directory with which a client is the user `name` in `groups`.
+
+        By a client certificate of the cluster's CA; without TLS, where there are none, by impersonation. Raises
+        RuntimeError if the cluster serves no socket.
+        """
+        return self._credentials.kubeconfig_for(name, groups)
 
     @property
     def credentials(self) -> ClusterCredentials:
         """Where this cluster is and how to be its administrator."""
-        return ClusterCredentials(
-            name="minik8s", server=self.url, ca=self.ca_bundle if self.config.tls else b"", token=self.token
-        )
+        return self._credentials.administrator
+
+    @property
+    def token(self) -> str:
+        """The administrator's bearer token."""
+        return self._credentials.token
 
     @property
     def ca_bundle(self) -> bytes:
         """The PEM certificate of the cluster's CA; made when first needed."""
-        return self._certificate_authority().pem
+        return self._credentials.authority.pem
 
     @property
     def http(self) -> httpx.AsyncClient:
@@ -247,8 +251,6 @@ class Cluster:
     def _server(self) -> ServerContext:
         config, registry = self.config, Registry()
         codec = DocumentCodec(registry.indexed, frozen=config.freeze)
-        tokens = TokenIssuer()
-        tokens.add_admin(self.token)
         disabled = {plugin for plugin, controller in _ENDED_BY.items() if controller not in config.controllers}
         store = MemoryStore(codec, history=config.history)
         return ServerContext(
@@ -259,7 +261,7 @@ class Cluster:
             rng=self.rng,
             plugins=builtin_plugins(self.rng, disabled=disabled),
             services=ServiceAllocator(config.service_cidr, config.node_port_range, self.rng),
-            tokens=tokens,
+            tokens=self._credentials.tokens,
             anonymous=ANONYMOUS if config.tls else ADMIN,  # client-go sends no credentials over plain HTTP
         )
 
@@ -267,7 +269,7 @@ class Cluster:
         """Enters everything in the order in which the rest needs it; the stack leaves it in reverse."""
         if isinstance(self.clock, VirtualClock):
             stack.enter_context(self.clock.running(jumping=self.jumps and not self.in_thread))
-        self.directory = self._make_directory(stack)
+        self.directory = self._credentials.directory = self._make_directory(stack)
         context = self._context
         await bootstrap(context, rbac=self.config.rbac)
         self.client = Client(InProcessTransport(partial(dispatch, context)))
@@ -300,31 +302,19 @@ class Cluster:
         if self._http is not None:
             await self._http.aclose()
 
-    def _certificate_authority(self) -> Authority:
-        if self._authority is None:
-            from minik8s.apiserver.pki import Authority
-
-            self._authority = Authority.create(self.clock.now())
-        return self._authority
-
     async def _listen(self, stack: AsyncExitStack) -> None:
         """Opens the socket; what only a served cluster needs (TLS, uvicorn) is imported here."""
         from minik8s.apiserver.server import listen, serve
 
         config = self.config
         sock = listen(config.host, config.port)
+        stack.callback(sock.close)
         host, port = sock.getsockname()[:2]
-        tls = self._tls(host) if config.tls else None
-        await stack.enter_async_context(serve(self._app, sock, tls))
-        self.url = f"{'https' if tls else 'http'}://{host}:{port}"
-        await publish_address(self._context, host, port)
-
-    def _tls(self, host: str) -> ssl.SSLContext:
-        from minik8s.apiserver.pki import server_context
-
         addresses = [host, "127.0.0.1", self._context.services.api_server_address]
-        pair = self._certificate_authority().issue_serving(self.clock.now(), addresses)
-        return server_context(pair, self.directory)
+        tls = self._credentials.serving(addresses) if config.tls else None
+        await stack.enter_async_context(serve(self._app, sock, tls))
+        self.url = self._credentials.url = f"{'https' if tls else 'http'}://{host}:{port}"
+        await publish_address(self._context, host, port)
 
     def _node_pool(self, recorders: Recorders) -> NodePool:
         return NodePool(
@@ -347,7 +337,7 @@ class Cluster:
             rng,
             recorders,
             strict=config.strict,
-            root_ca=self._root_ca(),
+            root_ca=self._credentials.root_ca,
             volumes=self.directory / "volumes",
         )
         group.start_soon(recorders.run, name="events")
@@ -361,11 +351,6 @@ class Cluster:
             self._proxier = Proxier(self.informers, clock, recorders)
             group.start_soon(self._proxier.run, name="proxy")
         self.nodes.start(group)
-
-    def _root_ca(self) -> str:
-        """The CA bundle that pods find in kube-root-ca.crt; "" where nobody could read or need it."""
-        needed = self.config.runtime == "subprocess" or (self.config.serve and self.config.tls)
-        return self.ca_bundle.decode() if needed else ""
 
     async def _ready(self) -> None:
         """Waits until pods can be created and scheduled: their account exists, the nodes are Ready and say so."""

@@ -72,6 +72,18 @@ def _images(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
             raise ValueError(f"'{attribute.name}': the command of {name!r} must be {wanted}, not {command!r}")
 
 
+def _tokens(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"'{attribute.name}' must map tokens to users, not be {value!r}")
+    for token, user in value.items():
+        if not isinstance(token, str) or not token.strip() or any(c.isspace() for c in token):
+            raise ValueError(f"'{attribute.name}': a token must be text without spaces")
+        given = {"name": user} if isinstance(user, str) else user
+        if not isinstance(given, Mapping) or not given.get("name") or given.keys() - {"name", "uid", "groups", "extra"}:
+            wanted = "a name or a mapping with name, uid, groups and extra"
+            raise ValueError(f"'{attribute.name}': a user must be {wanted}, not {user!r}")
+
+
 def _network(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     try:
         IPv4Network(value)
@@ -95,6 +107,8 @@ class ClusterConfig:
     images          image name -> command line (an entrypoint) or argv, beside the built-in images
     host, port      where the API server listens; port 0 takes a free one; `serve=False` opens no socket
     tls             serve HTTPS with a CA of the cluster's own
+    tokens          bearer token -> who its bearer is: a user's name, or a mapping with name, uid, groups and extra
+    client_ca       a PEM file of CAs, beside the cluster's own, whose client certificates are accepted
     rbac            roles and bindings say who may do what; without, every authenticated user may do everything
     directory       where the cluster keeps its files; None makes a temporary directory and removes it
     clock           "virtual" passes over waits: see `Cluster.advance`
@@ -117,6 +131,8 @@ class ClusterConfig:
     serve: bool = True
     tls: bool = True
     rbac: bool = True
+    tokens: Mapping[str, str | Mapping[str, Any]] = attrs.field(factory=dict, validator=_tokens, repr=False)
+    client_ca: Path | None = None
     directory: Path | None = None
     clock: Literal["real", "virtual"] = attrs.field(default="real", validator=_one_of("real", "virtual"))
     seed: int | None = None

@@ -17,10 +17,12 @@ from anyio.abc import ByteReceiveStream, ByteSendStream, ByteStream
 from minik8s.api.metrics import ContainerUsage
 from minik8s.api.request import User
 from minik8s.api.resource import Resource
+from minik8s.api.users import ANONYMOUS
 from minik8s.apiserver.admission.dynamic import DynamicAdmission
 from minik8s.apiserver.admission.plugin import AdmissionPlugin
 from minik8s.apiserver.allocation import ServiceAllocator
-from minik8s.apiserver.authorization import ANONYMOUS, AlwaysAllow, Authorizer
+from minik8s.apiserver.authentication import Authenticator
+from minik8s.apiserver.authorization import AlwaysAllow, Authorizer
 from minik8s.apiserver.registry import Registry
 from minik8s.apiserver.serviceresolver import EndpointResolver, ServiceResolver
 from minik8s.apiserver.tokens import TokenIssuer
@@ -149,6 +151,12 @@ class ServerContext:
     world: StoreWorld = attrs.field(
         init=False,
         default=attrs.Factory(lambda self: StoreWorld(self.store, self.registry, self.authorizer), takes_self=True),
+    )
+    authenticator: Authenticator = attrs.field(
+        init=False,
+        default=attrs.Factory(
+            lambda self: Authenticator(self.tokens, self.world, self.clock, self.anonymous), takes_self=True
+        ),
     )
     resolver: ServiceResolver = attrs.field(
         default=attrs.Factory(lambda self: EndpointResolver(self.world, self.rng), takes_self=True)

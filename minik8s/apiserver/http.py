@@ -11,7 +11,6 @@ from typing import Any
 from minik8s.api.request import JSON, PROTOBUF, ApiRequest, User
 from minik8s.api.resource import Resource
 from minik8s.apiserver.answering import Answerer
-from minik8s.apiserver.authentication import authenticate
 from minik8s.apiserver.authorization import AccessAttributes, authorize, authorize_path, is_privileged
 from minik8s.apiserver.authorization.authorizer import selected_name
 from minik8s.apiserver.context import ServerContext
@@ -79,10 +78,8 @@ class HttpApp:
     def _user(self, call: HttpCall) -> User:
         """Who calls; raises Unauthorized, or Forbidden for one who may not act as somebody else."""
         ctx = self._ctx
-        authorization = call.header(b"authorization")
-        user = ctx.anonymous
-        if authorization:
-            user = authenticate(authorization, ctx.tokens, ctx.anonymous, ctx.clock.now())
+        protocols = call.header(b"sec-websocket-protocol")
+        user = ctx.authenticator.caller(call.header(b"authorization"), protocols, call.certificate)
         if not is_impersonating(call.headers):
             return user
         return impersonate(ctx.authorizer, user, call.raw_headers)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Seque
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
+from minik8s.apiserver.authentication import Certificate
 from minik8s.apiserver.fanout import Stream
 from minik8s.apiserver.options import truth
 from minik8s.apiserver.upgrade.stream import Upgradable, Upgraded
@@ -24,6 +25,8 @@ STREAM = "minik8s.stream"
 """The ASGI extension by which our own server offers an answer's raw stream."""
 UPGRADE = "minik8s.upgrade"
 """The ASGI extension by which it gives away the connection of a request for an upgrade."""
+CERTIFICATE = "minik8s.certificate"
+"""The ASGI extension in which it says whose verified certificate the client has shown, if any."""
 MAX_BODY = 3 * 1024 * 1024
 NO_CACHE: Header = (b"cache-control", b"no-cache, private")
 _BROWSERS = ("curl/", "Wget/", "Mozilla/")
@@ -45,6 +48,7 @@ class HttpCall:
         extensions = scope.get("extensions", {})
         self.stream: Stream | None = extensions.get(STREAM)
         self.upgradable: Upgradable | None = extensions.get(UPGRADE)
+        self.certificate: Certificate | None = extensions.get(CERTIFICATE)
         self.started = self.upgraded = False
 
     def _parse_query(self, query: str) -> None:

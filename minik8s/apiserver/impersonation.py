@@ -1,6 +1,6 @@
 """Acting as somebody else: the Impersonate-* headers, and the right to every single thing they ask for.
 
-Upstream: apiserver `pkg/endpoints/filters/impersonation`. The user, each group, the uid and each extra value are
+Upstream: apiserver `pkg/endpoints/filters/impersonation`. The user, each group, each extra value and the uid are
 authorized on their own, with the verb `impersonate`, in this order.
 """
 
@@ -12,19 +12,11 @@ from urllib.parse import unquote
 import attrs
 
 from minik8s.api.request import User
-from minik8s.apiserver.authorization import (
-    ANONYMOUS,
-    AUTHENTICATED,
-    UNAUTHENTICATED,
-    AccessAttributes,
-    Authorizer,
-    authorize,
-    is_privileged,
-)
+from minik8s.api.users import account_of, named
+from minik8s.apiserver.authorization import AccessAttributes, Authorizer, authorize, is_privileged
 from minik8s.machinery.errors import BadRequest
 
 Header = tuple[bytes, bytes]
-SERVICE_ACCOUNT = "system:serviceaccount:"
 _EXTRA = b"impersonate-extra-"
 _GROUP = "authentication.k8s.io"
 
@@ -51,30 +43,10 @@ def impersonate(authorizer: Authorizer, user: User, headers: Iterable[Header]) -
         if wanted.uid or wanted.groups or wanted.extra:
             raise BadRequest("requested impersonation of groups, a uid or extra fields without impersonating a user")
         return user
-    return become(authorizer, user, wanted.name, wanted.uid, wanted.groups, wanted.extra)
-
-
-def become(
-    authorizer: Authorizer, user: User, name: str, uid: str, groups: Iterable[str], extra: dict[str, list[str]]
-) -> User:
-    """The user of that name, if `user` may be that. Raises Forbidden."""
-    wanted = _Wanted(name, uid, list(groups), extra)
     if not is_privileged(user):
         for question in _questions(user, wanted):
             authorize(authorizer, question)
-    account = account_of(name)
-    if account and not wanted.groups:
-        wanted.groups = ["system:serviceaccounts", f"system:serviceaccounts:{account[0]}"]
-    _complete(wanted)
-    return User(name, uid, tuple(wanted.groups), {key: tuple(values) for key, values in extra.items()})
-
-
-def account_of(name: str) -> tuple[str, str] | None:
-    """(namespace, name) of the service account whose user name this is."""
-    if not name.startswith(SERVICE_ACCOUNT):
-        return None
-    namespace, _, account = name.removeprefix(SERVICE_ACCOUNT).partition(":")
-    return (namespace, account) if namespace and account and ":" not in account else None
+    return named(wanted.name, wanted.groups, wanted.uid, wanted.extra)
 
 
 def _read(headers: Iterable[Header]) -> _Wanted:
@@ -107,12 +79,3 @@ def _questions(user: User, wanted: _Wanted) -> Iterator[AccessAttributes]:
             yield AccessAttributes(user, "impersonate", _GROUP, "v1", "userextras", key, name=value)
     if wanted.uid:
         yield AccessAttributes(user, "impersonate", _GROUP, "v1", "uids", name=wanted.uid)
-
-
-def _complete(wanted: _Wanted) -> None:
-    """Adds the group that says whether an identity was proved, unless the groups say so themselves."""
-    if wanted.name == ANONYMOUS.name:
-        if UNAUTHENTICATED not in wanted.groups:
-            wanted.groups.append(UNAUTHENTICATED)
-    elif not {AUTHENTICATED, UNAUTHENTICATED} & set(wanted.groups):
-        wanted.groups.append(AUTHENTICATED)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-CA_YEARS, SERVING_YEARS = 10, 1
+CA_YEARS, SERVING_YEARS, CLIENT_YEARS = 10, 1, 1
 SERVICE_NAMES = (
     "kubernetes",
     "kubernetes.default",
@@ -61,29 +61,57 @@ class Authority:
         )
         return cls(certificate, key)
 
+    def issue_client(self, now: datetime, name: str, groups: Iterable[str] = ()) -> KeyPair:
+        """A certificate with which a client is the user `name` in `groups`."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
+        subject.append(x509.NameAttribute(NameOID.COMMON_NAME, name))
+        certificate = (
+            _builder(x509.Name(subject), self.certificate.subject, key.public_key(), now, CLIENT_YEARS)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .add_extension(self.identifier, critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+        return _pair(certificate, key)
+
+    @property
+    def identifier(self) -> x509.AuthorityKeyIdentifier:
+        """How certificates name the key that signed them."""
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+
     def issue_serving(self, now: datetime, addresses: Iterable[str]) -> KeyPair:
         """A certificate for the API server under its service names and the given IP addresses or host names."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
         names: list[x509.GeneralName] = [x509.DNSName(name) for name in SERVICE_NAMES]
         names += [_general_name(address) for address in dict.fromkeys(addresses) if address not in SERVICE_NAMES]
-        authority_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         certificate = (
             _builder(subject, self.certificate.subject, key.public_key(), now, SERVING_YEARS)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(authority_id, critical=False)
+            .add_extension(self.identifier, critical=False)
             .sign(self.key, hashes.SHA256())
         )
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        return KeyPair(certificate.public_bytes(serialization.Encoding.PEM), private)
+        return _pair(certificate, key)
 
 
-def server_context(pair: KeyPair, directory: Path) -> ssl.SSLContext:
-    """A TLS context for the listening socket; the key passes through a private file that is removed at once."""
+def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> KeyPair:
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return KeyPair(certificate.public_bytes(serialization.Encoding.PEM), private)
+
+
+def server_context(pair: KeyPair, directory: Path, client_cas: Iterable[bytes] = ()) -> ssl.SSLContext:
+    """A TLS context for the listening socket; the key passes through a private file that is removed at once.
+
+    Clients may show a certificate that one of `client_cas` (PEM bundles) has signed. Raises ssl.SSLError or
+    UnicodeDecodeError when one is no PEM.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for bundle in client_cas:
+        context.load_verify_locations(cadata=bundle.decode("ascii"))
+        context.verify_mode = ssl.CERT_OPTIONAL
     path = directory / "serving.pem"
     path.touch(mode=0o600)
     try:

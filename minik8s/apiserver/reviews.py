@@ -5,9 +5,9 @@ Upstream: pkg/registry/authorization.
 
 from __future__ import annotations
 
+from minik8s.api.rbac import FULL_AUTHORITY
 from minik8s.api.request import ApiRequest, User
-from minik8s.apiserver.authorization import AccessAttributes, is_privileged
-from minik8s.apiserver.authorization.authorizer import EVERYTHING, Decision, RuleSet
+from minik8s.apiserver.authorization import AccessAttributes, Decision, RuleSet, is_privileged
 from minik8s.apiserver.body import read_resource
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.registry import Served
@@ -116,7 +116,7 @@ async def rules_review(ctx: ServerContext, served: Served, request: ApiRequest) 
     if not namespace:
         raise BadRequest("no namespace on request")
     privileged = is_privileged(request.user)
-    found = RuleSet(EVERYTHING) if privileged else ctx.authorizer.rules_for(request.user, namespace)
+    found = RuleSet(FULL_AUTHORITY) if privileged else ctx.authorizer.rules_for(request.user, namespace)
     status: Obj = {
         "resourceRules": [rule for rule in found.rules if rule.get("resources")],
         "nonResourceRules": [rule for rule in found.rules if rule.get("nonResourceURLs")],

@@ -13,6 +13,8 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from hashlib import sha256
+from typing import Any
 
 import httptools
 from anyio.lowlevel import checkpoint
@@ -20,8 +22,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from minik8s.apiserver.authentication import Certificate
 from minik8s.apiserver.http import HttpApp
-from minik8s.apiserver.httpcall import STREAM, UPGRADE
+from minik8s.apiserver.httpcall import CERTIFICATE, STREAM, UPGRADE
 from minik8s.apiserver.upgrade.stream import Upgraded
 
 BACKLOG = 2048
@@ -99,15 +102,22 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Outbox(transport, self.loop))
+        self.certificate = _certificate(transport.get_extra_info("ssl_object"))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {STREAM: self}  # type: ignore[dict-item]
+        self.scope["extensions"] = self._extensions()
+
+    def _extensions(self) -> dict[str, Any]:
+        offered: dict[str, Any] = {STREAM: self}
+        if self.certificate is not None:
+            offered[CERTIFICATE] = self.certificate
+        return offered
 
     def on_headers_complete(self) -> None:
         wanted = self.parser.should_upgrade() and (self._get_upgrade() or b"") in UPGRADES
         if wanted:
-            self.scope["extensions"] = {STREAM: self, UPGRADE: self}  # type: ignore[dict-item]
+            self.scope["extensions"] = self._extensions() | {UPGRADE: self}
         super().on_headers_complete()
         if wanted:
             self.cycle.keep_alive = False
@@ -159,6 +169,18 @@ class Protocol(HttpToolsProtocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """The client hears of it from the API's own answer; the log need not."""
+
+
+def _certificate(tls: ssl.SSLObject | None) -> Certificate | None:
+    """The certificate that a client has shown, as far as authentication needs it; the handshake has verified it."""
+    shown: Any = tls.getpeercert() if tls is not None else None
+    if tls is None or not shown:
+        return None
+    subject = [pair for names in shown.get("subject", ()) for pair in names]
+    names = [value for key, value in subject if key == "commonName"]
+    groups = tuple(value for key, value in subject if key == "organizationName")
+    fingerprint = sha256(tls.getpeercert(binary_form=True) or b"").hexdigest()
+    return Certificate(names[-1] if names else "", groups, fingerprint)
 
 
 @asynccontextmanager

@@ -1,25 +1,33 @@
-"""Bearer tokens: the administrator's, and signed ones for service accounts.
+"""Tokens that this server signs: service-account JWTs, as kube-apiserver and its controllers issue them.
 
-Service-account tokens are RS256 JWTs as kube-apiserver issues them. The signing key is made when the first token is
-asked for (it costs tens of milliseconds), and the JOSE library is imported then, too.
+RS256. The signing key is made when the first token is asked for (it costs tens of milliseconds), and the JOSE
+library is imported then, too. A signature is verified once per token, for it cannot become wrong; what can (dates,
+accounts, the objects a token is bound to) is `authentication`'s to look at, every time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from minik8s.api.request import ADMIN, User
+from minik8s.api.users import ACCOUNT_PREFIX
 from minik8s.machinery.meta import Doc, name_of, namespace_of, uid_of
 
 if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
 
 DEFAULT_ISSUER = "https://kubernetes.default.svc.cluster.local"
+LEGACY_ISSUER = "kubernetes/serviceaccount"
+LONGEST = 16 * 1024
+"""Characters of a token that anybody looks at."""
 _KEY_BITS = 2048
+_REMEMBERED = 1024
+
+Claims = Mapping[str, Any]
 
 
 @attrs.define(eq=False)
@@ -29,6 +37,7 @@ class TokenIssuer:
     issuer: str = DEFAULT_ISSUER
     static: dict[str, User] = attrs.field(factory=dict)
     _key: RSAKey | None = None
+    _verified: dict[str, Claims] = attrs.field(factory=dict)
 
     @property
     def key(self) -> RSAKey:
@@ -51,49 +60,74 @@ class TokenIssuer:
         now: datetime,
         jti: str,
         bound: Mapping[str, Mapping[str, str]],
+        warn_after: int = 0,
     ) -> str:
-        """A token for a ServiceAccount; `bound` is {"pod": {name, uid}} or the like."""
-        from joserfc import jwt
+        """A token for a ServiceAccount; `bound` is {"pod": {name, uid}} or the like.
 
+        From `warn_after` seconds on it should have been renewed, though it is still good.
+        """
         issued = int(now.timestamp())
         private: dict[str, Any] = {
             "namespace": namespace_of(account),
             "serviceaccount": {"name": name_of(account), "uid": uid_of(account)},
             **bound,
         }
-        claims = {
-            "iss": self.issuer,
-            "sub": f"system:serviceaccount:{namespace_of(account)}:{name_of(account)}",
-            "aud": list(audiences),
-            "iat": issued,
-            "nbf": issued,
-            "exp": int((now + timedelta(seconds=seconds)).timestamp()),
-            "jti": jti,
-            "kubernetes.io": private,
-        }
-        return jwt.encode({"alg": "RS256", "kid": self.key.kid or ""}, claims, self.key)
+        if warn_after:
+            private["warnafter"] = issued + warn_after
+        dates = {"iat": issued, "nbf": issued, "exp": issued + seconds}
+        return self._sign(
+            {
+                "iss": self.issuer,
+                "sub": _subject(account),
+                "aud": list(audiences),
+                **dates,
+                "jti": jti,
+                "kubernetes.io": private,
+            }
+        )
 
-    def authenticate(self, token: str, now: datetime) -> User | None:
-        """Who bears the token; None when it is none of ours or has expired."""
-        if user := self.static.get(token):
-            return user
-        if self._key is None or token.count(".") != 2:
+    def issue_legacy(self, account: Doc, secret: Doc) -> str:
+        """The token of a Secret of type kubernetes.io/service-account-token: it lasts as long as the Secret."""
+        prefix = "kubernetes.io/serviceaccount/"
+        return self._sign(
+            {
+                "iss": LEGACY_ISSUER,
+                "sub": _subject(account),
+                f"{prefix}namespace": namespace_of(account),
+                f"{prefix}secret.name": name_of(secret),
+                f"{prefix}service-account.name": name_of(account),
+                f"{prefix}service-account.uid": uid_of(account),
+            }
+        )
+
+    def verify(self, token: str) -> Claims | None:
+        """What a token with our signature claims; None for every other text."""
+        if known := self._verified.get(token):
+            return known
+        if self._key is None or token.count(".") != 2 or len(token) > LONGEST:
             return None
         from joserfc import jwt
         from joserfc.errors import JoseError
 
         try:
-            claims = jwt.decode(token, self._key, algorithms=["RS256"]).claims
-        except (JoseError, ValueError):
+            claims: Claims = jwt.decode(token, self._key, algorithms=["RS256"]).claims
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError):
             return None
-        if claims.get("iss") != self.issuer or claims.get("exp", 0) <= now.timestamp():
-            return None
-        private = claims["kubernetes.io"]
-        namespace = private["namespace"]
-        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
-        return User(claims["sub"], private["serviceaccount"]["uid"], groups)
+        if len(self._verified) >= _REMEMBERED:
+            self._verified.clear()
+        self._verified[token] = claims
+        return claims
 
     def jwks(self) -> dict[str, Any]:
         """The public key set that /openid/v1/jwks serves."""
         public = self.key.as_dict(private=False)
         return {"keys": [{"use": "sig", "alg": "RS256", **public}]}
+
+    def _sign(self, claims: dict[str, Any]) -> str:
+        from joserfc import jwt
+
+        return jwt.encode({"alg": "RS256", "kid": self.key.kid or ""}, claims, self.key)
+
+
+def _subject(account: Doc) -> str:
+    return f"{ACCOUNT_PREFIX}{namespace_of(account)}:{name_of(account)}"

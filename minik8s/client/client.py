@@ -28,6 +28,7 @@ from minik8s.api.request import (
     WatchStream,
 )
 from minik8s.api.resource import Resource
+from minik8s.api.users import named
 from minik8s.client.transport import Transport
 from minik8s.machinery.errors import NotFound
 from minik8s.machinery.meta import Doc
@@ -58,6 +59,15 @@ class Client:
     def as_agent(self, user_agent: str) -> Client:
         """The same client under another user agent: how a component signs its writes."""
         return Client(self._transport, user=self.user, user_agent=user_agent)
+
+    def as_user(
+        self, name: str, *, groups: Sequence[str] = (), uid: str = "", extra: Mapping[str, Sequence[str]] | None = None
+    ) -> Client:
+        """The same client as somebody else, as `kubectl --as` is: it may do what that user may.
+
+        Over HTTP its requests carry Impersonate-* headers, for which this client's own user needs the permission.
+        """
+        return Client(self._transport, user=named(name, groups, uid, extra), user_agent=self.user_agent)
 
     async def get(
         self, resource: Resource[T], name: str, *, namespace: str = "", subresource: str = "", **options: str

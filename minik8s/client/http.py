@@ -20,6 +20,7 @@ import httpx
 import orjson
 
 from minik8s.api.request import ADMIN, JSON, ApiRequest, ByteStream, ListResult, User, WatchEvent, WatchStream
+from minik8s.api.users import AUTHENTICATED, named
 from minik8s.client.client import Client
 from minik8s.client.kubeconfig import ClientConfig, KubeconfigError, load_kubeconfig
 from minik8s.clock import Clock, RealClock
@@ -190,8 +191,10 @@ def impersonation(user: User) -> Headers:
     headers = [("Impersonate-User", user.name)]
     if user.uid:
         headers.append(("Impersonate-Uid", user.uid))
-    headers += [("Impersonate-Group", group) for group in user.groups]
-    return headers + [(f"Impersonate-Extra-{key}", value) for key, values in user.extra.items() for value in values]
+    if user.groups != named(user.name).groups:  # what goes without saying needs no permission either
+        headers += [("Impersonate-Group", group) for group in user.groups if group != AUTHENTICATED]
+    extra = [(quote(key.lower(), safe=""), value) for key, values in user.extra.items() for value in values]
+    return headers + [(f"Impersonate-Extra-{key}", value) for key, value in extra]
 
 
 def ssl_context(config: ClientConfig) -> ssl.SSLContext | bool:

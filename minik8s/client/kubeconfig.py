@@ -29,12 +29,31 @@ class KubeconfigError(ValueError):
 
 @attrs.frozen(kw_only=True)
 class ClusterCredentials:
-    """What a kubeconfig entry says: where a cluster is (`ca` is PEM, empty for plain HTTP) and a bearer token."""
+    """What a kubeconfig entry says: where a cluster is, and a bearer token or a client certificate with its key.
+
+    `ca`, `certificate` and `key` are PEM; `ca` is empty for plain HTTP. `impersonate` is (user, groups) to act as.
+    """
 
     name: str
     server: str
     ca: bytes = b""
     token: str = ""
+    certificate: bytes = b""
+    key: bytes = b""
+    impersonate: tuple[str, tuple[str, ...]] | None = None
+
+    @property
+    def user(self) -> Obj:
+        """The entry under `users`."""
+        user: Obj = {"token": self.token} if self.token else {}
+        if self.certificate:
+            user["client-certificate-data"] = base64.b64encode(self.certificate).decode()
+            user["client-key-data"] = base64.b64encode(self.key).decode()
+        if self.impersonate is not None:
+            user["as"], groups = self.impersonate
+            if groups:
+                user["as-groups"] = list(groups)
+        return user
 
 
 @attrs.frozen(kw_only=True)
@@ -100,7 +119,7 @@ def kubeconfig_document(credentials: ClusterCredentials, context: str = "") -> O
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": name, "cluster": cluster}],
-        "users": [{"name": name, "user": {"token": credentials.token} if credentials.token else {}}],
+        "users": [{"name": name, "user": credentials.user}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
         "current-context": name,
     }

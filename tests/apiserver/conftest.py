@@ -21,9 +21,10 @@ import yaml
 
 from minik8s.api.request import ADMIN
 from minik8s.api.resources import SERVICE_ACCOUNTS
+from minik8s.api.users import ANONYMOUS
 from minik8s.apiserver.admission import builtin_plugins
 from minik8s.apiserver.allocation import ServiceAllocator
-from minik8s.apiserver.authorization import ANONYMOUS, AlwaysAllow
+from minik8s.apiserver.authorization import AlwaysAllow
 from minik8s.apiserver.authorization.rbac import RBACAuthorizer
 from minik8s.apiserver.bootstrap import bootstrap
 from minik8s.apiserver.codec import DocumentCodec

@@ -264,7 +264,7 @@ async def test_tokens(server: Any) -> None:
     assert "system:serviceaccounts:default" in me["groups"]
     server.clock.advance(600)
     status = (await server.ok("POST", reviews, {"spec": {"token": token}}))["status"]
-    assert status == {"user": {}, "error": "invalid bearer token"}
+    assert status == {"user": {}, "error": "[invalid bearer token, service account token has expired]"}
     assert (await server.call("POST", whoami, {}, headers=headers)).status_code == 401
 
 

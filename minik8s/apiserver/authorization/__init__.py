@@ -6,10 +6,6 @@ has one form.
 """
 
 from minik8s.apiserver.authorization.authorizer import (
-    ANONYMOUS,
-    AUTHENTICATED,
-    MASTERS,
-    UNAUTHENTICATED,
     AccessAttributes,
     AlwaysAllow,
     Authorizer,
@@ -23,10 +19,6 @@ from minik8s.apiserver.authorization.authorizer import (
 )
 
 __all__ = [
-    "ANONYMOUS",
-    "AUTHENTICATED",
-    "MASTERS",
-    "UNAUTHENTICATED",
     "AccessAttributes",
     "AlwaysAllow",
     "Authorizer",

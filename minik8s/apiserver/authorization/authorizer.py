@@ -9,21 +9,18 @@ administrator's calls, which are all of a cluster's own, pay nothing here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import attrs
 
+from minik8s.api.rbac import FULL_AUTHORITY, Rule
 from minik8s.api.request import ApiRequest, User
+from minik8s.api.users import ANONYMOUS, AUTHENTICATED, MASTERS, UNAUTHENTICATED
 from minik8s.machinery.errors import BadRequest, Forbidden
 from minik8s.machinery.selectors import FieldSelector
 
-AUTHENTICATED, UNAUTHENTICATED, MASTERS = "system:authenticated", "system:unauthenticated", "system:masters"
-ANONYMOUS = User("system:anonymous", groups=(UNAUTHENTICATED,))
 PUBLIC_PATHS = frozenset({"/version", "/healthz", "/livez", "/readyz"})
 """What upstream's ClusterRole system:public-info-viewer shows to everybody."""
-
-Rule = Mapping[str, Any]
-"""A PolicyRule as roles hold it."""
 
 
 @attrs.frozen
@@ -78,10 +75,6 @@ class Authorizer(Protocol):
 
 
 ALLOWED = Decision(True)
-EVERYTHING: tuple[Rule, ...] = (
-    {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
-    {"verbs": ["*"], "nonResourceURLs": ["*"]},
-)
 
 
 class AlwaysAllow:
@@ -96,7 +89,7 @@ class AlwaysAllow:
 
     def rules_for(self, user: User, namespace: str) -> RuleSet:
         if self.authorize(AccessAttributes(user, "*")).allowed:
-            return RuleSet(EVERYTHING)
+            return RuleSet(FULL_AUTHORITY)
         return RuleSet([{"verbs": ["get"], "nonResourceURLs": sorted(PUBLIC_PATHS)}])
 
 
