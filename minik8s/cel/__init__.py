@@ -6,7 +6,8 @@
     values, operators        run-time values; `timelib` for times and durations
     standard, library/       functions
     convert                  schema -> types, JSON -> typed values
-    mutation, program        what policies construct; `compile_expression`, the door
+    policy, mutation         what policies see and construct
+    program                  `compile_expression`, the door
 
 Why an engine of our own. The libraries on PyPI were tried. `common-expression-language` (Rust) and `cel-python` check
 no types, so a wrong rule would be accepted. `cel-expr-python` (Google's C++) does, but knows objects only as protobuf
@@ -23,6 +24,7 @@ from .convert import type_of
 from .errors import BudgetError, CelError, CompileError, EvaluationError, ResultTypeError
 from .library.authz import AUTHORIZER, RESOURCE_CHECK, Authorizer, Check, Decision
 from .mutation import JSON_PATCH, OBJECT
+from .policy import NAMESPACE, REQUEST, policy_variables
 from .program import PER_CALL_LIMIT, Budget, Program, compile_expression
 from .types import (
     BOOL,
@@ -55,9 +57,11 @@ __all__ = [
     "DYN",
     "INT",
     "JSON_PATCH",
+    "NAMESPACE",
     "NULL",
     "OBJECT",
     "PER_CALL_LIMIT",
+    "REQUEST",
     "RESOURCE_CHECK",
     "STRING",
     "TIMESTAMP",
@@ -82,5 +86,6 @@ __all__ = [
     "object_of",
     "opaque",
     "optional_of",
+    "policy_variables",
     "type_of",
 ]

@@ -2,7 +2,7 @@
 
 CelError
   CompileError        the text is no CEL, names something unknown, or has the wrong type; found before any document
-    ResultTypeError   it is sound but does not yield what the place needs (`must evaluate to bool`)
+    ResultTypeError   it is sound but does not yield what the place needs (`must evaluate to bool but got dyn`)
   EvaluationError     it failed on this document (`no such key: foo`)
     BudgetError       it cost more than it may; never swallowed by `||`, `all` and the like
 """
@@ -23,7 +23,7 @@ class ResultTypeError(CompileError):
 
     def __init__(self, expected: tuple[str, ...], found: str) -> None:
         wanted = expected[0] if len(expected) == 1 else f"one of [{' '.join(expected)}]"
-        super().__init__(f"must evaluate to {wanted}")
+        super().__init__(f"must evaluate to {wanted} but got {found}")
         self.expected = expected
         self.found = found
 

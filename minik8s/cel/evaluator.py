@@ -302,7 +302,10 @@ def _function(node: Call, parts: list[Eval]) -> Eval:
         for value in values:
             cost += size_of(value)
         spend(frame, cost if overload.cost is None else cost + overload.cost(*values))
-        result = overload.call(*values)
+        try:
+            result = overload.call(*values)
+        except UnicodeError:  # a lone surrogate, which no text in UTF-8 holds
+            raise EvaluationError("invalid UTF-8") from None
         spend(frame, size_of(result))
         return result
 

@@ -85,16 +85,19 @@ def opaque(name: str) -> CelType:
 class _Fields:
     """The fields of a literal mapping as the lookup that `CelType.fields` is."""
 
-    def __init__(self, fields: Mapping[str, CelType]) -> None:
-        self.fields = {escape(key): CelField(key, type_) for key, type_ in fields.items()}
+    def __init__(self, fields: Mapping[str, CelType], escaped: bool) -> None:
+        self.fields = {escape(key) if escaped else key: CelField(key, type_) for key, type_ in fields.items()}
 
     def __call__(self, name: str) -> CelField | None:
         return self.fields.get(name)
 
 
-def object_of(name: str, fields: Mapping[str, CelType]) -> CelType:
-    """An object type with these JSON fields; keep it, since a second call makes a second type."""
-    return CelType("object", name, (), _Fields(fields))
+def object_of(name: str, fields: Mapping[str, CelType], *, escaped: bool = True) -> CelType:
+    """An object type with these JSON fields; keep it, since a second call makes a second type.
+
+    Names are escaped as for the properties of a schema; with `escaped=False` they are taken as they are.
+    """
+    return CelType("object", name, (), _Fields(fields, escaped))
 
 
 KEYWORDS = frozenset(

@@ -92,6 +92,10 @@ class Lazy(dict[str, Any]):
     Filled with functions; a function's result replaces it, an EvaluationError is remembered and raised again.
     """
 
+    def define(self, key: str, compute: Callable[[], Any]) -> None:
+        """Says how a value is computed, should it be read."""
+        self[key] = compute
+
     def __getitem__(self, key: str) -> Any:
         value = super().__getitem__(key)
         if callable(value):

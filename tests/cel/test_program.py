@@ -51,10 +51,10 @@ def test_a_budget_is_shared() -> None:
 @pytest.mark.parametrize(
     ("source", "result", "message"),
     [
-        ("'a'", "bool", "must evaluate to bool"),
-        ("self.x", "bool", "must evaluate to bool"),
-        ("1", "string", "must evaluate to string"),
-        ("1", ("string", "null_type"), "must evaluate to one of [string null_type]"),
+        ("'a'", "bool", "must evaluate to bool but got string"),
+        ("self.x", "bool", "must evaluate to bool but got dyn"),
+        ("1", "string", "must evaluate to string but got int"),
+        ("1", ("string", "null_type"), "must evaluate to one of [string null_type] but got int"),
     ],
 )
 def test_the_static_type_must_be_the_one_asked_for(source: str, result: str | tuple[str, ...], message: str) -> None:
