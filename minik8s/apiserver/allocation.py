@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from minik8s.api.resource import Resource
-from minik8s.api.resources import SERVICES
+from minik8s.api.resources import IP_ADDRESSES, SERVICES
 from minik8s.machinery.errors import InternalError, Invalid, StatusCause
 from minik8s.machinery.field import FieldErrors, invalid
 from minik8s.machinery.meta import Doc, Obj, name_of
@@ -22,6 +22,7 @@ from minik8s.machinery.meta import Doc, Obj, name_of
 RESERVED_NODE_PORTS = 86
 """Size of the lower band that automatic node ports avoid while the upper one has room."""
 HEADLESS = "None"
+EXPOSED = ("NodePort", "LoadBalancer")
 HEALTH_CHECK_PROTOCOL = "port/TCP"
 _DRAWS = 32
 """Random draws before a free address is searched for in order."""
@@ -54,6 +55,8 @@ class ServiceAllocator:
         """
         if resource is not SERVICES:
             yield obj
+            if resource is IP_ADDRESSES and not dry_run:
+                self._claims.add(("ip", name_of(obj)))
             return
         before = _claims_of(old) if old else set()
         filled = self._filled(obj, old, before, dry_run=dry_run)
@@ -71,6 +74,8 @@ class ServiceAllocator:
         """Gives back what a removed Service held."""
         if resource is SERVICES:
             self._claims -= _claims_of(obj)
+        elif resource is IP_ADDRESSES and (obj["spec"].get("parentRef") or {}).get("resource") != "services":
+            self._claims.discard(("ip", name_of(obj)))
 
     def _filled(self, obj: Obj, old: Doc | None, held: set[Claim], *, dry_run: bool) -> Obj:
         spec: Obj = dict(obj["spec"])
@@ -135,14 +140,14 @@ class _Ports:
 
     def fill(self, spec: Obj) -> None:
         """Completes `spec`; what is wrong with it stands in `errors`."""
-        exposed = spec.get("type") in ("NodePort", "LoadBalancer")
+        exposed = spec.get("type") in EXPOSED
         ports = [dict(port) for port in spec.get("ports") or ()]
         if not exposed:
             for port in ports:
                 if _port_claim(port) in self._held:
                     del port["nodePort"]
         for index, port in enumerate(ports):
-            if port.get("nodePort"):
+            if exposed and port.get("nodePort"):
                 self._choose(f"spec.ports[{index}].nodePort", *_port_claim(port))
         if exposed and spec.get("allocateLoadBalancerNodePorts", True):
             self._draw(ports)
@@ -229,7 +234,8 @@ def _port_claim(port: Doc) -> tuple[str, int]:
 def _claims_of(service: Doc) -> set[Claim]:
     spec = service["spec"]
     claims: set[Claim] = {("ip", ip) for ip in spec.get("clusterIPs") or () if ip != HEADLESS}
-    claims |= {_port_claim(port) for port in spec.get("ports") or () if port.get("nodePort")}
+    if spec.get("type") in EXPOSED:
+        claims |= {_port_claim(port) for port in spec.get("ports") or () if port.get("nodePort")}
     if number := spec.get("healthCheckNodePort"):
         claims.add((HEALTH_CHECK_PROTOCOL, number))
     return claims

@@ -16,6 +16,7 @@ from minik8s.apiserver import objectmeta
 from minik8s.apiserver.admitting import admit
 from minik8s.apiserver.body import read_delete_options
 from minik8s.apiserver.context import ServerContext
+from minik8s.apiserver.ipaddresses import follow_service
 from minik8s.apiserver.options import DeleteOptions, WriteOptions, delete_options, options_document
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
@@ -125,6 +126,7 @@ async def delete_entry(write: Write, entry: Entry, options: DeleteOptions, *, ad
     if not options.dry_run:
         entry = await ctx.store.delete(entry.key, expect=entry.modified) or entry
         ctx.services.release(served.storage, obj)
+        await follow_service(ctx, served.storage, obj, None)
     if served.strategy.returns_deleted:
         return write.respond(entry)
     return ObjectResponse(deleted_status(served, obj), warnings=write.warnings)

@@ -24,6 +24,7 @@ from minik8s.apiserver.authorization import authorize_request
 from minik8s.apiserver.body import read_resource
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.fieldmanagers import set_managed_fields, track
+from minik8s.apiserver.ipaddresses import follow_service
 from minik8s.apiserver.options import WriteOptions, write_options
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
@@ -167,6 +168,7 @@ async def _store_new(write: Write, obj: Obj) -> ObjectResponse:
             entry = await ctx.store.put(key, served.stored(obj), expect=0)
         except RevisionMismatch:
             raise AlreadyExists.object(resource.plural, resource.group, name) from None
+    await follow_service(ctx, served.storage, None, obj)
     return write.respond(entry, 201)
 
 
@@ -239,8 +241,10 @@ async def _replace(write: Write, entry: Entry, obj: Obj) -> ObjectResponse:
             await ctx.store.delete(entry.key, expect=entry.modified)
             for gone in (old, obj):
                 ctx.services.release(served.storage, gone)
+            await follow_service(ctx, served.storage, old, None)
             return write.respond_dry(obj)
         stored = await ctx.store.put(entry.key, served.stored(obj), expect=entry.modified)
+    await follow_service(ctx, served.storage, old, obj)
     return write.respond(stored)
 
 

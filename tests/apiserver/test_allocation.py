@@ -28,7 +28,7 @@ def claims_of(server: Any) -> Counter[tuple[str, str | int]]:
         spec = entry.value["spec"]
         mine = {("ip", ip) for ip in spec.get("clusterIPs") or () if ip != "None"}
         for port in spec.get("ports") or ():
-            if port.get("nodePort"):
+            if port.get("nodePort") and spec["type"] in ("NodePort", "LoadBalancer"):  # elsewhere it means nothing
                 mine.add((f"port/{port['protocol']}", port["nodePort"]))
         if spec.get("healthCheckNodePort"):
             mine.add(("port/TCP", spec["healthCheckNodePort"]))

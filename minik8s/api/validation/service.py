@@ -18,27 +18,93 @@ _POLICIES = ("Cluster", "Local")
 _FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 _DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 _EXPOSED = ("NodePort", "LoadBalancer")
+_IP_MODES = ("Proxy", "VIP")
+_TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
+_TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"
+_SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
 _ONLY_LOAD_BALANCER = "may only be used when `type` is 'LoadBalancer'"
 MAX_AFFINITY_SECONDS = 86400
 
 
 def validate_service(service: Doc) -> Causes:
     """The whole Service, before addresses and node ports are allocated."""
-    spec = service["spec"]
+    spec, annotations = service["spec"], service["metadata"].get("annotations") or {}
+    if annotations:
+        yield from _annotations(annotations, spec)
     yield from _ports_needed(spec)
     yield from _type(spec)
+    yield from _ports(spec)
     yield from validate_labels(spec.get("selector"), "spec.selector")
     yield from _affinity(spec)
     yield from _cluster_addresses(spec)
     yield from _families(spec)
     for index, address in enumerate(spec.get("externalIPs") or ()):
         yield from no_special_ip(address, f"spec.externalIPs[{index}]")
-    yield from _ports(spec)
+    if (kind := spec.get("type", "")) not in TYPES:
+        yield not_supported("spec.type", kind, TYPES)
+    if kind == "ClusterIP":
+        for index, item in enumerate(spec.get("ports") or ()):
+            if item.get("nodePort"):
+                yield forbidden(f"spec.ports[{index}].nodePort", "may not be used when `type` is 'ClusterIP'")
+    yield from _same_ports(spec.get("ports") or ())
     yield from _load_balancer(spec)
     yield from _external_policy(spec)
     internal = spec.get("internalTrafficPolicy")
     yield from one_of(internal, "spec.internalTrafficPolicy", _POLICIES, optional=True)
     yield from one_of(spec.get("trafficDistribution"), "spec.trafficDistribution", _DISTRIBUTIONS, optional=True)
+
+
+def _annotations(annotations: Mapping[str, str], spec: Part) -> Causes:
+    """The annotations that were fields before there were fields for them."""
+    mode, hints = annotations.get(_TOPOLOGY_MODE), annotations.get(_TOPOLOGY_HINTS)
+    if mode is not None and hints is not None and mode != hints:
+        detail = f"must match annotations[{_TOPOLOGY_HINTS}] when both are specified"
+        yield invalid(f"metadata.annotations[{_TOPOLOGY_MODE}]", mode, detail)
+    ranges = annotations.get(_SOURCE_RANGES)
+    if ranges is None or spec.get("loadBalancerSourceRanges"):
+        return
+    path = f"metadata.annotations[{_SOURCE_RANGES}]"
+    if spec.get("type") != "LoadBalancer":
+        yield forbidden(path, _ONLY_LOAD_BALANCER)
+    for text in ranges.split(",") if ranges.strip() else ():
+        yield from named(text.strip(), path, names.cidr)
+
+
+def service_warnings(service: Doc) -> list[str]:
+    """What is legal in a Service and does nothing. Upstream: pkg/api/service/warnings.go."""
+    spec, texts = service["spec"], []
+    if _TOPOLOGY_HINTS in (service["metadata"].get("annotations") or {}):
+        texts.append(f"annotation {_TOPOLOGY_HINTS} is deprecated, please use {_TOPOLOGY_MODE} instead")
+    if spec.get("type") == "ExternalName":
+        if spec.get("externalIPs"):
+            texts.append('spec.externalIPs is ignored when spec.type is "ExternalName"')
+    elif spec.get("externalName"):
+        texts.append('spec.externalName is ignored when spec.type is not "ExternalName"')
+    if _is_headless(spec) and spec.get("sessionAffinity") == "ClientIP":
+        texts.append("spec.SessionAffinity is ignored for Headless Services")
+    return texts
+
+
+def validate_load_balancer(status: Part, spec: Part) -> Causes:
+    """What a load balancer's controller writes into the status."""
+    path, ingresses = "status.loadBalancer.ingress", status.get("ingress") or ()
+    if ingresses and spec.get("type") != "LoadBalancer":
+        yield forbidden(path, "may only be used when `spec.type` is 'LoadBalancer'")
+        return
+    for index, ingress in enumerate(ingresses):
+        place, ip, mode = f"{path}[{index}]", ingress.get("ip"), ingress.get("ipMode")
+        if ip:
+            yield from named(ip, f"{place}.ip", names.ip)
+        if ip and mode is None:
+            yield required(f"{place}.ipMode", "must be specified when `ip` is set")
+        elif mode is not None and not ip:
+            yield forbidden(f"{place}.ipMode", "may not be specified when `ip` is not set")
+        elif mode is not None and mode not in _IP_MODES:
+            yield not_supported(f"{place}.ipMode", mode, _IP_MODES)
+        if hostname := ingress.get("hostname"):
+            yield from named(hostname, f"{place}.hostname", names.dns1123_subdomain)
+            if not names.ip(hostname):
+                yield invalid(f"{place}.hostname", hostname, "must be a DNS name, not an IP address")
 
 
 def _is_headless(spec: Part) -> bool:
@@ -53,15 +119,16 @@ def _ports_needed(spec: Part) -> Causes:
 def _type(spec: Part) -> Causes:
     kind = spec.get("type", "")
     if kind == "ExternalName":
-        if spec.get("clusterIP"):
-            yield forbidden("spec.clusterIP", "may not be set for ExternalName services")
+        if spec.get("clusterIPs"):
+            yield forbidden("spec.clusterIPs", "may not be set for ExternalName services")
+        for field in ("ipFamilies", "ipFamilyPolicy"):
+            if spec.get(field):
+                yield forbidden(f"spec.{field}", "may not be set for ExternalName services")
         name = spec.get("externalName", "").removesuffix(".")
         if name:
             yield from named(name, "spec.externalName", names.dns1123_subdomain)
         else:
             yield required("spec.externalName")
-    elif kind not in TYPES:
-        yield not_supported("spec.type", kind, TYPES)
     if kind in _EXPOSED and _is_headless(spec):
         detail = f"may not be set to 'None' for {kind} services"
         yield invalid("spec.clusterIPs[0]", "None", detail)
@@ -84,8 +151,6 @@ def _affinity(spec: Part) -> Causes:
 def _cluster_addresses(spec: Part) -> Causes:
     several: Sequence[str] = spec.get("clusterIPs") or ()
     if spec.get("type") == "ExternalName":
-        if several:
-            yield forbidden("spec.clusterIPs", "may not be set for ExternalName services")
         return
     if several and several[0] != spec.get("clusterIP"):
         yield invalid("spec.clusterIPs", list(several), "first value must match `clusterIP`")
@@ -110,9 +175,6 @@ _SECONDARY = "must be RequireDualStack or PreferDualStack when multiple clusterI
 def _families(spec: Part) -> Causes:
     """This cluster speaks IPv4 only."""
     if spec.get("type") == "ExternalName":
-        for field in ("ipFamilyPolicy", "ipFamilies"):
-            if spec.get(field):
-                yield forbidden(f"spec.{field}", "may not be set for ExternalName services")
         return
     policy = spec.get("ipFamilyPolicy")
     if policy is not None and policy not in _FAMILY_POLICIES:
@@ -137,9 +199,6 @@ def _ports(spec: Part) -> Causes:
     for index, item in enumerate(ports):
         path = f"spec.ports[{index}]"
         yield from _port(item, path, port_names, name_needed=len(ports) > 1)
-        if item.get("nodePort") and spec.get("type") in ("ClusterIP", "ExternalName"):
-            yield forbidden(f"{path}.nodePort", f"may not be used when `type` is '{spec['type']}'")
-    yield from _same_ports(ports)
 
 
 def _port(item: Part, path: str, taken: set[str], *, name_needed: bool) -> Causes:
@@ -154,7 +213,7 @@ def _port(item: Part, path: str, taken: set[str], *, name_needed: bool) -> Cause
     yield from in_range(item.get("port", 0), f"{path}.port", 1, 65535)
     yield from one_of(item.get("protocol"), f"{path}.protocol", PROTOCOLS)
     yield from port(item.get("targetPort"), f"{path}.targetPort")
-    if application := item.get("appProtocol"):
+    if (application := item.get("appProtocol")) is not None:
         yield from named(application, f"{path}.appProtocol", names.qualified_name)
 
 
@@ -165,7 +224,7 @@ def _same_ports(ports: Sequence[Part]) -> Causes:
         protocol, node_port = item.get("protocol"), item.get("nodePort")
         if node_port:
             if (protocol, node_port) in node_ports:
-                yield duplicate(f"spec.ports[{index}].nodePort", _go_port(Protocol=protocol or "", NodePort=node_port))
+                yield duplicate(f"spec.ports[{index}].nodePort", node_port)
             node_ports.add((protocol, node_port))
         if (protocol, item.get("port")) in numbers:
             yield duplicate(f"spec.ports[{index}]", _go_port(Protocol=protocol or "", Port=item.get("port", 0)))
@@ -182,9 +241,9 @@ def _load_balancer(spec: Part) -> Causes:
     is_balancer = spec.get("type") == "LoadBalancer"
     if ranges := spec.get("loadBalancerSourceRanges"):
         if not is_balancer:
-            yield forbidden("spec.loadBalancerSourceRanges", _ONLY_LOAD_BALANCER)
+            yield forbidden("spec.LoadBalancerSourceRanges", _ONLY_LOAD_BALANCER)  # upstream's capital letter
         for index, text in enumerate(ranges):
-            yield from named(text.strip(), f"spec.loadBalancerSourceRanges[{index}]", names.cidr)
+            yield from named(text.strip(), f"spec.LoadBalancerSourceRanges[{index}]", names.cidr)
     allocate = spec.get("allocateLoadBalancerNodePorts")
     if is_balancer and allocate is None:
         yield required("spec.allocateLoadBalancerNodePorts")

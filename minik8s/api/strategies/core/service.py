@@ -9,8 +9,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 from minik8s.api.strategies.kind import Causes, KindStrategy, Selectable, reads, set_default
-from minik8s.api.validation.service import validate_service, validate_service_change
+from minik8s.api.validation.service import (
+    service_warnings,
+    validate_load_balancer,
+    validate_service,
+    validate_service_change,
+)
 from minik8s.machinery import names
+from minik8s.machinery.field import FieldErrors
 from minik8s.machinery.meta import Doc, Obj
 
 AFFINITY_SECONDS = 10800
@@ -57,6 +63,8 @@ class ServiceStrategy(KindStrategy):
     def prepare_update(self, obj: Obj, old: Doc) -> None:
         super().prepare_update(obj, old)
         spec, before = obj["spec"], old["spec"]
+        if spec["type"] != "LoadBalancer" and (obj.get("status") or {}).get("loadBalancer"):
+            obj["status"] = {**obj["status"], "loadBalancer": {}}
         _agree_on_addresses(spec, before)
         _keep_allocated(spec, before)
         _drop_what_the_type_had(spec, before)
@@ -67,6 +75,12 @@ class ServiceStrategy(KindStrategy):
 
     def check_change(self, obj: Doc, old: Doc) -> Causes:
         return validate_service_change(obj, old)
+
+    def validate_status_update(self, obj: Doc, old: Doc) -> FieldErrors:
+        return list(validate_load_balancer((obj.get("status") or {}).get("loadBalancer") or {}, obj["spec"]))
+
+    def warnings(self, obj: Doc, old: Doc | None) -> list[str]:
+        return service_warnings(obj)
 
 
 def is_externally_accessible(spec: Doc) -> bool:
@@ -85,9 +99,10 @@ def _default_policies(spec: Obj) -> None:
 
 
 def _default_families(spec: Obj) -> None:
-    """The cluster is IPv4 only."""
+    """The cluster is IPv4 only; an address of the other family is refused by its name."""
     if spec["type"] != "ExternalName":
-        set_default(spec, "ipFamilies", ["IPv4"])
+        given = [ip for ip in spec.get("clusterIPs") or () if ip != "None"]
+        set_default(spec, "ipFamilies", ["IPv6" if ":" in ip else "IPv4" for ip in given[:1]] or ["IPv4"])
         set_default(spec, "ipFamilyPolicy", "SingleStack")
 
 
