@@ -27,6 +27,7 @@ WEBHOOK = {
 }
 EVENT = {"involvedObject": {"namespace": "default"}}
 SCHEMA = {"schema": {"openAPIV3Schema": {"type": "object"}}}
+PATCH = "[JSONPatch{op: 'remove', path: '/spec/x'}]"
 POLICY = {"matchConstraints": {"resourceRules": WEBHOOK["rules"]}, "failurePolicy": "Ignore"}
 
 LEAST: list[tuple[Resource[Any], dict[str, Any]]] = [
@@ -84,7 +85,7 @@ LEAST: list[tuple[Resource[Any], dict[str, Any]]] = [
             "spec": {
                 **POLICY,
                 "reinvocationPolicy": "Never",
-                "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": "[]"}}],
+                "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": PATCH}}],
             }
         },
     ),
