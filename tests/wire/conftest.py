@@ -170,31 +170,13 @@ def _modern_kubectl(request: pytest.FixtureRequest) -> None:
             pytest.skip(f"kubectl 1.{minor_version(binary)} only knows APIs that are gone from 1.36")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Other people's clients live in this process; what they leave open is not held against whoever runs next."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _collected_at_the_end() -> Iterator[None]:
-    """Nothing of theirs is left for the end of the session."""
+@pytest.fixture
+def aiohttp_leftovers() -> Iterator[None]:
+    """What aiohttp leaves to the garbage collector is collected here, quietly, not while somebody else's test runs."""
     yield
-    _collect_quietly()
-
-
-def _collect_quietly() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
-
-
-@pytest.fixture
-def foreign_loop() -> Iterator[None]:
-    """For tests whose client leaves transports to the garbage collector when its loop ends: they go here, quietly."""
-    yield
-    _collect_quietly()
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,6 @@ from minik8s.blocking import BlockingCluster
 SECONDS = 20
 """How long anything may take; a safety net."""
 
-pytestmark = pytest.mark.usefixtures("foreign_loop")
-
 
 @pytest.fixture
 def light(wire_cluster: BlockingCluster, namespace: str) -> Iterator[lightkube.Client]:

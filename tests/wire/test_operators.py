@@ -20,7 +20,11 @@ SECONDS = 20
 FINALIZER = "example.com/operator"
 MINE = {"operator": "test"}
 
-pytestmark = pytest.mark.usefixtures("foreign_loop")
+# aiohttp leaves its TLS transports to the garbage collector when their loop ends
+pytestmark = [
+    pytest.mark.usefixtures("aiohttp_leftovers"),
+    pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning"),
+]
 
 
 class Seen:
