@@ -114,6 +114,7 @@ async def _bound_object(ctx: ServerContext, request: ApiRequest, reference: Doc)
 async def self_subject_review(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     """POST selfsubjectreviews: who am I."""
     obj, warnings = read_resource(request, served.resource, "Ignore")
+    obj = await admit_created(ctx, request, obj, warnings=warnings)
     metadata = {"creationTimestamp": rfc3339(ctx.clock.now())}
     status = {"userInfo": user_info(request.user)}
     return ObjectResponse({**obj, "metadata": metadata, "status": status}, code=201, warnings=warnings)
@@ -122,6 +123,7 @@ async def self_subject_review(ctx: ServerContext, served: Served, request: ApiRe
 async def token_review(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     """POST tokenreviews: whose token is this, and for which of the audiences that were asked about."""
     obj, warnings = read_resource(request, served.resource, "Ignore")
+    obj = await admit_created(ctx, request, obj, warnings=warnings)
     spec = obj.get("spec", {})
     if not spec.get("token"):
         raise BadRequest("token is required for TokenReview in authentication")

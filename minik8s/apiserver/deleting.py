@@ -157,15 +157,23 @@ async def delete_collection(ctx: ServerContext, served: Served, request: ApiRequ
     deleted = [entry for entry in page.entries if chosen.matches(entry.value)]
     for entry in deleted:
         single = attrs.evolve(request, name=name_of(entry.value), namespace=entry.key[1], verb="delete")
-        options_here = attrs.evolve(options, uid=options.uid or uid_of(entry.value))
-        try:
-            current = await find(ctx, served, single.namespace, single.name)
-            await delete_entry(_write(ctx, served, single, options), current, options_here)
-        except (NotFound, Conflict, RevisionMismatch):
-            continue  # somebody else was faster, which is as good
+        await _delete_one_of_many(ctx, served, single, attrs.evolve(options, uid=options.uid or uid_of(entry.value)))
     items = [served.view(entry.value) for entry in deleted]
     result = ListResult(items, str(ctx.store.revision), sources=deleted if served.shares_bytes else None)
     return ListResponse(result, served.resource)
+
+
+async def _delete_one_of_many(ctx: ServerContext, served: Served, request: ApiRequest, options: DeleteOptions) -> None:
+    """Deletes an object of a collection, also when somebody writes it meanwhile; if it is gone, so much the better."""
+    while True:
+        try:
+            current = await find(ctx, served, request.namespace, request.name)
+            await delete_entry(_write(ctx, served, request, options), current, options)
+        except RevisionMismatch:
+            continue
+        except (NotFound, Conflict):
+            pass
+        return
 
 
 def deleted_status(served: Served, obj: Doc) -> Obj:

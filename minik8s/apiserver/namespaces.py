@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minik8s.api.request import ApiRequest
+from minik8s.apiserver.admitting import admit
 from minik8s.apiserver.body import read_resource
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.options import write_options
@@ -27,7 +28,9 @@ async def finalize(ctx: ServerContext, served: Served, request: ApiRequest) -> O
     spec = {**entry.value["spec"], "finalizers": finalizers}
     if not finalizers:
         del spec["finalizers"]
-    changed = {**entry.value, "spec": spec}
+    attributes = write.attributes("UPDATE", {**entry.value, "spec": spec}, entry.value)
+    await admit(ctx, attributes)
+    changed = attributes.object or entry.value
     if changed == entry.value and not is_terminating(changed):
         return write.respond(entry)
     if options.dry_run:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from minik8s.api.rbac import FULL_AUTHORITY
 from minik8s.api.request import ApiRequest, User
+from minik8s.apiserver.admitting import admit_created
 from minik8s.apiserver.authorization import AccessAttributes, Decision, RuleSet, is_privileged
 from minik8s.apiserver.body import read_resource
 from minik8s.apiserver.context import ServerContext
@@ -21,6 +22,7 @@ from minik8s.machinery.meta import Doc, Obj
 async def access_review(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     """POST …subjectaccessreviews: may somebody do something."""
     obj, warnings = read_resource(request, served.resource, "Ignore")
+    obj = await admit_created(ctx, request, obj, warnings=warnings)
     spec = obj.get("spec", {})
     user = request.user
     errors = _attribute_errors(spec)
@@ -112,6 +114,7 @@ def _subject(spec: Doc) -> User:
 async def rules_review(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     """POST selfsubjectrulesreviews: what the caller may do in a namespace."""
     obj, warnings = read_resource(request, served.resource, "Ignore")
+    obj = await admit_created(ctx, request, obj, warnings=warnings)
     namespace = obj.get("spec", {}).get("namespace")
     if not namespace:
         raise BadRequest("no namespace on request")

@@ -90,11 +90,15 @@ class Write:
             )
 
     def respond(self, entry: Entry, code: int = 200) -> ObjectResponse:
-        served = self.served
-        return ObjectResponse(served.view(entry.value), served.resource, served.source(entry), code, self.warnings)
+        served, said = self.served, self._said()
+        return ObjectResponse(served.view(entry.value), served.resource, served.source(entry), code, said)
 
     def respond_dry(self, obj: Obj, code: int = 200) -> ObjectResponse:
-        return ObjectResponse(self.served.view(obj), self.served.resource, None, code, self.warnings)
+        return ObjectResponse(self.served.view(obj), self.served.resource, None, code, self._said())
+
+    def _said(self) -> list[str]:
+        """The warnings, each once: a write that was tried again has collected them again."""
+        return self.warnings if len(self.warnings) < 2 else list(dict.fromkeys(self.warnings))
 
 
 async def create(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:

@@ -22,6 +22,7 @@ from minik8s.machinery.field import FieldErrors, invalid
 from minik8s.machinery.meta import Doc, labels_of, name_of
 
 PREFIX = "pod-security.kubernetes.io/"
+_ENFORCED = f"{PREFIX}enforce-policy"
 _MODES = ("enforce", "audit", "warn")
 _VERSION = re.compile(r"latest|v1\.(0|[1-9][0-9]{0,3})")
 MAX_PODS = 3000
@@ -69,8 +70,11 @@ class PodSecurity(AdmissionPlugin):
 
     def _pod(self, attributes: Attributes, world: World, pod: Doc) -> None:
         labels = _labels(attributes, world)
+        if not labels:
+            attributes.annotate(_ENFORCED, "privileged:latest")
+            return
         policy = _policy(labels, "enforce")
-        attributes.annotate(f"{PREFIX}enforce-policy", str(policy))
+        attributes.annotate(_ENFORCED, str(policy))
         if attributes.old is not None and not _is_significant(pod, attributes.old):
             return
         if found := violations(policy.level, pod, policy.minor):
@@ -167,8 +171,10 @@ def _label_errors(key: str, value: str) -> FieldErrors:
 
 
 def _labels(attributes: Attributes, world: World) -> Mapping[str, str]:
+    """The namespace's labels, none when none of them is about this: that is what most pods pay for."""
     namespace = world.get(NAMESPACES, attributes.namespace)
-    return labels_of(namespace) if namespace is not None else {}
+    labels = labels_of(namespace) if namespace is not None else {}
+    return labels if any(key.startswith(PREFIX) for key in labels) else {}
 
 
 _PRIVILEGED = _Policy("privileged", "latest")

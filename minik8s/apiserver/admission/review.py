@@ -11,8 +11,8 @@ from typing import Any
 
 import attrs
 
-from minik8s.api.request import User
 from minik8s.api.resource import Resource
+from minik8s.api.users import user_info
 from minik8s.apiserver.admission.matching import namespace_of_request
 from minik8s.apiserver.admission.plugin import Attributes
 from minik8s.apiserver.registry import Registry
@@ -93,18 +93,6 @@ def _gvk(attributes: Attributes, resource: Resource[Any]) -> dict[str, str]:
         return {"group": resource.group, "version": resource.version, "kind": resource.kind}
     group, _, version = attributes.kind[0].rpartition("/")
     return {"group": group, "version": version, "kind": attributes.kind[1]}
-
-
-def user_info(user: User) -> Obj:
-    """The authentication.k8s.io UserInfo of a user."""
-    info: Obj = {"username": user.name}
-    if user.uid:
-        info["uid"] = user.uid
-    if user.groups:
-        info["groups"] = list(user.groups)
-    if user.extra:
-        info["extra"] = {key: list(values) for key, values in user.extra.items()}
-    return info
 
 
 _KINDS = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}

@@ -420,3 +420,47 @@ async def test_a_webhook_that_calls_back(server: Any, backend: Any, register: An
     await server.ok("POST", "configmaps", CM)
     made = await server.ok("GET", "configmaps")
     assert [item["metadata"]["name"] for item in made["items"]] == ["a" * n for n in range(1, 6)]
+
+
+async def test_connections(server: Any, backend: Any, register: Any) -> None:
+    """`kubectl exec` is a CONNECT with its options as the object; a refusal ends it before anything is upgraded."""
+    await server.ok("POST", "pods", {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
+    await server.ok("POST", "pods/p/binding", {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}})
+    await register("validating", "v", backend.on("/v", deny("no shells")), [rule("pods/exec", operations=("CONNECT",))])
+    headers = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
+    answer = await server.call("GET", "pods/p/exec?command=sh&container=c&stdout=true", headers=headers)
+    assert "no shells" in answer.text
+    (request,) = backend.requests("/v")
+    assert (request["operation"], request["kind"]["kind"], request["subResource"]) == (
+        "CONNECT",
+        "PodExecOptions",
+        "exec",
+    )
+    assert request["object"]["command"] == ["sh"]
+    assert (request["oldObject"], request["options"], request["name"]) == (None, None, "p")
+
+
+async def test_reviews_and_finalizers(server: Any, backend: Any, register: Any) -> None:
+    """Questions, which are stored nowhere, and the end of a namespace are reviewed too."""
+    await register("validating", "v", backend.on("/v"), [rule("*/*")])
+    attributes = {"resourceAttributes": {"verb": "get", "resource": "pods"}}
+    await server.ok("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {"spec": attributes})
+    namespace = await server.ok("GET", "/api/v1/namespaces/default")
+    await server.ok("PUT", "/api/v1/namespaces/default/finalize", namespace)
+    seen = [(r["operation"], r["kind"]["kind"], r.get("subResource")) for r in backend.requests("/v")]
+    assert seen == [("CREATE", "SelfSubjectAccessReview", None), ("UPDATE", "Namespace", "finalize")]
+
+
+async def test_a_collection_is_deleted_though_somebody_writes(server: Any, backend: Any, register: Any) -> None:
+    """An object that changes while its deletion is reviewed is reviewed again and deleted."""
+    await server.ok("POST", "configmaps", CM)
+
+    async def meddle(request: dict[str, Any]) -> dict[str, Any]:
+        if len(backend.reviews) == 1:
+            await server.ok("PATCH", "configmaps/a", {"data": {"k": "w"}}, type=MERGE)
+        return {"allowed": True}
+
+    await register("validating", "v", backend.on("/v", meddle), [rule("configmaps", operations=("DELETE",))])
+    await server.ok("DELETE", "configmaps")
+    assert (await server.call("GET", "configmaps/a")).status_code == 404
+    assert [r["oldObject"]["data"]["k"] for r in backend.requests("/v")] == ["v", "w"]
