@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from minik8s import cel
 from minik8s.api.request import User
 from minik8s.api.resources import NAMESPACES
+from minik8s.api.users import ACCOUNT_PREFIX, named
 from minik8s.apiserver.admission.matching import namespace_of_request
 from minik8s.apiserver.admission.plugin import Attributes
 from minik8s.apiserver.admission.review import Versioned, request_of
@@ -96,9 +97,7 @@ def _namespace(ctx: ServerContext, attributes: Attributes) -> Obj | None:
 def _decide(ctx: ServerContext, user: User, check: cel.Check) -> cel.Decision:
     """What the server's authorizer says to an expression's question."""
     if check.service_account is not None:
-        namespace, name = check.service_account
-        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
-        user = User(f"system:serviceaccount:{namespace}:{name}", groups=groups)
+        user = named(ACCOUNT_PREFIX + ":".join(check.service_account))
     question = AccessAttributes(
         user, check.verb, check.group, "*", check.resource, check.subresource, check.namespace, check.name, check.path
     )

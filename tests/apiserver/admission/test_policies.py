@@ -184,6 +184,7 @@ async def test_namespace_request_and_authorizer(server: Any) -> None:
             {"expression": "request.userInfo.username == 'system:admin' && request.operation == 'CREATE'"},
             {"expression": "authorizer.group('').resource('pods').namespace('default').check('create').allowed()"},
             {"expression": "authorizer.requestResource.check('create').allowed()"},
+            {"expression": "authorizer.serviceAccount('default', 'x').path('/m').check('get').reason() != 'x'"},
             {"expression": "oldObject == null && request.resource.resource == 'configmaps'"},
         ],
     )
