@@ -37,8 +37,11 @@ from minik8s.apiserver.bootstrap import bootstrap, publish_address
 from minik8s.apiserver.codec import DocumentCodec
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.dispatch import dispatch
+from minik8s.apiserver.faults import Faults
 from minik8s.apiserver.http import HttpApp
+from minik8s.apiserver.interception import Interceptor, Where
 from minik8s.apiserver.registry import Registry
+from minik8s.apiserver.requestlog import RequestLog
 from minik8s.client.client import Client
 from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
@@ -123,6 +126,7 @@ class Cluster:
         self.informers: Informers
         self.nodes: NodePool
         self._proxier: Proxier | None = None
+        self._faults: Faults | None = None
         self._manager: ControllerManager | None = None
         self._scheduler: Scheduler | None = None
         self._stack = AsyncExitStack()
@@ -142,12 +146,28 @@ class Cluster:
         if isinstance(error, anyio.get_cancelled_exc_class()):
             return await self._stack.__aexit__(kind, error, trace)
         await self._stack.aclose()
+        if error is None and self._faults is not None:
+            self._faults.verify()
         return None
 
     @property
     def admission(self) -> Hooks:
         """The admission hooks: functions of this process that may change or refuse what is written."""
         return self._context.dynamic.hooks
+
+    @property
+    def faults(self) -> Faults:
+        """What a test makes go wrong at the server's door; one that never fired is an error when the cluster ends."""
+        self._faults = self._faults or Faults(self._context)
+        return self._faults
+
+    def intercept(self, interceptor: Interceptor) -> None:
+        """Puts a function between every request and its answer: see `apiserver.interception`."""
+        self._context.interceptors.append(interceptor)
+
+    def recording(self, **where: Any) -> RequestLog:
+        """Notes the requests that are made while its context lasts; `where` as in `apiserver.interception.Where`."""
+        return RequestLog(self._context, Where(**where))
 
     @property
     def kubeconfig(self) -> Path:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from random import Random
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
 
 import attrs
 from anyio.abc import ByteReceiveStream, ByteSendStream, ByteStream
@@ -31,6 +32,10 @@ from minik8s.clock import Clock
 from minik8s.machinery.errors import ServiceUnavailable
 from minik8s.machinery.meta import Doc
 from minik8s.store.protocol import Store
+
+if TYPE_CHECKING:
+    from minik8s.apiserver.interception import Interceptor
+    from minik8s.apiserver.watching import WatchSession
 
 
 class Session(Protocol):
@@ -166,6 +171,10 @@ class ServerContext:
         init=False, default=attrs.Factory(lambda self: DynamicAdmission(self), takes_self=True)
     )
     """Hooks, policies and webhooks: admission that users register at run time."""
+    interceptors: list[Interceptor] = attrs.field(init=False, factory=list)
+    """Who stands between requests and their answers; the first is asked first."""
+    sessions: WeakSet[WatchSession] = attrs.field(init=False, factory=WeakSet)
+    """The watches that are open."""
     webhooks: WebhookConnections = attrs.field(init=False, factory=WebhookConnections)
     mutating: Sequence[AdmissionPlugin] = attrs.field(init=False)
     """The plugins that have an `admit` of their own; `validating` those with a `validate`. Others are not asked."""

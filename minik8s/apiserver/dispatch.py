@@ -6,6 +6,7 @@ The tables below say which function serves what. Everything a caller can do wron
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from minik8s.api.metrics import METRICS
 from minik8s.api.request import ApiRequest
@@ -25,6 +26,7 @@ from minik8s.apiserver import (
 )
 from minik8s.apiserver.authorization import authorize_request
 from minik8s.apiserver.context import ServerContext
+from minik8s.apiserver.interception import Interceptor, Proceed
 from minik8s.apiserver.registry import UNSUPPORTED, Served
 from minik8s.apiserver.response import ApiResponse
 from minik8s.machinery.errors import ApiError, MethodNotAllowed, NotFound
@@ -100,6 +102,20 @@ async def dispatch(ctx: ServerContext, request: ApiRequest) -> ApiResponse:
 
 async def answer(ctx: ServerContext, request: ApiRequest) -> ApiResponse:
     """The same for a request that has been authorized."""
+    if not ctx.interceptors:
+        return await carry_out(ctx, request)
+    proceed: Proceed = partial(carry_out, ctx)
+    for interceptor in reversed(ctx.interceptors):
+        proceed = partial(_through, interceptor, proceed)
+    return await proceed(request)
+
+
+async def _through(interceptor: Interceptor, proceed: Proceed, request: ApiRequest) -> ApiResponse:
+    return await interceptor(request, proceed)
+
+
+async def carry_out(ctx: ServerContext, request: ApiRequest) -> ApiResponse:
+    """What there is to do for a request that nobody holds up."""
     served = ctx.registry.served(request.resource)
     request.resource = served.resource  # the caller's may be of another cluster, or know only names
     return await _handler(served, request)(ctx, served, request)

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from minik8s.api.request import ApiRequest, WatchEvent
+from minik8s.api.resource import Resource
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.options import check_list_options, integer_option, truth, watch_errors
 from minik8s.apiserver.reading import parse_version
@@ -70,6 +71,7 @@ async def watch(ctx: ServerContext, served: Served, request: ApiRequest) -> Watc
     """A stream of events; see WatchOptions for where it begins."""
     options = watch_options(ctx, request)
     session = WatchSession(ctx, selection(served, request), options)
+    ctx.sessions.add(session)
     return WatchResponse(session.events(), served.resource, session.close, session=session)
 
 
@@ -92,6 +94,11 @@ class WatchSession:
         """Equal for watchers that are told the same about every change; None when nobody else is."""
         shared = self._chosen.is_everything and self._served.shares_bytes
         return (self._chosen.prefix, self._chosen.term) if shared else None
+
+    @property
+    def resource(self) -> Resource[Any]:
+        """What is watched."""
+        return self._served.resource
 
     def resume(self, after: Revision) -> None:
         """Goes on behind `after`: what lies before has been told by somebody else."""
