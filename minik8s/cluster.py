@@ -23,24 +23,15 @@ import anyio
 import attrs
 from anyio.abc import TaskGroup
 
-from minik8s.api.request import ADMIN
 from minik8s.api.resource import Resource
 from minik8s.api.resources import NODES, SERVICE_ACCOUNTS, STORAGE_CLASSES
 from minik8s.api.strategies import load_all
-from minik8s.api.users import ANONYMOUS
-from minik8s.apiserver.admission import builtin_plugins
 from minik8s.apiserver.admission.hooks import Hook, HookFunction, Hooks
-from minik8s.apiserver.allocation import ServiceAllocator
-from minik8s.apiserver.authorization import AlwaysAllow
-from minik8s.apiserver.authorization.rbac import RBACAuthorizer
 from minik8s.apiserver.bootstrap import bootstrap, publish_address
-from minik8s.apiserver.codec import DocumentCodec
-from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.dispatch import dispatch
 from minik8s.apiserver.faults import Faults
 from minik8s.apiserver.http import HttpApp
 from minik8s.apiserver.interception import Interceptor, Where
-from minik8s.apiserver.registry import Registry
 from minik8s.apiserver.requestlog import RequestLog
 from minik8s.client.client import Client
 from minik8s.client.events import Recorders
@@ -54,6 +45,7 @@ from minik8s.config import DEFAULT_CONTROLLERS, ClusterConfig
 from minik8s.controllers import controllers
 from minik8s.controllers.hostpath_provisioner import DEFAULT_CLASS
 from minik8s.controllers.runtime import Context, ControllerManager
+from minik8s.controlplane import server_context
 from minik8s.credentials import Credentials
 from minik8s.machinery.meta import Doc, Obj, is_condition_true
 from minik8s.nodes import NodePool
@@ -61,7 +53,6 @@ from minik8s.proxy.proxier import Proxier
 from minik8s.quiescence import queued, settle
 from minik8s.scheduler.scheduler import Scheduler
 from minik8s.schema import yamlform as yamlform  # here, because `apply` would else import PyYAML at its first call
-from minik8s.store import MemoryStore
 from minik8s.virtualtime import EPOCH, VirtualClock
 
 load_all()  # every cluster needs these and what is below: their import is no part of its start
@@ -77,13 +68,6 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T", bound=Mapping[str, Any])
-
-
-_ENDED_BY = {"ServiceAccount": "serviceaccount", "TaintNodesByCondition": "nodelifecycle"}
-"""Admission plugins that hold something back, each with the controller that ends the wait.
-
-Without the controller the wait would never end, so the plugin is left out, as test control planes do.
-"""
 
 
 class Cluster:
@@ -116,7 +100,7 @@ class Cluster:
         self._credentials = Credentials(self.config, self.clock)
         self.directory = Path()
         self.url = ""
-        self._context = self._server()
+        self._context = server_context(self.config, self.clock, self.rng, self._credentials.tokens)
         for hook in admission:
             self.admission.add(hook)
         self.client: Client
@@ -267,23 +251,6 @@ class Cluster:
         if self.config.clock == "real":
             return RealClock()
         return VirtualClock(EPOCH if self.jumps else RealClock().now())
-
-    def _server(self) -> ServerContext:
-        config, registry = self.config, Registry()
-        codec = DocumentCodec(registry.indexed, frozen=config.freeze)
-        disabled = {plugin for plugin, controller in _ENDED_BY.items() if controller not in config.controllers}
-        store = MemoryStore(codec, history=config.history)
-        return ServerContext(
-            store=store,
-            authorizer=RBACAuthorizer(store) if config.rbac else AlwaysAllow(),
-            registry=registry,
-            clock=self.clock,
-            rng=self.rng,
-            plugins=builtin_plugins(self.rng, disabled=disabled),
-            services=ServiceAllocator(config.service_cidr, config.node_port_range, self.rng),
-            tokens=self._credentials.tokens,
-            anonymous=ANONYMOUS if config.tls else ADMIN,  # client-go sends no credentials over plain HTTP
-        )
 
     async def _start(self, stack: AsyncExitStack) -> None:
         """Enters everything in the order in which the rest needs it; the stack leaves it in reverse."""

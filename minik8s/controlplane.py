@@ -1,0 +1,44 @@
+"""The API server of a cluster, put together from its configuration."""
+
+from __future__ import annotations
+
+from random import Random
+
+from minik8s.api.request import ADMIN
+from minik8s.api.users import ANONYMOUS
+from minik8s.apiserver.admission import builtin_plugins
+from minik8s.apiserver.allocation import ServiceAllocator
+from minik8s.apiserver.authorization import AlwaysAllow
+from minik8s.apiserver.authorization.rbac import RBACAuthorizer
+from minik8s.apiserver.codec import DocumentCodec
+from minik8s.apiserver.context import ServerContext
+from minik8s.apiserver.registry import Registry
+from minik8s.apiserver.tokens import TokenIssuer
+from minik8s.clock import Clock
+from minik8s.config import ClusterConfig
+from minik8s.store import MemoryStore
+
+_ENDED_BY = {"ServiceAccount": "serviceaccount", "TaintNodesByCondition": "nodelifecycle"}
+"""Admission plugins that hold something back, each with the controller that ends the wait.
+
+Without the controller the wait would never end, so the plugin is left out, as test control planes do.
+"""
+
+
+def server_context(config: ClusterConfig, clock: Clock, rng: Random, tokens: TokenIssuer) -> ServerContext:
+    """The parts of an API server that nobody has started yet."""
+    registry = Registry()
+    codec = DocumentCodec(registry.indexed, frozen=config.freeze)
+    disabled = {plugin for plugin, controller in _ENDED_BY.items() if controller not in config.controllers}
+    store = MemoryStore(codec, history=config.history)
+    return ServerContext(
+        store=store,
+        authorizer=RBACAuthorizer(store) if config.rbac else AlwaysAllow(),
+        registry=registry,
+        clock=clock,
+        rng=rng,
+        plugins=builtin_plugins(rng, disabled=disabled),
+        services=ServiceAllocator(config.service_cidr, config.node_port_range, rng),
+        tokens=tokens,
+        anonymous=ANONYMOUS if config.tls else ADMIN,  # client-go sends no credentials over plain HTTP
+    )
