@@ -20,12 +20,13 @@ Promises: bad input raises CelError and nothing else; an evaluation ends (budget
 changed, and handed on rather than copied; no threads, no I/O, no clock.
 """
 
+from .budget import Budget
 from .convert import type_of
 from .errors import BudgetError, CelError, CompileError, EvaluationError, ResultTypeError
 from .library.authz import AUTHORIZER, RESOURCE_CHECK, Authorizer, Check, Decision
 from .mutation import JSON_PATCH, OBJECT
 from .policy import NAMESPACE, REQUEST, policy_variables
-from .program import PER_CALL_LIMIT, Budget, Program, compile_expression
+from .program import PER_CALL_LIMIT, Program, compile_expression
 from .types import (
     BOOL,
     BYTES,

@@ -234,8 +234,8 @@ class Checker:
 
     def wider(self, one: CelType, other: CelType) -> CelType:
         """Of two types that fit each other, the one that allows more."""
-        one, other = self.settled(one), self.settled(other)
-        if other.kind == "dyn" or one.kind == "null" or one.kind == "error":
+        one, other = resolve(one, self.bound), resolve(other, self.bound)
+        if one is other or other.kind == "dyn" or one.kind == "null" or one.kind == "error":
             return other
         if one.params and len(one.params) == len(other.params) and one.kind == other.kind:
             return attrs.evolve(

@@ -21,13 +21,18 @@ _WORD = re.compile(r"[\w.]+|[(),]")
 
 @attrs.frozen(eq=False)
 class Overload:
-    """One form of a function. `cost` gives what a call with these values costs beyond its arguments' sizes."""
+    """One form of a function.
+
+    `cost` gives what a call with these values costs beyond its arguments' sizes; `deep` says that it looks at all parts
+    of its arguments.
+    """
 
     params: tuple[CelType, ...]
     result: CelType
     member: bool
     call: Callable[..., Any]
     cost: Callable[..., int] | None = None
+    deep: bool = False
 
     def fits(self, values: Iterable[Any]) -> bool:
         """Whether the values at run time are of these types (outermost level)."""
@@ -40,13 +45,15 @@ def _fits(value: Any, param: CelType) -> bool:
     return type_name(value) == param.name
 
 
-def overload(signature: str, call: Callable[..., Any], cost: Callable[..., int] | None = None) -> Overload:
+def overload(
+    signature: str, call: Callable[..., Any], cost: Callable[..., int] | None = None, deep: bool = False
+) -> Overload:
     """`string.(int) -> string` for a method, `(int, A) -> A` for a function."""
     left, _, result = signature.partition("->")
     head, _, rest = left.strip().partition("(") if left.strip().startswith("(") else left.strip().partition(".(")
     names = _split(rest.rpartition(")")[0])
     params = [parse_type(name) for name in ([head] if head else []) + names]
-    return Overload(tuple(params), parse_type(result.strip()), bool(head), call, cost)
+    return Overload(tuple(params), parse_type(result.strip()), bool(head), call, cost, deep)
 
 
 def _split(text: str) -> list[str]:
@@ -84,7 +91,7 @@ Table = dict[str, tuple[Overload, ...]]
 
 
 def table(entries: Iterable[tuple[Any, ...]]) -> Table:
-    """(name, signature, implementation[, cost]) rows as name -> overloads."""
+    """(name, signature, implementation[, cost[, deep]]) rows as name -> overloads."""
     found: dict[str, tuple[Overload, ...]] = {}
     for name, *rest in entries:
         found[name] = (*found.get(name, ()), overload(*rest))

@@ -11,26 +11,19 @@ from collections.abc import Callable
 from typing import Any
 
 from . import listtypes, operators
+from .budget import SCALARS, deep_size, paid_equal, size_of, spend
 from .checker import type_value
 from .convert import converter
 from .errors import BudgetError, EvaluationError
 from .folds import fold
 from .syntax import Call, Const, Fold, Ident, ListNode, MapNode, Node, Select, Struct
 from .types import CelType
-from .values import Made, Optional, no_such_overload, size_of
+from .values import Made, Optional, no_such_overload
 
 Frame = list[Any]
 Eval = Callable[[Frame], Any]
 MISSING = object()
 """Stands in a frame for a variable that was declared but not given."""
-_GROWING = frozenset({"_+_", "_==_", "_!=_", "@in"})
-
-
-def spend(frame: Frame, cost: int) -> None:
-    """Takes from the budget; raises BudgetError when it is spent."""
-    frame[0] -= cost
-    if frame[0] < 0:
-        raise BudgetError
 
 
 class Builder:
@@ -89,7 +82,7 @@ class Builder:
             return lambda frame: apply(operand(frame), key)
         if (convert := converter(node.type)) is not None:
             inner = self.build(node.operand)
-            return lambda frame: convert(_select(inner(frame), key))
+            return _converted(inner, key, convert)
         keys = [key]
         base = node.operand
         while isinstance(base, Select) and _plain(base):
@@ -99,7 +92,7 @@ class Builder:
 
     def call(self, node: Call) -> Eval:
         if (special := listtypes.operator(node)) is not None:
-            return _binary(node, [self.build(operand) for operand in node.operands], special)
+            return _deep(special, *[self.build(operand) for operand in node.operands])
         parts = [self.build(operand) for operand in node.operands]
         match node.name:
             case "_&&_" | "_||_":
@@ -109,7 +102,7 @@ class Builder:
             case "or" | "orValue":
                 return _or(parts[0], parts[1], node.name == "orValue")
         if node.name in operators.BINARY:
-            return _binary(node, parts, operators.BINARY[node.name])
+            return _binary(node.name, *parts)
         if node.name in operators.UNARY:
             apply, operand = operators.UNARY[node.name], parts[0]
             return lambda frame: apply(operand(frame))
@@ -272,17 +265,49 @@ def _or(one: Eval, other: Eval, unwrap: bool) -> Eval:
     return run
 
 
-def _binary(node: Call, parts: list[Eval], apply: Callable[[Any, Any], Any]) -> Eval:
-    left, right = parts
-    if node.name not in _GROWING:
+def _binary(name: str, left: Eval, right: Eval) -> Eval:
+    """An operator; what is no number pays for its size."""
+    if name == "_==_":
+        return lambda frame: paid_equal(frame, left(frame), right(frame))
+    if name == "_!=_":
+        return lambda frame: not paid_equal(frame, left(frame), right(frame))
+    apply = operators.BINARY[name]
+    if name == "@in":
+        return _deep(apply, left, right)
+    if name in ("_[_]", "_[?_]"):
         return lambda frame: apply(left(frame), right(frame))
 
     def run(frame: Frame) -> Any:
         one, other = left(frame), right(frame)
-        cost = size_of(one) + size_of(other)
-        if cost:
-            spend(frame, cost)
+        if type(one) not in SCALARS:
+            spend(frame, size_of(one) + size_of(other))
         return apply(one, other)
+
+    return run
+
+
+def _deep(apply: Callable[[Any, Any], Any], left: Eval, right: Eval) -> Eval:
+    """An operator that may look at all parts of both sides."""
+
+    def run(frame: Frame) -> Any:
+        one, other = left(frame), right(frame)
+        if type(one) in SCALARS or isinstance(other, dict):
+            spend(frame, size_of(other))
+        else:
+            spend(frame, deep_size(frame[0], one, other))
+        return apply(one, other)
+
+    return run
+
+
+def _converted(inner: Eval, key: str, convert: Callable[[Any], Any]) -> Eval:
+    """A field whose values the schema turns into something else; a list or map pays for all that it holds."""
+
+    def run(frame: Frame) -> Any:
+        value = _select(inner(frame), key)
+        if isinstance(value, (list, dict)):
+            spend(frame, deep_size(frame[0], value))
+        return convert(value)
 
     return run
 
@@ -301,6 +326,9 @@ def _function(node: Call, parts: list[Eval]) -> Eval:
         cost = 1
         for value in values:
             cost += size_of(value)
+        if overload.deep:
+            cost += deep_size(frame[0], *values)
+            spend(frame, cost)
         spend(frame, cost if overload.cost is None else cost + overload.cost(*values))
         try:
             result = overload.call(*values)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from .budget import Budget, deep_size
 from .checker import Checker, Scope
 from .errors import BudgetError, CompileError, EvaluationError, Issues, ResultTypeError
 from .evaluator import MISSING, Builder, Eval
@@ -22,14 +23,9 @@ from .types import SIMPLE, CelType
 from .values import to_json
 
 PER_CALL_LIMIT = 10_000_000
+MAX_RESULT = 1_000_000
+"""How large a result may be, in items and tens of characters."""
 Result = str | CelType | tuple[str | CelType, ...]
-
-
-class Budget:
-    """What several evaluations may cost together, such as all rules of one custom resource."""
-
-    def __init__(self, units: int) -> None:
-        self.left = units
 
 
 class Program:
@@ -55,6 +51,9 @@ class Program:
         """The result as JSON; raises EvaluationError, and BudgetError when it costs too much."""
         try:
             value = self.value(values, budget=budget)
+            if type(value) in (bool, str):
+                return value
+            deep_size(MAX_RESULT, value)
             if self.type == OBJECT:
                 check_names(value)
             return to_json(value)

@@ -123,6 +123,8 @@ def escape(name: str) -> str:
 def unify(formal: CelType, actual: CelType, bound: dict[str, CelType]) -> bool:
     """Whether a value of type `actual` can stand where `formal` is asked for; binds type variables in `bound`."""
     formal, actual = resolve(formal, bound), resolve(actual, bound)
+    if formal is actual:
+        return True
     for one, other in ((formal, actual), (actual, formal)):
         if one.kind == "var":
             if one != other:

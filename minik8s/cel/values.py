@@ -145,15 +145,11 @@ def equal(one: Any, other: Any) -> bool:
     return True
 
 
-def size_of(value: Any) -> int:
-    """What a value costs to walk through: a tenth of a string's length, the length of a list or map."""
-    if isinstance(value, (str, bytes)):
-        return len(value) // 10
-    return len(value) if isinstance(value, (list, dict)) else 0
-
-
 def to_json(value: Any, depth: int = 0) -> Any:
-    """A value as JSON: what a program returns. Containers without special values are returned as they are."""
+    """A value as JSON: what a program returns. Containers without special values are returned as they are.
+
+    The caller has paid for the walk (`budget.deep_size`).
+    """
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, UInt):

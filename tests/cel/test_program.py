@@ -25,6 +25,13 @@ HOSTILE = [
     "[[1]]" + ".map(a, a + a)" * 60,
     "self.exists(a, self.exists(b, self.exists(c, false))) || true",
     "[self, self].map(a, self.map(b, self.map(c, [a, a] == [a, a])))",
+    "[self].map(a, self.map(b, self.map(c, [a, a, [a]] in [[a], [a, a, [b]], [a, a, [c]]])))",
+    "[[1]]" + ".map(a, [a, a])" * 60 + " == [[1]]" + ".map(a, [a, a])" * 60,
+    "'%s'.format([[[1]]" + ".map(a, [a, a])" * 45 + "])",
+    "[[1]]" + ".map(a, [a, a])" * 60,
+    "sets.contains([[1]]" + ".map(a, [a, a])" * 60 + ", [[1]]" + ".map(a, [a, a])" * 60 + ")",
+    "self.all(a, self.all(b, sets.equivalent(self, self)))",
+    "[[1]]" + ".map(a, [a, a])" * 60 + ".indexOf(dyn([1]))",
 ]
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from minik8s.cel import operators
+from minik8s.cel.budget import size_of
 from minik8s.cel.declare import table
 from minik8s.cel.errors import EvaluationError
 from minik8s.cel.values import Duration, UInt, equal
@@ -58,7 +59,9 @@ def _sets_intersect(one: list[Any], other: list[Any]) -> bool:
 
 
 def _product(one: list[Any], other: list[Any]) -> int:
-    return len(one) * len(other)
+    """Each element of one with each of the other; containers count with all that is directly in them."""
+    sizes = max(map(size_of, one), default=0) + max(map(size_of, other), default=0)
+    return 2 * len(one) * len(other) * (1 + sizes)
 
 
 FUNCTIONS = table(
@@ -67,10 +70,10 @@ FUNCTIONS = table(
         *(("sum", f"list({t}).() -> {t}", _sum(zero)) for t, zero in _ZEROS.items()),
         *(("min", f"list({t}).() -> {t}", _extreme("min", operators.less)) for t in _COMPARABLE),
         *(("max", f"list({t}).() -> {t}", _extreme("max", operators.greater)) for t in _COMPARABLE),
-        ("indexOf", "list(A).(A) -> int", _index_of),
-        ("lastIndexOf", "list(A).(A) -> int", _last_index_of),
-        ("sets.contains", "(list(A), list(A)) -> bool", _sets_contain, _product),
-        ("sets.equivalent", "(list(A), list(A)) -> bool", _sets_equivalent, lambda a, b: 2 * _product(a, b)),
-        ("sets.intersects", "(list(A), list(A)) -> bool", _sets_intersect, _product),
+        ("indexOf", "list(A).(A) -> int", _index_of, None, True),
+        ("lastIndexOf", "list(A).(A) -> int", _last_index_of, None, True),
+        ("sets.contains", "(list(A), list(A)) -> bool", _sets_contain, _product, True),
+        ("sets.equivalent", "(list(A), list(A)) -> bool", _sets_equivalent, _product, True),
+        ("sets.intersects", "(list(A), list(A)) -> bool", _sets_intersect, _product, True),
     ]
 )

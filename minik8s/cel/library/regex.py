@@ -42,7 +42,7 @@ def _go_message(text: str | bytes) -> str:
     return _GO.get(kind, kind) + (f": `{part}`" if part else "")
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _compiled(pattern: str) -> Any:
     import re2
 

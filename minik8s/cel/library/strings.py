@@ -112,7 +112,7 @@ FUNCTIONS = table(
         ("substring", "string.(int) -> string", _substring),
         ("substring", "string.(int, int) -> string", _substring),
         ("trim", "string.() -> string", str.strip),
-        ("format", "string.(list(dyn)) -> string", format_string),
+        ("format", "string.(list(dyn)) -> string", format_string, None, True),
         ("strings.quote", "(string) -> string", _quote),
     ]
 )
