@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import listtypes, operators
-from .budget import SCALARS, deep_size, paid_equal, size_of, spend
+from .budget import CALL, SCALARS, deep_size, paid_equal, size_of, spend
 from .checker import type_value
 from .convert import converter
 from .errors import BudgetError, EvaluationError
@@ -323,7 +323,7 @@ def _function(node: Call, parts: list[Eval]) -> Eval:
                 break
         else:
             raise no_such_overload(name, *values)
-        cost = 1
+        cost = CALL
         for value in values:
             cost += size_of(value)
         if overload.deep:

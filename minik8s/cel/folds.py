@@ -15,8 +15,8 @@ from .values import NONE, Optional, no_such_overload
 if TYPE_CHECKING:
     from .evaluator import Builder, Eval, Frame
 
-TURN = 5
-"""What a turn costs beside its steps: upstream's fold reads, tests and writes its accumulator."""
+TURN = 8
+"""What a turn costs beside its steps: upstream's fold reads, tests and writes its accumulator (5), we start over."""
 Turns = Callable[["Frame"], Iterator[Any]]
 
 

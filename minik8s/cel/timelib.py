@@ -9,6 +9,7 @@ import datetime
 import re
 import zoneinfo
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from minik8s.schema import scalars
@@ -24,6 +25,7 @@ _EPOCH = datetime.datetime(1970, 1, 1)  # noqa: DTZ001  all texts are turned int
 _OFFSET = re.compile(r"([+-]?)(\d\d):(\d\d)", re.ASCII)
 
 
+@lru_cache(maxsize=1024)
 def parse_timestamp(text: str) -> Timestamp:
     """An RFC 3339 time; raises EvaluationError."""
     match = _TIMESTAMP.fullmatch(text)
@@ -85,6 +87,7 @@ def format_duration(value: Duration) -> str:
     return f"{sign}{seconds}{fraction}s"
 
 
+@lru_cache(maxsize=256)
 def _zone(name: str) -> datetime.tzinfo:
     if match := _OFFSET.fullmatch(name):
         offset = datetime.timedelta(hours=int(match[2]), minutes=int(match[3]))
