@@ -32,6 +32,7 @@ from .types import (
     list_of,
     map_of,
 )
+from .values import Optional
 
 Convert = Callable[[Any], Any]
 
@@ -67,6 +68,9 @@ def converter(type_: CelType) -> Convert | None:
     if type_.kind == "map" and (item := converter(type_.params[1])) is not None:
         each = item
         return lambda value: {k: each(v) for k, v in value.items()} if isinstance(value, dict) else value
+    if type_.kind == "optional" and (item := converter(type_.params[0])) is not None:
+        each = item
+        return lambda value: Optional(True, each(value.value)) if value.present else value
     return None
 
 

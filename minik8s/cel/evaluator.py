@@ -77,12 +77,13 @@ class Builder:
         if not node.key:
             return _constant(type_value(node.type))
         key = node.key
-        if node.test or node.optional:
-            operand, apply = self.build(node.operand), operators.has if node.test else operators.optional_index
-            return lambda frame: apply(operand(frame), key)
-        if (convert := converter(node.type)) is not None:
-            inner = self.build(node.operand)
-            return _converted(inner, key, convert)
+        if node.test:
+            operand = self.build(node.operand)
+            return lambda frame: operators.has(operand(frame), key)
+        convert = converter(node.type)
+        if node.optional or convert is not None:
+            apply = operators.optional_index if node.optional else _select
+            return _converted(self.build(node.operand), key, apply, convert)
         keys = [key]
         base = node.operand
         while isinstance(base, Select) and _plain(base):
@@ -300,12 +301,14 @@ def _deep(apply: Callable[[Any, Any], Any], left: Eval, right: Eval) -> Eval:
     return run
 
 
-def _converted(inner: Eval, key: str, convert: Callable[[Any], Any]) -> Eval:
+def _converted(inner: Eval, key: str, apply: Callable[[Any, str], Any], convert: Callable[[Any], Any] | None) -> Eval:
     """A field whose values the schema turns into something else; a list or map pays for all that it holds."""
+    if convert is None:
+        return lambda frame: apply(inner(frame), key)
 
     def run(frame: Frame) -> Any:
-        value = _select(inner(frame), key)
-        if isinstance(value, (list, dict)):
+        value = apply(inner(frame), key)
+        if isinstance(value, (list, dict, Optional)):
             spend(frame, deep_size(frame[0], value))
         return convert(value)
 

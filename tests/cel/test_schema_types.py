@@ -84,6 +84,8 @@ def evaluate(source: str, type_: CelType = SELF, self: Any = DOCUMENT, old: Any 
         "self.every == duration('60m')",
         "self.times.all(t, t.getDate() == 1) && self.times[1] > self.times[0]",
         "self.any.x[0] == 1 && !has(self.any.y)",
+        "self.?when.orValue(timestamp(0)).getFullYear() == 2020 && self.?ratio.value() == 3.0",
+        "optional.of(self).when.value() == self.when && optional.of(self).times[?0].value() == self.when",
         "self.labels['a-b'] == 'c' && 'a-b' in self.labels",
         "self.__namespace__ == 'ns' && self.foo__dash__bar == 1",
         "self.a__dot__b__slash__c == 2 && self.d__underscores__e == 3",
