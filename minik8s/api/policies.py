@@ -17,66 +17,6 @@ from minik8s.cel import CelType, CompileError, Program, compile_expression
 from minik8s.machinery.field import FieldErrors, invalid
 from minik8s.machinery.meta import Doc
 
-_STRINGS = cel.map_of(cel.STRING, cel.STRING)
-_KIND = cel.object_of("kubernetes.GroupVersionKind", dict.fromkeys(("group", "version", "kind"), cel.STRING))
-_RESOURCE = cel.object_of(
-    "kubernetes.GroupVersionResource", dict.fromkeys(("group", "version", "resource"), cel.STRING)
-)
-_USER = cel.object_of(
-    "kubernetes.UserInfo",
-    {
-        "username": cel.STRING,
-        "uid": cel.STRING,
-        "groups": cel.list_of(cel.STRING),
-        "extra": cel.map_of(cel.STRING, cel.list_of(cel.STRING)),
-    },
-)
-REQUEST = cel.object_of(
-    "kubernetes.AdmissionRequest",
-    {
-        "kind": _KIND,
-        "resource": _RESOURCE,
-        "subResource": cel.STRING,
-        "requestKind": _KIND,
-        "requestResource": _RESOURCE,
-        "requestSubResource": cel.STRING,
-        "name": cel.STRING,
-        "namespace": cel.STRING,
-        "operation": cel.STRING,
-        "userInfo": _USER,
-        "dryRun": cel.BOOL,
-        "options": cel.DYN,
-    },
-)
-_META = cel.object_of(
-    "kubernetes.NamespaceMetadata",
-    {
-        **dict.fromkeys(("name", "generateName", "namespace", "UID", "resourceVersion"), cel.STRING),
-        **dict.fromkeys(("creationTimestamp", "deletionTimestamp"), cel.TIMESTAMP),
-        **dict.fromkeys(("generation", "deletionGracePeriodSeconds"), cel.INT),
-        "labels": _STRINGS,
-        "annotations": _STRINGS,
-        "finalizers": cel.list_of(cel.STRING),
-    },
-)
-NAMESPACE = cel.object_of(
-    "kubernetes.Namespace",
-    {
-        "metadata": _META,
-        "spec": cel.object_of("kubernetes.NamespaceSpec", {"finalizers": cel.list_of(cel.STRING)}),
-        "status": cel.object_of("kubernetes.NamespaceStatus", {"phase": cel.STRING}),
-    },
-)
-_PLAIN: Mapping[str, CelType] = {
-    "object": cel.DYN,
-    "oldObject": cel.DYN,
-    "request": REQUEST,
-    "namespaceObject": NAMESPACE,
-}
-_AUTHORIZER: Mapping[str, CelType] = {
-    "authorizer": cel.AUTHORIZER,
-    "authorizer.requestResource": cel.RESOURCE_CHECK,
-}
 _MESSAGE = ("string",)
 _ANNOTATION = ("string", "null_type")
 
@@ -114,8 +54,8 @@ class Compiler:
 
     def __init__(self, *, has_params: bool = False) -> None:
         self.errors: FieldErrors = []
-        self._plain = {**_PLAIN, "params": cel.DYN} if has_params else dict(_PLAIN)
-        self._full = {**self._plain, **_AUTHORIZER}
+        self._plain = cel.policy_variables(params=has_params, authorizer=False)
+        self._full = cel.policy_variables(params=has_params)
 
     def conditions(self, conditions: Iterable[Mapping[str, Any]], path: str) -> list[tuple[str, Program]]:
         """matchConditions: they see no variables."""
@@ -140,7 +80,7 @@ class Compiler:
         return found
 
     def _declare(self, found: Sequence[tuple[str, Program]]) -> None:
-        type_ = cel.object_of("kubernetes.variables", {name: program.type for name, program in found})
+        type_ = cel.object_of("kubernetes.variables", {name: p.type for name, p in found}, escaped=False)
         self._plain["variables"] = self._full["variables"] = type_
 
     def validations(self, validations: Iterable[Mapping[str, Any]], path: str) -> list[Validation]:

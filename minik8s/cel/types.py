@@ -91,11 +91,17 @@ class _Fields:
     def __call__(self, name: str) -> CelField | None:
         return self.fields.get(name)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Fields) and self.fields == other.fields
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.fields))
+
 
 def object_of(name: str, fields: Mapping[str, CelType], *, escaped: bool = True) -> CelType:
-    """An object type with these JSON fields; keep it, since a second call makes a second type.
+    """An object type with these JSON fields.
 
-    Names are escaped as for the properties of a schema; with `escaped=False` they are taken as they are.
+    Names are escaped as those of a schema's properties; with `escaped=False` they are taken as they are.
     """
     return CelType("object", name, (), _Fields(fields, escaped))
 

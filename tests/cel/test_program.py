@@ -95,6 +95,10 @@ def test_objects_of_one_name_but_other_fields_are_other_types() -> None:
     assert compile_expression("self.x", variables={"self": one}).evaluate({"self": {"x": True}}) is True
     with pytest.raises(CompileError, match="undefined field 'x'"):
         compile_expression("self.x", variables={"self": other})
+    again = object_of("selfType", {"x": BOOL})
+    assert compile_expression("self.x", variables={"self": again}) is compile_expression(
+        "self.x", variables={"self": one}
+    )
 
 
 def test_documents_are_handed_on() -> None:
