@@ -325,6 +325,7 @@ class Cluster:
             recorders,
             strict=config.strict,
             root_ca=self._credentials.root_ca,
+            keys=self._credentials,
             volumes=self.directory / "volumes",
         )
         group.start_soon(recorders.run, name="events")

@@ -37,6 +37,10 @@ DEFAULT_CONTROLLERS = (
     "horizontalpodautoscaling",
     "disruption",
     "resourcequota",
+    "serviceaccount-token",
+    "csrapproving",
+    "csrsigning",
+    "csrcleaner",
     "clusterrole-aggregation",
     "nodelifecycle",
 )

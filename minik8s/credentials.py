@@ -9,17 +9,20 @@ from __future__ import annotations
 import secrets
 import ssl
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
+from minik8s.api.certificates import CertificateRequest
 from minik8s.api.users import named
 from minik8s.apiserver.tokens import TokenIssuer
 from minik8s.client.kubeconfig import ClusterCredentials, write_kubeconfig
 from minik8s.clock import Clock
 from minik8s.config import ClusterConfig
+from minik8s.machinery.meta import Doc
 
 if TYPE_CHECKING:
     from minik8s.apiserver.pki import Authority
@@ -72,6 +75,14 @@ class Credentials:
             return server_context(pair, self.directory, client_cas)
         except (ssl.SSLError, UnicodeDecodeError) as error:
             raise ValueError(f"'client_ca' must be a file of certificates in PEM: {error}") from None
+
+    def sign_request(self, request: CertificateRequest, usages: Sequence[str], lifetime: timedelta) -> bytes:
+        """The CA's signature on a certificate request, for the signing controller."""
+        return self.authority.sign_request(request, usages, self.clock.now(), lifetime)
+
+    def account_token(self, account: Doc, secret: Doc) -> str:
+        """A service account's token for a Secret, for the tokens controller."""
+        return self.tokens.issue_legacy(account, secret)
 
     @property
     def administrator(self) -> ClusterCredentials:

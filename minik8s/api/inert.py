@@ -14,7 +14,6 @@ INERT: Mapping[str, str] = {
     "networkpolicies.networking.k8s.io": "traffic is not filtered",
     "resourceclaims.resource.k8s.io": "devices are not allocated",
     "resourceslices.resource.k8s.io": "devices are not allocated",
-    "certificatesigningrequests.certificates.k8s.io": "nothing signs certificates",
 }
 """Group-resource -> what does not happen."""
 

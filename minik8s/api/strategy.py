@@ -13,6 +13,7 @@ stored yet. `old` documents are stored ones and are never touched.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import ClassVar, Literal
 
 import attrs
@@ -73,6 +74,9 @@ class Strategy:
 
     def sign(self, obj: Obj, user: User) -> None:
         """Notes in a new object who creates it; runs after `prepare_create`. Hardly a kind does."""
+
+    def date(self, obj: Obj, old: Doc, now: Callable[[], datetime]) -> None:
+        """Dates what the writer of an update has left undated; runs after what may not change is back."""
 
     def prepare_update(self, obj: Obj, old: Doc) -> None:
         """Keeps what the main endpoint may not change: the status."""

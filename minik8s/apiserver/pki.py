@@ -18,7 +18,26 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from minik8s.api.certificates import CertificateRequest
+
 CA_YEARS, SERVING_YEARS, CLIENT_YEARS = 10, 1, 1
+BACKDATE = timedelta(minutes=5)
+"""How far in the past a certificate begins, for the sake of other clocks."""
+EXTENDED_USAGES = {
+    "any": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+    "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
+    "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
+    "code signing": ExtendedKeyUsageOID.CODE_SIGNING,
+    "email protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    "s/mime": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    "timestamping": ExtendedKeyUsageOID.TIME_STAMPING,
+    "ocsp signing": ExtendedKeyUsageOID.OCSP_SIGNING,
+    "ipsec end system": x509.ObjectIdentifier("1.3.6.1.5.5.7.3.5"),
+    "ipsec tunnel": x509.ObjectIdentifier("1.3.6.1.5.5.7.3.6"),
+    "ipsec user": x509.ObjectIdentifier("1.3.6.1.5.5.7.3.7"),
+    "microsoft sgc": x509.ObjectIdentifier("1.3.6.1.4.1.311.10.3.3"),
+    "netscape sgc": x509.ObjectIdentifier("2.16.840.1.113730.4.1"),
+}
 SERVICE_NAMES = (
     "kubernetes",
     "kubernetes.default",
@@ -73,6 +92,32 @@ class Authority:
             .sign(self.key, hashes.SHA256())
         )
         return _pair(certificate, key)
+
+    def sign_request(
+        self, request: CertificateRequest, usages: Iterable[str], now: datetime, lifetime: timedelta
+    ) -> bytes:
+        """A certificate, PEM, with the names of a request and these usages. Upstream: PermissiveSigningPolicy."""
+        parsed, usages = request.parsed, list(usages)
+        until = min(now + lifetime, self.certificate.not_valid_after_utc)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(parsed.subject)
+            .issuer_name(self.certificate.subject)
+            .public_key(parsed.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - BACKDATE)
+            .not_valid_after(until)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(self.identifier, critical=False)
+        )
+        if not EXTENDED_USAGES.keys() >= set(usages):  # an empty list of key usages would make the certificate invalid
+            builder = builder.add_extension(_key_usage(usages), critical=True)
+        if extended := [EXTENDED_USAGES[usage] for usage in usages if usage in EXTENDED_USAGES]:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(dict.fromkeys(extended)), critical=False)
+        names = [e for e in parsed.extensions if isinstance(e.value, x509.SubjectAlternativeName)]
+        for extension in names:
+            builder = builder.add_extension(extension.value, critical=extension.critical)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     @property
     def identifier(self) -> x509.AuthorityKeyIdentifier:
@@ -131,22 +176,29 @@ def _builder(
         .issuer_name(issuer)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_before(now - BACKDATE)
         .not_valid_after(now + timedelta(days=365 * years))
     )
 
 
 def _ca_usage() -> x509.KeyUsage:
+    return _key_usage(["digital signature", "cert sign", "crl sign"])
+
+
+def _key_usage(usages: Iterable[str]) -> x509.KeyUsage:
+    """What a key may be used for, by the words of a CertificateSigningRequest."""
+    given = set(usages)
+    agreement = bool(given & {"key agreement", "encipher only", "decipher only"})
     return x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=True,
-        crl_sign=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
+        digital_signature=bool(given & {"digital signature", "signing"}),
+        content_commitment="content commitment" in given,
+        key_encipherment="key encipherment" in given,
+        data_encipherment="data encipherment" in given,
+        key_agreement=agreement,
+        key_cert_sign="cert sign" in given,
+        crl_sign="crl sign" in given,
+        encipher_only="encipher only" in given,
+        decipher_only="decipher only" in given,
     )
 
 

@@ -32,13 +32,13 @@ from minik8s.apiserver.response import ObjectResponse
 from minik8s.machinery.errors import AlreadyExists, BadRequest, Conflict, Invalid, NotFound, unexplained
 from minik8s.machinery.field import FieldErrors, invalid
 from minik8s.machinery.managedfields import only_times_differ
-from minik8s.machinery.meta import Doc, Obj, evolve, is_terminating, rfc3339
+from minik8s.machinery.meta import Doc, Obj, is_terminating, rfc3339
 from minik8s.machinery.names import generate_name, new_uid
 from minik8s.store.protocol import Entry, RevisionMismatch
 
 GENERATE_ATTEMPTS = 8
 UPDATE_ATTEMPTS = 5
-STATUS_LIKE = ("status", "approval")
+STATUS_LIKE = ("status",)
 """Subresources by which the status is written and nothing else."""
 
 Change = Callable[[Entry], tuple[Obj, list[str]]]
@@ -257,6 +257,7 @@ async def prepare_replacement(write: Write, obj: Obj, old: Doc) -> Obj:
     served, strategy = write.served, write.served.strategy
     strategy.default(obj)
     _keep(write, obj, old)
+    strategy.date(obj, old, write.ctx.clock.now)
     write.own_fields(obj, old)
     attributes = write.attributes("UPDATE", obj, old)
     if await mutate(write.ctx, attributes) and attributes.object is not None:
@@ -286,9 +287,6 @@ def _keep(write: Write, obj: Obj, old: Doc) -> None:
     objectmeta.begin_update(obj, old)
     if subresource in STATUS_LIKE:
         strategy.prepare_status_update(obj, old)
-        if subresource == "approval":
-            conditions = obj.get("status", {}).get("conditions")
-            obj["status"] = evolve(old.get("status", {}), "conditions", value=conditions)
         if strategy.status_keeps_metadata:
             _keep_metadata(obj, old)
         return

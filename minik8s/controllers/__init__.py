@@ -43,6 +43,10 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "horizontalpodautoscaling": ("horizontal:HorizontalController",),
     "disruption": ("disruption:DisruptionController", "stale_disruption:StaleDisruptionController"),
     "resourcequota": ("resourcequota:ResourceQuotaController",),
+    "serviceaccount-token": ("serviceaccount_tokens:ServiceAccountTokenController",),
+    "csrapproving": ("certificates:CSRApprovingController",),
+    "csrsigning": ("certificates:CSRSigningController",),
+    "csrcleaner": ("certificates:CSRCleaner",),
     "clusterrole-aggregation": ("clusterroleaggregation:ClusterRoleAggregationController",),
     "nodelifecycle": ("nodelifecycle:NodeLifecycleController", "podgc:PodGCController"),
 }

@@ -26,6 +26,7 @@ from minik8s.client.informer import Handler, Informer, Informers
 from minik8s.client.lister import Key, key_of
 from minik8s.client.workqueue import QueueStatistics, WorkQueue
 from minik8s.clock import Clock
+from minik8s.controllers.authority import KeyHolder
 from minik8s.logs import get_logger
 from minik8s.machinery.errors import ApiError, Conflict, NotFound
 from minik8s.machinery.meta import Doc, controller_of, evolve, namespace_of, revision_of
@@ -55,6 +56,7 @@ class Context:
 
     strict      a bug in a reconciler ends the cluster (tests) instead of being logged and retried
     root_ca     the CA bundle, PEM, that kube-root-ca.crt publishes
+    keys        who signs certificates and tokens; without, nobody does
     resources   what the API serves now, as discovery would say it
     volumes     the directory under which provisioned volumes lie
     """
@@ -66,6 +68,7 @@ class Context:
     recorders: Recorders
     strict: bool = False
     root_ca: str = ""
+    keys: KeyHolder | None = None
     resources: Callable[[], Sequence[Resource[Any]]] = lambda: BUILTIN
     volumes: Path = Path("volumes")
 

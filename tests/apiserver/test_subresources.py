@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 pytestmark = pytest.mark.anyio
 
@@ -339,10 +344,18 @@ async def test_rules_reviews(server: Any) -> None:
     assert status["resourceRules"] == [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
 
 
+def certificate_request() -> str:
+    """A request as a CertificateSigningRequest holds it."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "alice")])
+    key = ec.generate_private_key(ec.SECP256R1())
+    signed = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    return base64.b64encode(signed.public_bytes(serialization.Encoding.PEM)).decode()
+
+
 async def test_certificate_approval(server: Any) -> None:
     """/approval writes conditions and nothing else of the status."""
     path = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-    spec = {"signerName": "example.com/s", "request": "LS0t", "usages": ["client auth"]}
+    spec = {"signerName": "example.com/s", "request": certificate_request(), "usages": ["client auth"]}
     created = await server.ok("POST", path, {"metadata": {"name": "c"}, "spec": spec})
     condition = {"type": "Approved", "status": "True", "reason": "Because"}
     body = {**created, "status": {"conditions": [condition], "certificate": "LS0t"}}
@@ -354,7 +367,8 @@ async def test_certificate_approval(server: Any) -> None:
 async def test_a_certificate_is_requested_by_whoever_asks(server: Any) -> None:
     """The server notes the requestor; what the body claims does not count, and later writes do not change it."""
     path = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-    spec = {"signerName": "example.com/s", "request": "LS0t", "usages": ["client auth"], "username": "root", "uid": "1"}
+    spec = {"signerName": "example.com/s", "request": certificate_request(), "usages": ["client auth"]}
+    spec |= {"username": "root", "uid": "1"}
     created = await server.ok("POST", path, {"metadata": {"name": "c"}, "spec": spec})
     assert created["spec"]["username"] == "system:admin"
     assert created["spec"]["groups"] == ["system:masters", "system:authenticated"]

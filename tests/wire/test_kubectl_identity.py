@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from minik8s.blocking import BlockingCluster
 
@@ -94,3 +99,43 @@ def test_what_there_is_by_default(kubectl: Any) -> None:
     assert "secrets" not in text
     kubectl("create", "clusterrole", "peeker", "--verb=get", "--resource=pods", "--dry-run=server")
     kubectl("create", "clusterrole", "metrics", "--verb=get", "--non-resource-url=/metrics", "--dry-run=server")
+
+
+REQUEST = """\
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {name: %s}
+spec:
+  request: %s
+  signerName: kubernetes.io/kube-apiserver-client
+  expirationSeconds: 86400
+  usages: [client auth]
+"""
+
+
+def test_a_certificate_request(kubectl: Any, tmp_path: Any) -> None:
+    """The road that the documentation of Kubernetes shows: request, approve, fetch, use; or deny."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "carol")])
+    signed = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    encoded = base64.b64encode(signed.public_bytes(serialization.Encoding.PEM)).decode()
+    name = kubectl.binary.name.replace("kubectl.", "carol-")
+    assert "created" in kubectl("apply", "-f", "-", input=REQUEST % (name, encoded))
+    assert "Pending" in kubectl("get", "csr", name)
+    assert "approved" in kubectl("certificate", "approve", name)
+    kubectl("wait", f"csr/{name}", "--for=jsonpath={.status.certificate}")
+    assert "Approved,Issued" in kubectl("get", "csr", name)
+    assert "carol" in kubectl("describe", "csr", name)
+    certificate = kubectl("get", "csr", name, "-o", "jsonpath={.status.certificate}")
+    (tmp_path / "crt").write_bytes(base64.b64decode(certificate))
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (tmp_path / "key").write_bytes(pem)
+    files = (f"--client-certificate={tmp_path}/crt", f"--client-key={tmp_path}/key")
+    kubectl("config", "set-credentials", "carol", *files)
+    kubectl("config", "set-context", "--current", "--user=carol")
+    assert kubectl.json("auth", "whoami")["status"]["userInfo"]["username"] == "carol"
+    kubectl("config", "set-context", "--current", "--user=minik8s")
+    kubectl("apply", "-f", "-", input=REQUEST % (f"{name}-2", encoded))
+    assert "denied" in kubectl("certificate", "deny", f"{name}-2")
+    assert "Denied" in kubectl("get", "csr", f"{name}-2")
+    kubectl("delete", "csr", name, f"{name}-2")

@@ -1,9 +1,8 @@
 """Admission: what the server does to a write, or holds against it, beyond the kind's own rules.
 
 The built-in plugins that Kubernetes turns on by default (and NodeRestriction, which kubeadm turns on), one file each,
-in upstream's order (kubeapiserver `AllOrderedPlugins`); those of certificates stand with certificates. What users
-register at run time is `dynamic`: `hooks` of this process, `policies` in CEL, `webhooks`; `matching` says what they are
-about, `review` how they see it.
+in upstream's order (kubeapiserver `AllOrderedPlugins`). What users register at run time is `dynamic`: `hooks` of this
+process, `policies` in CEL, `webhooks`; `matching` says what they are about, `review` how they see it.
 """
 
 from __future__ import annotations
@@ -11,6 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from random import Random
 
+from minik8s.apiserver.admission.certificates import (
+    CertificateApproval,
+    CertificateSigning,
+    CertificateSubjectRestriction,
+)
 from minik8s.apiserver.admission.defaultingressclass import DefaultIngressClass
 from minik8s.apiserver.admission.defaultstorageclass import DefaultStorageClass
 from minik8s.apiserver.admission.defaulttolerationseconds import DefaultTolerationSeconds
@@ -44,6 +48,9 @@ BUILTIN_PLUGINS: tuple[type[AdmissionPlugin], ...] = (
     StorageObjectInUseProtection,
     PersistentVolumeClaimResize,
     RuntimeClass,
+    CertificateApproval,
+    CertificateSigning,
+    CertificateSubjectRestriction,
     DefaultIngressClass,
     PodTopologyLabels,
     RoleEscalation,
