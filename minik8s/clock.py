@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class TimerHandle(Protocol):
@@ -39,6 +39,14 @@ class Clock(Protocol):
         ...
 
 
+def process_started() -> float:
+    """When this process was, in seconds since the epoch: what monitoring compares. Until it waits, CPU time is time."""
+    return _STARTED
+
+
+_STARTED = time.time() - time.process_time()
+
+
 class RealClock:
     """The machine's clock and the running event loop's timers."""
 
@@ -53,3 +61,56 @@ class RealClock:
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> TimerHandle:
         return asyncio.get_running_loop().call_later(max(0.0, seconds), callback)
+
+
+class Deadline:
+    """Awaits a coroutine for at most `seconds` of a clock; raises TimeoutError when it is not done by then.
+
+    It is for work that hardly ever waits: the coroutine is started at once, and only if it suspends is there a timer,
+    so that all others pay nothing. The task is cancelled as a whole, because the work may have entered scopes of its
+    own before it waited, and a scope of ours would then lie inside of them.
+    """
+
+    def __init__(self, clock: Clock, seconds: float, work: Coroutine[Any, Any, None]) -> None:
+        self._clock, self._seconds, self._work = clock, seconds, work
+        self._expired = False
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        steps = self._work.__await__()
+        try:
+            waiting = next(steps)
+        except StopIteration:
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        before = task.cancelling()
+        timer = self._clock.call_later(self._seconds, lambda: self._expire(task))
+        try:
+            yield from _go_on(steps, waiting)
+        except asyncio.CancelledError:
+            if self._expired and task.uncancel() <= before:
+                raise TimeoutError from None
+            raise
+        finally:
+            timer.cancel()
+
+    def _expire(self, task: asyncio.Task[Any]) -> None:
+        self._expired = True
+        task.cancel()
+
+
+def _go_on(steps: Generator[Any, Any, None], waiting: Any) -> Generator[Any, Any, None]:
+    """The rest of a coroutine that has been started and waits for something."""
+    while True:
+        try:
+            yield waiting
+            break
+        except GeneratorExit:
+            steps.close()
+            raise
+        except BaseException as error:
+            try:
+                waiting = steps.throw(error)
+            except StopIteration:
+                return
+    yield from steps

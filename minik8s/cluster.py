@@ -27,6 +27,7 @@ from minik8s.api.resource import Resource
 from minik8s.api.resources import NODES, SERVICE_ACCOUNTS, STORAGE_CLASSES
 from minik8s.api.strategies import load_all
 from minik8s.apiserver.admission.hooks import Hook, HookFunction, Hooks
+from minik8s.apiserver.audit import AuditLog
 from minik8s.apiserver.bootstrap import bootstrap, publish_address
 from minik8s.apiserver.dispatch import dispatch
 from minik8s.apiserver.faults import Faults
@@ -177,6 +178,11 @@ class Cluster:
         return self._credentials.token
 
     @property
+    def audit(self) -> AuditLog:
+        """The requests that were answered last, the cluster's own components' aside: who asked for what."""
+        return self._context.audit
+
+    @property
     def ca_bundle(self) -> bytes:
         """The PEM certificate of the cluster's CA; made when first needed."""
         return self._credentials.authority.pem
@@ -258,6 +264,8 @@ class Cluster:
             stack.enter_context(self.clock.running(jumping=self.jumps and not self.in_thread))
         self.directory = self._credentials.directory = self._make_directory(stack)
         context = self._context
+        if self.config.audit_log is not None:
+            context.audit.open(self.config.audit_log)
         await bootstrap(context, rbac=self.config.rbac)
         self.client = Client(InProcessTransport(partial(dispatch, context)))
         if "hostpath-provisioner" in self.config.controllers:

@@ -12,6 +12,9 @@ import attrs
 VERSION = "v1.36.2"
 """The Kubernetes version whose behaviour this is, as /version reports it."""
 
+AUDIT_EVENTS = 1000
+"""How many requests the audit log remembers unless told otherwise."""
+
 RUNTIMES = ("subprocess", "simulated")
 
 DEFAULT_CONTROLLERS = (
@@ -121,6 +124,10 @@ class ClusterConfig:
     service_cidr    ClusterIPs come from here; with the proxy they must be addresses of this machine
     pod_cidr        pod addresses of the subprocess runtime
     history         how many changes the store remembers for watches that resume
+    audit_events    how many answered requests `cluster.audit` remembers; 0 for none
+    audit_log       a file that every audit event is appended to, one JSON document a line; None for none
+    max_requests_inflight, max_mutating_requests_inflight
+                    how many requests may be under way at once before others are told to try again; 0 for no limit
     freeze          stored documents refuse mutation with an error: on in tests, costs a copy a write
     strict          a bug in a controller ends the cluster instead of being logged and tried again: on in tests
 
@@ -147,5 +154,9 @@ class ClusterConfig:
     pod_cidr: str = attrs.field(default="127.64.0.0/10", validator=_network)
     node_port_range: tuple[int, int] = attrs.field(default=(30000, 32767), validator=_ports)
     history: int = attrs.field(default=10_000, validator=_whole(1))
+    audit_events: int = attrs.field(default=AUDIT_EVENTS, validator=_whole(0))
+    audit_log: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    max_requests_inflight: int = attrs.field(default=400, validator=_whole(0))
+    max_mutating_requests_inflight: int = attrs.field(default=200, validator=_whole(0))
     freeze: bool = False
     strict: bool = False

@@ -8,10 +8,12 @@ from minik8s.api.request import ADMIN
 from minik8s.api.users import ANONYMOUS
 from minik8s.apiserver.admission import builtin_plugins
 from minik8s.apiserver.allocation import ServiceAllocator
+from minik8s.apiserver.audit import AuditLog
 from minik8s.apiserver.authorization import AlwaysAllow
 from minik8s.apiserver.authorization.rbac import RBACAuthorizer
 from minik8s.apiserver.codec import DocumentCodec
 from minik8s.apiserver.context import ServerContext
+from minik8s.apiserver.inflight import InFlight
 from minik8s.apiserver.registry import Registry
 from minik8s.apiserver.tokens import TokenIssuer
 from minik8s.clock import Clock
@@ -40,5 +42,7 @@ def server_context(config: ClusterConfig, clock: Clock, rng: Random, tokens: Tok
         plugins=builtin_plugins(rng, disabled=disabled),
         services=ServiceAllocator(config.service_cidr, config.node_port_range, rng),
         tokens=tokens,
+        inflight=InFlight(config.max_requests_inflight, config.max_mutating_requests_inflight),
+        audit=AuditLog(config.audit_events, rng, clock),
         anonymous=ANONYMOUS if config.tls else ADMIN,  # client-go sends no credentials over plain HTTP
     )

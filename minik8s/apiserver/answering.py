@@ -5,20 +5,22 @@ A stream (watch, follow) ends when either side leaves: whoever sends listens for
 
 from __future__ import annotations
 
+import itertools
+import zlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Protocol
 
 import anyio
 from anyio.lowlevel import checkpoint
 
-from minik8s.api.request import JSON, PROTOBUF, ApiRequest, WatchEvent
+from minik8s.api.request import JSON, PROTOBUF, ApiRequest, WatchEvent, WatchStream
 from minik8s.api.resource import Resource
 from minik8s.api.resources import COMPONENT_STATUSES, ENDPOINTS
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.encoding import Encoder
 from minik8s.apiserver.fanout import Fanout
-from minik8s.apiserver.httpcall import NO_CACHE, Header, HttpCall, headers_of, warning_headers
+from minik8s.apiserver.httpcall import NO_CACHE, ZIP_LEVEL, ZIPPED, Header, HttpCall, headers_of, warning_headers
 from minik8s.apiserver.negotiation import DEFAULT, Representation
 from minik8s.apiserver.response import (
     ApiResponse,
@@ -93,32 +95,37 @@ class Answerer:
                 return encoder
             representation = DEFAULT
         include = call.options.get("includeObject", "")
-        return Encoder(resource, representation, now=self._ctx.clock.now(), include=include, pretty=call.pretty)
+        return Encoder(resource, representation, now=self._ctx.clock.now, include=include, pretty=call.pretty)
 
     async def _list(self, call: HttpCall, encoder: AnyEncoder, response: ListResponse, headers: list[Header]) -> None:
         chunks = encoder.list(response)
         while not (first := next(chunks)):
             await checkpoint()
-        second = next(chunks, None)
-        if second is None:
-            await call.answer(200, first, headers)
+        begun = [first, *itertools.islice(chunks, 2)]
+        if len(begun) < 3:  # the objects and the end: not worth a stream
+            await call.answer(200, b"".join(begun), headers)
             return
-        await call.start(200, headers)
-        await call.chunk(first)
-        await call.chunk(second)
-        for chunk in chunks:
-            await call.chunk(chunk)
-        await call.chunk(b"", more=False)
+        zipped = zlib.compressobj(ZIP_LEVEL, wbits=31) if call.takes_gzip else None
+        await call.start(200, [*headers, *ZIPPED] if zipped else headers)
+        for chunk in itertools.chain(begun, chunks):
+            await call.chunk(zipped.compress(chunk) if zipped else chunk)
+        await call.chunk(zipped.flush() if zipped else b"", more=False)
 
     async def _watch(self, call: HttpCall, encoder: AnyEncoder, response: WatchResponse, headers: list[Header]) -> None:
+        session, resource = response.session, response.resource
+        about = (resource.group, resource.version, resource.plural)
+
+        def count(events: int) -> None:
+            self._ctx.metrics.watch_events[about] += events
+
         def encode(batch: list[WatchEvent]) -> bytes:
             return encoder.event(batch[0]) if len(batch) == 1 else b"".join([encoder.event(event) for event in batch])
 
-        session = response.session
         if call.stream is not None and session is not None and session.key is not None and encoder.shares_events:
-            lines = self._fanouts[encoder.media_type].lines(session, response.events, encode, call.stream)
+            fanout = self._fanouts[encoder.media_type]
+            lines = fanout.lines(session, response.events, encode, call.stream, count)
         else:
-            lines = (encode(batch) async for batch in response.events)
+            lines = _counted(response.events, encode, count)
         await self._until_left(call, lines, headers)
 
     async def _stream(self, call: HttpCall, response: StreamResponse) -> None:
@@ -149,6 +156,14 @@ class Answerer:
             group.cancel_scope.cancel()
         if failure is not None:
             raise failure
+
+
+async def _counted(
+    events: WatchStream, encode: Callable[[list[WatchEvent]], bytes], count: Callable[[int], None]
+) -> AsyncIterator[bytes]:
+    async for batch in events:
+        count(len(batch))
+        yield encode(batch)
 
 
 def _content_type(encoder: AnyEncoder, response: ApiResponse) -> str:

@@ -22,13 +22,17 @@ from minik8s.api.users import ANONYMOUS
 from minik8s.apiserver.admission.dynamic import DynamicAdmission
 from minik8s.apiserver.admission.plugin import AdmissionPlugin
 from minik8s.apiserver.allocation import ServiceAllocator
+from minik8s.apiserver.audit import AuditLog
 from minik8s.apiserver.authentication import Authenticator
 from minik8s.apiserver.authorization import AlwaysAllow, Authorizer
+from minik8s.apiserver.counting import Metrics
+from minik8s.apiserver.inflight import InFlight
 from minik8s.apiserver.registry import Registry
 from minik8s.apiserver.serviceresolver import EndpointResolver, ServiceResolver
 from minik8s.apiserver.tokens import TokenIssuer
 from minik8s.apiserver.webhooks import WebhookConnections
 from minik8s.clock import Clock
+from minik8s.config import AUDIT_EVENTS
 from minik8s.machinery.errors import ServiceUnavailable
 from minik8s.machinery.meta import Doc
 from minik8s.store.protocol import Store
@@ -153,6 +157,11 @@ class ServerContext:
     authorizer: Authorizer = attrs.field(factory=AlwaysAllow)
     anonymous: User = ANONYMOUS
     address: tuple[str, int] = ("127.0.0.1", 0)
+    inflight: InFlight = attrs.field(factory=lambda: InFlight(400, 200))
+    metrics: Metrics = attrs.field(init=False, factory=Metrics)
+    audit: AuditLog = attrs.field(
+        default=attrs.Factory(lambda self: AuditLog(AUDIT_EVENTS, self.rng, self.clock), takes_self=True)
+    )
     world: StoreWorld = attrs.field(
         init=False,
         default=attrs.Factory(lambda self: StoreWorld(self.store, self.registry, self.authorizer), takes_self=True),
@@ -196,5 +205,6 @@ class ServerContext:
 
     async def aclose(self) -> None:
         """Ends the store's watches and the connections to webhooks."""
+        self.audit.close()
         await self.webhooks.aclose()
         await self.store.aclose()

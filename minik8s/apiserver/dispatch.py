@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from minik8s.api.metrics import METRICS
-from minik8s.api.request import ApiRequest
+from minik8s.api.request import ADMIN, ApiRequest
 from minik8s.apiserver import (
     accounts,
     connecting,
@@ -27,6 +27,7 @@ from minik8s.apiserver import (
 from minik8s.apiserver.authorization import authorize_request
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.interception import Interceptor, Proceed
+from minik8s.apiserver.observing import keep_direct
 from minik8s.apiserver.registry import UNSUPPORTED, Served
 from minik8s.apiserver.response import ApiResponse
 from minik8s.machinery.errors import ApiError, MethodNotAllowed, NotFound
@@ -96,8 +97,20 @@ class NotImplementedHere(ApiError):
 
 async def dispatch(ctx: ServerContext, request: ApiRequest) -> ApiResponse:
     """Answers one request. Raises ApiError."""
-    authorize_request(ctx.authorizer, request)
-    return await answer(ctx, request)
+    if request.user is ADMIN:  # the cluster's own components, as far as these calls go
+        authorize_request(ctx.authorizer, request)
+        return await answer(ctx, request)
+    began, code = ctx.clock.monotonic(), 500
+    try:
+        authorize_request(ctx.authorizer, request)
+        response = await answer(ctx, request)
+        code = getattr(response, "code", 200)
+        return response
+    except ApiError as error:
+        code = error.code
+        raise
+    finally:
+        keep_direct(ctx, request, code, began)
 
 
 async def answer(ctx: ServerContext, request: ApiRequest) -> ApiResponse:

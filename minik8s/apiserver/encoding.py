@@ -6,7 +6,7 @@ watch event two small strings around shared bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,7 +41,13 @@ class Encoder:
     """Encodes the answers to one request. `include` is the includeObject parameter of tables."""
 
     def __init__(
-        self, resource: Resource[Any], representation: Representation, *, now: datetime, include: str, pretty: bool
+        self,
+        resource: Resource[Any],
+        representation: Representation,
+        *,
+        now: Callable[[], datetime],
+        include: str,
+        pretty: bool,
     ) -> None:
         self.resource, self.representation, self.pretty = resource, representation, pretty
         self._now, self._include = now, include or "Metadata"
@@ -140,7 +146,7 @@ class Encoder:
 
     def _row(self, columns: Columns, item: Obj) -> Obj:
         is_bookmark = "uid" not in item["metadata"] and len(item) <= 3
-        row: Obj = {"cells": [] if is_bookmark else columns.cells(item, self._now)}
+        row: Obj = {"cells": [] if is_bookmark else columns.cells(item, self._now())}
         if not is_bookmark and (conditions := columns.conditions(item)):
             row["conditions"] = conditions
         row["object"] = self._row_object(item)

@@ -9,8 +9,8 @@ the store's log, and joins again when it has caught up. A leader who cannot send
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Hashable
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from typing import Any, Protocol
 
 import anyio
 import attrs
@@ -20,7 +20,7 @@ from minik8s.store.protocol import Revision
 
 
 class Stream(Protocol):
-    """The raw side of an HTTP answer in chunks that has begun."""
+    """The raw side of an HTTP answer: of one in chunks that has begun, but for `answer`, which is a whole one."""
 
     @property
     def ready(self) -> bool:
@@ -28,6 +28,14 @@ class Stream(Protocol):
         ...
 
     def write_now(self, data: bytes) -> None: ...
+
+    def answer(self, send: Any, code: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Answers a request at once, whose ASGI `send` says which; False if that has to be done by `send`."""
+        ...
+
+    def abort(self) -> None:
+        """Ends the connection in the middle of an answer."""
+        ...
 
 
 class Session(Protocol):
@@ -91,14 +99,22 @@ class Fanout:
         self._groups: dict[Hashable, Group] = {}
 
     async def lines(
-        self, session: Session, events: WatchStream, encode: Callable[[list[WatchEvent]], bytes], stream: Stream
+        self,
+        session: Session,
+        events: WatchStream,
+        encode: Callable[[list[WatchEvent]], bytes],
+        stream: Stream,
+        count: Callable[[int], object] = int,
     ) -> AsyncIterator[bytes]:
-        """What a watcher has to send itself; what others write for it does not appear here."""
+        """What a watcher has to send itself; what others write for it does not appear here.
+
+        `count` is told how many events were sent to whomsoever.
+        """
         seen = session.seen
         try:
             async for batch in events:
                 data = encode(batch)
-                self._share(session, seen, data, stream)
+                count(len(batch) * (1 + self._share(session, seen, data, stream)))
                 yield data
                 seen = session.seen
                 group = self._groups.get(session.key)
@@ -108,15 +124,18 @@ class Fanout:
         finally:
             self._abdicate(session)
 
-    def _share(self, session: Session, before: Revision, data: bytes, stream: Stream) -> None:
-        """Leads if nobody does. Whoever comes first with the next batch delivers it to the followers."""
+    def _share(self, session: Session, before: Revision, data: bytes, stream: Stream) -> int:
+        """Leads if nobody does. Whoever comes first with the next batch delivers it to the followers: how many."""
+        followers = 0
         group = self._groups.get(session.key)
         if group is None:
             self._groups[session.key] = Group(session, session.seen)
         elif before == group.seen and session.seen != before:
             group.deliver(data, session.seen)
+            followers = len(group.followers)
         if not stream.ready:
             self._abdicate(session)
+        return followers
 
     def _abdicate(self, session: Session) -> None:
         group = self._groups.get(session.key)

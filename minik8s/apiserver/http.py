@@ -18,12 +18,16 @@ from minik8s.apiserver.dispatch import answer
 from minik8s.apiserver.encoding import encode_document
 from minik8s.apiserver.httpcall import ClientLeft, HttpCall, Receive, Scope, Send, headers_of
 from minik8s.apiserver.impersonation import impersonate, is_impersonating
+from minik8s.apiserver.inflight import LONG_RUNNING, is_lasting, request_seconds
 from minik8s.apiserver.negotiation import DEFAULT, Representation, check_shape, has_protobuf, negotiate
-from minik8s.apiserver.nonresource import NOT_FOUND, PlainResponse, Site
+from minik8s.apiserver.nonresource import Site
+from minik8s.apiserver.observing import Observer
+from minik8s.apiserver.plain import NOT_FOUND, TOO_MANY, PlainResponse
 from minik8s.apiserver.requestinfo import RequestInfo, check_scope, parse_path, verb_of
 from minik8s.apiserver.response import WatchResponse
+from minik8s.clock import Deadline
 from minik8s.logs import get_logger
-from minik8s.machinery.errors import ApiError, InternalError, MethodNotAllowed, NotAcceptable
+from minik8s.machinery.errors import ApiError, InternalError, MethodNotAllowed, NotAcceptable, Timeout
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _RAW = frozenset({"log", "exec", "attach", "portforward", "proxy"})
@@ -38,13 +42,15 @@ class HttpApp:
         self._ctx = ctx
         self._site = Site(ctx)
         self._answerer = Answerer(ctx)
+        self._observer = Observer(ctx)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"unexpected ASGI scope {scope['type']}")
         call = HttpCall(scope, receive, send)
+        self._observer.begin(call)
         try:
-            await self._serve(call)
+            await self._admit(call)
         except ApiError as error:
             await self._fail(call, error)
         except ClientLeft:
@@ -52,21 +58,45 @@ class HttpApp:
         except Exception as error:
             log.exception("request failed", method=call.method, path=call.path)
             await self._fail(call, InternalError(f"Internal error occurred: {type(error).__name__}: {error}"))
+        finally:
+            self._observer.end(call)
 
-    async def _serve(self, call: HttpCall) -> None:
+    async def _admit(self, call: HttpCall) -> None:
+        """Lets a request in if there is room, for as long as requests of its sort may take."""
         user = self._user(call)
-        info = parse_path(call.path)
+        info = call.info = parse_path(call.path)
+        if info is not None and is_lasting(call.method, info, call.options):
+            await self._serve(call, user, info)
+            return
+        inflight, mutating = self._ctx.inflight, call.method != "GET"
+        if inflight.full(mutating) and not is_privileged(user):
+            await self._plain(call, TOO_MANY)
+            return
+        inflight.current[mutating] += 1
+        try:
+            await Deadline(self._ctx.clock, request_seconds(call.options.get("timeout")), self._serve(call, user, info))
+        except TimeoutError:
+            self._ctx.metrics.terminations[("504",)] += 1
+            raise Timeout("Timeout: request did not complete within the allotted timeout") from None
+        finally:
+            inflight.current[mutating] -= 1
+
+    async def _serve(self, call: HttpCall, user: User, info: RequestInfo | None) -> None:
         if info is None:
             authorize_path(self._ctx.authorizer, user, call.method, call.path)
-            await self._plain(call, self._site.answer(call.path, call.headers, call.options))
+            excluded = call.repeated.get("exclude") or [call.options.get("exclude", "")]
+            await self._plain(call, self._site.answer(call.path, call.headers, call.options, excluded))
             return
         if not is_privileged(user):
             authorize(self._ctx.authorizer, _attributes(user, call, info))
+        call.allowed = True
         resource = self._ctx.registry.get(info.group, info.version, info.plural)
         if resource is None:
             await self._plain(call, self._site.unserved(info.group))
             return
-        request = await self._request(call, info, resource, user)
+        request = call.request = await self._request(call, info, resource, user)
+        if request.verb == "watch" or request.subresource in LONG_RUNNING:
+            self._observer.lasting(call, request)
         representation = _representation(call, request)
         response = await answer(self._ctx, request)
         try:
@@ -80,9 +110,11 @@ class HttpApp:
         ctx = self._ctx
         protocols = call.header(b"sec-websocket-protocol")
         user = ctx.authenticator.caller(call.header(b"authorization"), protocols, call.certificate)
+        call.user = user
         if not is_impersonating(call.headers):
             return user
-        return impersonate(ctx.authorizer, user, call.raw_headers)
+        call.acting = impersonate(ctx.authorizer, user, call.raw_headers)
+        return call.acting
 
     async def _request(self, call: HttpCall, info: RequestInfo, resource: Resource[Any], user: User) -> ApiRequest:
         check_scope(info, namespaced=resource.namespaced)
@@ -118,7 +150,10 @@ class HttpApp:
         if call.upgraded:
             return
         if call.started:
-            await call.chunk(b"", more=False)
+            if call.lasts is not None:
+                await call.chunk(b"", more=False)
+            elif call.stream is not None:
+                call.stream.abort()  # what has been sent is not the whole answer, and must not look like it
             return
         representation = _plain_representation(call)
         headers = headers_of(representation.media_type, [])

@@ -5,13 +5,16 @@ ASGI's messages end here; whoever answers works with `HttpCall`.
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
+from minik8s.api.request import ApiRequest, User
 from minik8s.apiserver.authentication import Certificate
 from minik8s.apiserver.fanout import Stream
 from minik8s.apiserver.options import truth
+from minik8s.apiserver.requestinfo import RequestInfo
 from minik8s.apiserver.upgrade.stream import Upgradable, Upgraded
 from minik8s.machinery.errors import BadRequest, RequestEntityTooLarge
 
@@ -27,13 +30,36 @@ UPGRADE = "minik8s.upgrade"
 """The ASGI extension by which it gives away the connection of a request for an upgrade."""
 CERTIFICATE = "minik8s.certificate"
 """The ASGI extension in which it says whose verified certificate the client has shown, if any."""
+ZIP_FROM = 128 * 1024
+"""Answers of more bytes than this are zipped for who takes that; upstream's `defaultGzipThresholdBytes` and level."""
+ZIP_LEVEL = 1
+ZIPPED: Sequence[Header] = ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding"))
 MAX_BODY = 3 * 1024 * 1024
 NO_CACHE: Header = (b"cache-control", b"no-cache, private")
 _BROWSERS = ("curl/", "Wget/", "Mozilla/")
 
 
 class HttpCall:
-    """One HTTP request: its parts as strings, and the ways to answer it."""
+    """One HTTP request: its parts as strings, the ways to answer it, and what is known of it so far.
+
+    `acting` is who `user` acts as, where that is somebody else; `extra` are headers of whatever answer there will be;
+    `lasts` are the labels under which a request that lasts is counted; `began` is the clock's monotonic time.
+    """
+
+    query = ""
+    audit_id = b""
+    code = size = 0
+    began = 0.0
+    started = allowed = upgraded = False
+    stream: Stream | None = None
+    upgradable: Upgradable | None = None
+    certificate: Certificate | None = None
+    info: RequestInfo | None = None
+    request: ApiRequest | None = None
+    user: User | None = None
+    acting: User | None = None
+    lasts: tuple[str, ...] | None = None
+    extra: Sequence[Header] = ()
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
@@ -43,13 +69,15 @@ class HttpCall:
         self.options: dict[str, str] = {}
         self.repeated: dict[str, list[str]] = {}
         if query := scope["query_string"]:
-            self._parse_query(query.decode("latin-1"))
+            self.query = query.decode("latin-1")
+            self._parse_query(self.query)
+        self.client = scope.get("client")
         self.receive, self.send = receive, send
-        extensions = scope.get("extensions", {})
-        self.stream: Stream | None = extensions.get(STREAM)
-        self.upgradable: Upgradable | None = extensions.get(UPGRADE)
-        self.certificate: Certificate | None = extensions.get(CERTIFICATE)
-        self.started = self.upgraded = False
+        if "extensions" in scope:
+            extensions = scope["extensions"]
+            self.stream = extensions.get(STREAM)
+            self.upgradable = extensions.get(UPGRADE)
+            self.certificate = extensions.get(CERTIFICATE)
 
     def _parse_query(self, query: str) -> None:
         for name, value in parse_qsl(query, keep_blank_values=True):
@@ -93,15 +121,32 @@ class HttpCall:
 
     async def start(self, code: int, headers: list[Header]) -> None:
         self.started = True
-        await self.send({"type": "http.response.start", "status": code, "headers": headers})
+        self.code = code
+        await self.send({"type": "http.response.start", "status": code, "headers": [*headers, *self.extra]})
 
     async def chunk(self, data: bytes, *, more: bool = True) -> None:
+        self.size += len(data)
         await self.send({"type": "http.response.body", "body": data, "more_body": more})
 
     async def answer(self, code: int, body: bytes, headers: list[Header]) -> None:
-        """A whole answer with its length."""
-        await self.start(code, [*headers, (b"content-length", str(len(body)).encode())])
+        """A whole answer with its length; zipped if it is large and the client takes that."""
+        size = len(body)
+        if size > ZIP_FROM and self.takes_gzip:
+            body = gzip.compress(body, ZIP_LEVEL, mtime=0)
+            headers += ZIPPED
+        headers.append((b"content-length", b"%d" % len(body)))
+        if self.stream is not None and self.method != "HEAD":
+            self.started, self.code, self.size = True, code, size
+            if self.stream.answer(self.send, code, [*headers, *self.extra], body):
+                return
+        await self.start(code, headers)
         await self.chunk(body, more=False)
+        self.size = size
+
+    @property
+    def takes_gzip(self) -> bool:
+        accepted = self.headers.get(b"accept-encoding")
+        return accepted is not None and b"gzip" in [token.strip() for token in accepted.split(b",")]
 
 
 class ClientLeft(Exception):

@@ -6,40 +6,26 @@ cache, so answers carry ETags and honour If-None-Match.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import attrs
 import orjson
 
 from minik8s.api.request import JSON
-from minik8s.apiserver import discovery, openapi
+from minik8s.apiserver import discovery, health, openapi
 from minik8s.apiserver.context import ServerContext
+from minik8s.apiserver.counting import MEDIA_TYPE
+from minik8s.apiserver.exposition import metrics_text
+from minik8s.apiserver.plain import NOT_FOUND, TEXT, PlainResponse
 from minik8s.config import VERSION
 from minik8s.machinery.errors import NotAcceptable, NotFound
 from minik8s.machinery.meta import Doc, rfc3339
 
-TEXT = "text/plain; charset=utf-8"
-_HEALTH_CHECKS = ("ping", "log", "etcd", "informer-sync", "poststarthook/start-apiserver-admission-initializer")
 _PUBLIC = {"cache-control": "public"}
 _KEYS = {"cache-control": "public, max-age=3600"}
 _NO_CACHE = {"cache-control": "no-cache, private"}
 _NEVER = "Fri, 31 Dec 9999 23:59:59 GMT"
 _SUBJECT_TYPES = {"subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["RS256"]}
-
-
-@attrs.frozen
-class PlainResponse:
-    """A finished answer."""
-
-    body: bytes
-    media_type: str = JSON
-    code: int = 200
-    headers: Mapping[str, str] = attrs.field(factory=dict)
-    only_get: bool = True
-
-
-NOT_FOUND = PlainResponse(b"404 page not found\n", TEXT, 404)
 
 
 class Site:
@@ -50,12 +36,16 @@ class Site:
         self._started = ctx.clock.now()
         self._cache: dict[object, Any] = {}
 
-    def answer(self, path: str, headers: Mapping[bytes, bytes], options: Mapping[str, str]) -> PlainResponse:
-        """The answer to GET `path`."""
+    def answer(
+        self, path: str, headers: Mapping[bytes, bytes], options: Mapping[str, str], excluded: Sequence[str] = ()
+    ) -> PlainResponse:
+        """The answer to GET `path`. `excluded` are the values of the parameter `exclude`; there may be several."""
         parts = path.strip("/").split("/")
         head, rest = parts[0], parts[1:]
-        if head in ("healthz", "livez", "readyz"):
-            return self._health(head, rest, options)
+        if head in health.ROOTS:
+            return health.answer(head, rest, options, excluded)
+        if head == "metrics" and not rest:
+            return PlainResponse(metrics_text(self._ctx).encode(), MEDIA_TYPE)
         if head in ("api", "apis"):
             return self._discovery(head, rest, headers)
         if head == "openapi":
@@ -77,14 +67,6 @@ class Site:
         if group and discovery.api_group(group, self._ctx.registry.resources) is None:
             return NOT_FOUND
         raise NotFound.path()
-
-    def _health(self, head: str, rest: list[str], options: Mapping[str, str]) -> PlainResponse:
-        if rest and "/".join(rest) not in _HEALTH_CHECKS:
-            return NOT_FOUND
-        if "verbose" not in options:
-            return PlainResponse(b"ok", TEXT, only_get=False)
-        lines = [f"[+]{name} ok" for name in _HEALTH_CHECKS]
-        return PlainResponse("\n".join([*lines, f"{head} check passed", ""]).encode(), TEXT, only_get=False)
 
     def _version(self) -> dict[str, str]:
         major, minor, _ = VERSION.removeprefix("v").split(".")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from hashlib import sha256
@@ -19,7 +19,7 @@ from typing import Any
 import httptools
 from anyio.lowlevel import checkpoint
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from minik8s.apiserver.authentication import Certificate
@@ -99,10 +99,14 @@ class Protocol(HttpToolsProtocol):
     transport: Outbox
     _upgraded: Upgraded | None = None
     """The connection as bytes, from the end of a request for an upgrade on."""
+    _idle_since: float | None = None
+    """When the connection began to wait for a request's head; None while a request is served."""
+    _reaper: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Outbox(transport, self.loop))
         self.certificate = _certificate(transport.get_extra_info("ssl_object"))
+        self._wait_for_request()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -115,6 +119,7 @@ class Protocol(HttpToolsProtocol):
         return offered
 
     def on_headers_complete(self) -> None:
+        self._idle_since = None
         wanted = self.parser.should_upgrade() and (self._get_upgrade() or b"") in UPGRADES
         if wanted:
             self.scope["extensions"] = self._extensions() | {UPGRADE: self}
@@ -127,7 +132,6 @@ class Protocol(HttpToolsProtocol):
         if self._upgraded is not None:
             self._upgraded.feed(data)
             return
-        self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -152,6 +156,8 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._reaper is not None:
+            self._reaper.cancel()
         if self._upgraded is not None:
             self._upgraded.feed_eof()
 
@@ -160,12 +166,60 @@ class Protocol(HttpToolsProtocol):
         if self._upgraded is not None:
             self._upgraded.feed_eof()
 
+    def on_response_complete(self) -> None:
+        """uvicorn's, but for the timer: one that is looked at when it fires costs less than one for each answer."""
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._wait_for_request()
+
+    def _wait_for_request(self) -> None:
+        self._idle_since = self.loop.time()
+        if self._reaper is None:
+            self._reaper = self.loop.call_later(self.timeout_keep_alive, self._reap)
+
+    def _reap(self) -> None:
+        """Closes a connection on which no request has begun for too long, or not got beyond its head."""
+        self._reaper = None
+        if self._idle_since is None or self.transport.is_closing():
+            return  # the next answer begins the wait anew
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0.001:
+            self._reaper = self.loop.call_later(left, self._reap)
+        else:
+            self.transport.close()
+
     @property
     def ready(self) -> bool:
         return not self.flow.write_paused and not self.transport.is_closing()
 
     def write_now(self, data: bytes) -> None:
         self.transport.write_now(data)
+
+    def abort(self) -> None:
+        self.transport.abort()
+
+    def answer(self, send: Any, code: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        """What uvicorn's cycle does with a head and a body, in one step: half of what a small answer costs there."""
+        cycle: RequestResponseCycle = send.__self__
+        if self.flow.write_paused or cycle.disconnected or cycle.response_started:
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        parts = [STATUS_LINE[code]]
+        for name, value in headers:
+            parts += (name, b": ", value, b"\r\n")
+        parts.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
+        parts.append(body)
+        self.transport.write(b"".join(parts))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     def _unsupported_upgrade_warning(self) -> None:
         """The client hears of it from the API's own answer; the log need not."""
@@ -195,6 +249,7 @@ async def serve(app: HttpApp, sock: socket.socket, tls: ssl.SSLContext | None) -
         access_log=False,
         server_header=False,
         date_header=False,
+        proxy_headers=False,  # nobody stands in front of this server, and whoever says so is not to be believed
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         backlog=BACKLOG,
     )

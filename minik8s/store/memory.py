@@ -205,6 +205,10 @@ class MemoryStore:
         for log in self._watched.values():
             log.trim(self._floor)
 
+    def sizes(self) -> dict[str, int]:
+        counts = {name: sum(len(s.entries) for s in table.spaces.values()) for name, table in self._tables.items()}
+        return {name: count for name, count in counts.items() if count}
+
     def statistics(self) -> StoreStatistics:
         spaces = [space for table in self._tables.values() for space in table.spaces.values()]
         return StoreStatistics(

@@ -215,6 +215,10 @@ class Store(Protocol):
         """Forgets history up to and including `through`; current values stay."""
         ...
 
+    def sizes(self) -> dict[str, int]:
+        """How many objects there are of each resource that there are any of."""
+        ...
+
     def statistics(self) -> StoreStatistics: ...
 
     async def aclose(self) -> None:
