@@ -18,7 +18,7 @@ from minik8s.api.validation.common import (
     unchanged,
 )
 from minik8s.api.validation.podspec import validate_template_metadata
-from minik8s.api.validation.podwarnings import pod_warnings
+from minik8s.api.validation.podwarnings import workload_warnings
 from minik8s.api.validation.selectors import parse_selector
 from minik8s.api.validation.workload import (
     validate_replica_counts,
@@ -56,7 +56,7 @@ class WorkloadStrategy(KindStrategy):
         return unchanged(obj["spec"].get("selector"), old["spec"].get("selector"), "spec.selector")
 
     def warnings(self, obj: Doc, old: Doc | None) -> list[str]:
-        return pod_warnings(obj["spec"]["template"]["spec"], "spec.template.spec")
+        return workload_warnings(obj, old, obj["spec"]["template"], "spec.template")
 
 
 class DeploymentStrategy(WorkloadStrategy):

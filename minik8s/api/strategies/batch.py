@@ -12,7 +12,7 @@ from minik8s.api.strategies.kind import Causes, KindStrategy, Selectable, reads,
 from minik8s.api.strategies.podspec import default_pod_template
 from minik8s.api.validation.common import MAX_INT32, non_negative, one_of, unchanged
 from minik8s.api.validation.job import validate_job_spec, validate_job_template
-from minik8s.api.validation.podwarnings import pod_warnings
+from minik8s.api.validation.podwarnings import workload_warnings
 from minik8s.machinery import names
 from minik8s.machinery.field import FieldErrors, invalid, required
 from minik8s.machinery.meta import Doc, Obj, name_of, uid_of
@@ -79,7 +79,7 @@ class JobStrategy(KindStrategy):
             yield from unchanged(new.get(field), before.get(field), f"spec.{field}")
 
     def warnings(self, obj: Doc, old: Doc | None) -> list[str]:
-        return pod_warnings(obj["spec"]["template"]["spec"], "spec.template.spec")
+        return workload_warnings(obj, old, obj["spec"]["template"], "spec.template")
 
     def validate_status_update(self, obj: Doc, old: Doc) -> FieldErrors:
         return list(non_negative(obj.get("status") or {}, "status", "active", "succeeded", "failed", "ready"))
@@ -176,7 +176,7 @@ class CronJobStrategy(KindStrategy):
 
     def warnings(self, obj: Doc, old: Doc | None) -> list[str]:
         template = obj["spec"]["jobTemplate"]["spec"]["template"]
-        return pod_warnings(template["spec"], "spec.jobTemplate.spec.template.spec")
+        return workload_warnings(obj, old, template, "spec.jobTemplate.spec.template")
 
 
 def _schedule(text: str, zone: str | None) -> Causes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from minik8s.api.strategies.kind import KindStrategy, set_default
-from minik8s.machinery.meta import Obj
+from minik8s.api.strategies.kind import Causes, KindStrategy, set_default
+from minik8s.api.validation.flowcontrol import validate_flow_schema, validate_priority_level
+from minik8s.machinery.meta import Doc, Obj
 
 
 class FlowSchemaStrategy(KindStrategy):
@@ -15,6 +16,9 @@ class FlowSchemaStrategy(KindStrategy):
 
     def default(self, obj: Obj) -> None:
         set_default(obj["spec"], "matchingPrecedence", 1000)
+
+    def check(self, obj: Doc) -> Causes:
+        return validate_flow_schema(obj)
 
 
 class PriorityLevelConfigurationStrategy(KindStrategy):
@@ -34,6 +38,9 @@ class PriorityLevelConfigurationStrategy(KindStrategy):
         if (exempt := spec.get("exempt")) is not None:
             exempt.setdefault("nominalConcurrencyShares", 0)
             exempt.setdefault("lendablePercent", 0)
+
+    def check(self, obj: Doc) -> Causes:
+        return validate_priority_level(obj)
 
 
 STRATEGIES: Mapping[str, type[KindStrategy]] = {

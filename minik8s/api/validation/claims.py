@@ -36,6 +36,24 @@ def validate_claim_spec(spec: Mapping[str, Any], path: str) -> Causes:
     if name := spec.get("storageClassName"):
         yield from named(name, f"{path}.storageClassName", names.dns1123_subdomain)
     yield from one_of(spec.get("volumeMode"), f"{path}.volumeMode", VOLUME_MODES, optional=True)
+    source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
+    for field, part in (("dataSource", source), ("dataSourceRef", reference)):
+        if part is not None:
+            yield from _data_source(part, f"{path}.{field}")
+    if source is not None and reference is not None and source != reference:
+        yield invalid(path, "", "must match dataSourceRef")
+    if name := spec.get("volumeAttributesClassName"):
+        yield from named(name, f"{path}.volumeAttributesClassName", names.dns1123_subdomain)
+
+
+def _data_source(source: Mapping[str, Any], path: str) -> Causes:
+    for field in ("name", "kind"):
+        if not source.get(field):
+            yield required(f"{path}.{field}")
+    if group := source.get("apiGroup"):
+        yield from named(group, f"{path}.apiGroup", names.dns1123_subdomain)
+    elif source.get("kind") != "PersistentVolumeClaim":
+        yield invalid(path, source.get("kind", ""), "")
 
 
 def validate_access_modes(modes: Sequence[str], path: str) -> Causes:

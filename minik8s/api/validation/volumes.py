@@ -61,7 +61,7 @@ def _source(kind: str, source: Part, path: str) -> Causes:
             if (limit := source.get("sizeLimit")) and parse_quantity(limit).nanos < 0:
                 yield forbidden(f"{path}.sizeLimit", "SizeLimit field must be a valid resource quantity")
         case "hostPath":
-            yield from _host_path(source, path)
+            yield from validate_host_path(source, path)
         case "configMap":
             yield from _files(source, path, "name")
         case "secret":
@@ -81,7 +81,8 @@ def _source(kind: str, source: Part, path: str) -> Causes:
             yield from validate_source(kind, source, path)
 
 
-def _host_path(source: Part, path: str) -> Causes:
+def validate_host_path(source: Part, path: str) -> Causes:
+    """A path of the node, in pods and in PersistentVolumes."""
     if not source.get("path"):
         yield required(f"{path}.path")
         return

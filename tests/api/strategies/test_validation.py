@@ -539,7 +539,11 @@ CASES: list[tuple[Resource[Any], dict[str, Any], list[str]]] = [
         {"spec": {"type": "Foo"}},
         ['spec.type: Unsupported value: "Foo": supported values: "Exempt", "Limited"'],
     ),
-    (r.FLOW_SCHEMAS, {"spec": {}}, ["spec.priorityLevelConfiguration.name: Required value"]),
+    (
+        r.FLOW_SCHEMAS,
+        {"spec": {}},
+        ["spec.priorityLevelConfiguration.name: Required value: must reference a priority level"],
+    ),
 ]
 
 

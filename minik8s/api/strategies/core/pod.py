@@ -93,7 +93,7 @@ class PodStrategy(KindStrategy):
         return list(validate_pod_status_change(obj, old))
 
     def warnings(self, obj: Doc, old: Doc | None) -> list[str]:
-        return pod_warnings(obj["spec"], "spec") if old is None else []
+        return pod_warnings(obj["spec"], "spec", obj["metadata"]) if old is None else []
 
     def deletable_at_once(self, obj: Doc, grace: int) -> bool:
         """Nobody has to be waited for when no node runs the pod, or its containers have ended."""

@@ -8,7 +8,7 @@ from minik8s.api.strategies.kind import Causes, KindStrategy, Selectable, reads
 from minik8s.api.strategies.podspec import default_pod_template
 from minik8s.api.validation.common import non_negative
 from minik8s.api.validation.podspec import validate_pod_template
-from minik8s.api.validation.podwarnings import pod_warnings
+from minik8s.api.validation.podwarnings import template_warnings, workload_warnings
 from minik8s.api.validation.workload import validate_replica_counts, validate_workload_template
 from minik8s.machinery.field import FieldErrors, required
 from minik8s.machinery.meta import Doc, Obj
@@ -53,7 +53,7 @@ class ReplicationControllerStrategy(KindStrategy):
 
     def warnings(self, obj: Doc, old: Doc | None) -> list[str]:
         template = obj["spec"].get("template")
-        return pod_warnings(template["spec"], "spec.template.spec") if template else []
+        return workload_warnings(obj, old, template, "spec.template") if template else []
 
 
 class PodTemplateStrategy(KindStrategy):
@@ -67,3 +67,6 @@ class PodTemplateStrategy(KindStrategy):
 
     def check(self, obj: Doc) -> Causes:
         return validate_pod_template(obj["template"], "template")
+
+    def warnings(self, obj: Doc, old: Doc | None) -> list[str]:
+        return template_warnings(obj["template"], "template")
