@@ -7,6 +7,7 @@ side, so naming a kind costs nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
@@ -30,6 +31,15 @@ class Subresource:
     version: str = ""
 
 
+@attrs.frozen
+class ScalePaths:
+    """Where a custom resource keeps what its scale subresource shows; `selector` is empty when nowhere."""
+
+    replicas: tuple[str, ...]
+    status_replicas: tuple[str, ...]
+    selector: tuple[str, ...] = ()
+
+
 @attrs.frozen(eq=False)
 class Custom:
     """What one version of a CustomResourceDefinition says, and a built-in kind's tables say elsewhere.
@@ -37,12 +47,14 @@ class Custom:
     type            the shape of its documents, made from the version's schema
     schema          the OpenAPI schema itself, for /openapi
     columns         additionalPrinterColumns
+    scale           the paths of the scale subresource, None without one
     deprecated      the text of the Warning that comes with every answer, "" for none
     """
 
     type: table.Type
     schema: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     columns: tuple[Mapping[str, Any], ...] = ()
+    scale: ScalePaths | None = None
     deprecated: str = ""
 
 
@@ -98,3 +110,15 @@ class Resource(Generic[T]):
             parts += ["namespaces", namespace]
         parts += [part for part in (self.plural, name, subresource) if part]
         return "/".join(parts)
+
+
+_VERSION = re.compile(r"v([1-9]\d*)(?:(alpha|beta)([1-9]\d*))?", re.ASCII)
+
+
+def version_priority(version: str) -> tuple[int, int, int, str]:
+    """Sorts versions as discovery does: GA before beta before alpha, the higher number first, then other names."""
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        return 3, 0, 0, version
+    level = {None: 0, "beta": 1, "alpha": 2}[match[2]]
+    return level, -int(match[1]), -int(match[3] or 0), version

@@ -49,6 +49,8 @@ class Strategy:
     returns_deleted: ClassVar[bool] = False
     """DELETE answers the object instead of a Status."""
     default_propagation: ClassVar[Propagation] = "Background"
+    status_is_separate: bool = True
+    """A change of the status is no new generation, and the main endpoint does not write it."""
     status_keeps_metadata: ClassVar[bool] = True
     """A write to /status leaves labels and annotations as stored."""
     selectable: ClassVar[Mapping[str, Callable[[Doc], str]]] = {}

@@ -78,6 +78,8 @@ class Answerer:
         headers = headers_of(_content_type(encoder, response), response.warnings)
         if resource in DEPRECATED:
             headers += warning_headers([DEPRECATED[resource]])
+        elif request.resource.custom is not None and request.resource.custom.deprecated:
+            headers += warning_headers([request.resource.custom.deprecated])
         if isinstance(response, ObjectResponse):
             await call.answer(response.code, encoder.object(response), headers)
         elif isinstance(response, ListResponse):

@@ -18,6 +18,7 @@ from anyio.abc import ByteReceiveStream, ByteSendStream, ByteStream
 from minik8s.api.metrics import ContainerUsage
 from minik8s.api.request import User
 from minik8s.api.resource import Resource
+from minik8s.api.resources import CUSTOM_RESOURCE_DEFINITIONS
 from minik8s.api.users import ANONYMOUS
 from minik8s.apiserver.admission.dynamic import DynamicAdmission
 from minik8s.apiserver.admission.plugin import AdmissionPlugin
@@ -26,6 +27,7 @@ from minik8s.apiserver.audit import AuditLog
 from minik8s.apiserver.authentication import Authenticator
 from minik8s.apiserver.authorization import AlwaysAllow, Authorizer
 from minik8s.apiserver.counting import Metrics
+from minik8s.apiserver.customresources import CustomResources
 from minik8s.apiserver.inflight import InFlight
 from minik8s.apiserver.registry import Registry
 from minik8s.apiserver.serviceresolver import EndpointResolver, ServiceResolver
@@ -172,6 +174,8 @@ class ServerContext:
             lambda self: Authenticator(self.tokens, self.world, self.clock, self.anonymous), takes_self=True
         ),
     )
+    custom: CustomResources = attrs.field(init=False)
+    """What follows the definitions of custom resources."""
     resolver: ServiceResolver = attrs.field(
         default=attrs.Factory(lambda self: EndpointResolver(self.world, self.rng), takes_self=True)
     )
@@ -190,6 +194,12 @@ class ServerContext:
     validating: Sequence[AdmissionPlugin] = attrs.field(init=False)
     counting: Sequence[AdmissionPlugin] = attrs.field(init=False)
     """Those of the latter that come last, after everything that may be awaited: quota."""
+
+    @custom.default
+    def _custom(self) -> CustomResources:
+        custom = CustomResources(self)
+        self.registry.keepers[CUSTOM_RESOURCE_DEFINITIONS.group_resource] = custom
+        return custom
 
     @mutating.default
     def _mutating(self) -> Sequence[AdmissionPlugin]:

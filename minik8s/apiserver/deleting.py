@@ -19,7 +19,7 @@ from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.ipaddresses import follow_service
 from minik8s.apiserver.options import DeleteOptions, WriteOptions, delete_options, options_document
 from minik8s.apiserver.reading import find
-from minik8s.apiserver.registry import Served
+from minik8s.apiserver.registry import Keeper, Served
 from minik8s.apiserver.response import ListResponse, ObjectResponse
 from minik8s.apiserver.selection import selection
 from minik8s.apiserver.writing import Write
@@ -117,19 +117,41 @@ async def delete_entry(write: Write, entry: Entry, options: DeleteOptions, *, ad
     if served.resource.plural == "namespaces" and not served.resource.group:
         return await _delete_namespace(write, entry, options)
     plan = plan_deletion(served, obj, options, ctx.clock.now())
+    if served.keeper is not None and served.custom is None:
+        plan = _kept(served.keeper, plan, obj, ctx.clock.now())
     if plan.action == "keep":
         return write.respond(entry)
     if plan.marked is not None:
         if options.dry_run:
             return write.respond_dry(plan.marked)
-        return write.respond(await ctx.store.put(entry.key, plan.marked, expect=entry.modified))
+        return await write.stored(await ctx.store.put(entry.key, plan.marked, expect=entry.modified))
     if not options.dry_run:
         entry = await ctx.store.delete(entry.key, expect=entry.modified) or entry
         ctx.services.release(served.storage, obj)
         await follow_service(ctx, served.storage, obj, None)
+        if served.keeper is not None:
+            await served.keeper.written()
     if served.strategy.returns_deleted:
         return write.respond(entry)
     return ObjectResponse(deleted_status(served, obj), warnings=write.warnings)
+
+
+def _kept(keeper: Keeper, plan: DeletionPlan, obj: Doc, now: datetime) -> DeletionPlan:
+    """A deletion that the keeper has to finish: it is marked whatever the caller wishes."""
+    marked = plan.marked
+    if plan.action == "remove" and not is_terminating(obj):
+        finalizers = list(obj["metadata"].get("finalizers") or ())
+        marked = objectmeta.mark_deleted(obj, when=rfc3339(now), grace=0, finalizers=finalizers)
+    return plan if marked is None else DeletionPlan("mark", keeper.mark(obj, marked))
+
+
+async def delete_unasked(ctx: ServerContext, served: Served, request: ApiRequest, entry: Entry) -> None:
+    """Deletes an object, or begins to, on the server's own account: nobody is asked and nobody is answered."""
+    options = DeleteOptions(dry_run=False)
+    try:
+        await delete_entry(_write(ctx, served, request, options), entry, options, admitted=True)
+    except (NotFound, Conflict, RevisionMismatch):
+        return
 
 
 async def _delete_namespace(write: Write, entry: Entry, options: DeleteOptions) -> ObjectResponse:
@@ -154,6 +176,7 @@ async def delete_collection(ctx: ServerContext, served: Served, request: ApiRequ
     options = delete_options(request, read_delete_options(request))
     chosen = selection(served, request)
     page = await ctx.store.range(chosen.prefix, term=chosen.term)
+    await served.ready([entry.value for entry in page.entries])
     deleted = [entry for entry in page.entries if chosen.matches(entry.value)]
     for entry in deleted:
         single = attrs.evolve(request, name=name_of(entry.value), namespace=entry.key[1], verb="delete")

@@ -10,6 +10,7 @@ from functools import partial
 
 from minik8s.api.metrics import METRICS
 from minik8s.api.request import ADMIN, ApiRequest
+from minik8s.api.resource import ALL_VERBS
 from minik8s.apiserver import (
     accounts,
     connecting,
@@ -137,7 +138,7 @@ async def carry_out(ctx: ServerContext, request: ApiRequest) -> ApiResponse:
 def _handler(served: Served, request: ApiRequest) -> Handler:
     resource, sub = served.resource, request.subresource
     if not sub:
-        if request.verb not in resource.verbs:
+        if request.verb not in (resource.verbs if served.custom is None else ALL_VERBS):
             raise MethodNotAllowed.default()
         if (computed := COMPUTED.get(resource.group_resource)) is not None:
             return computed[request.verb]

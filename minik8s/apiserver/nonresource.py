@@ -35,6 +35,7 @@ class Site:
         self._ctx = ctx
         self._started = ctx.clock.now()
         self._cache: dict[object, Any] = {}
+        self._generation = 0
 
     def answer(
         self, path: str, headers: Mapping[bytes, bytes], options: Mapping[str, str], excluded: Sequence[str] = ()
@@ -100,6 +101,9 @@ class Site:
         }
 
     def _cached(self, key: object, make: Callable[[], Any]) -> Any:
+        if self._generation != self._ctx.registry.generation:
+            self._generation = self._ctx.registry.generation
+            self._cache.clear()
         if key not in self._cache:
             self._cache[key] = make()
         return self._cache[key]

@@ -48,9 +48,12 @@ def begin_update(obj: Obj, old: Doc) -> None:
     metadata["resourceVersion"] = kept["resourceVersion"]
 
 
-def spec_changed(obj: Doc, old: Doc) -> bool:
-    """Whether anything but metadata and status differs."""
-    return any(obj.get(key) != old.get(key) for key in {*obj, *old} - _NOT_SPEC)
+def spec_changed(obj: Doc, old: Doc, *, with_status: bool = False) -> bool:
+    """Whether anything but metadata and status differs; `with_status`, for kinds whose status is a field like any."""
+    keys = {*obj, *old} - _NOT_SPEC
+    if with_status:
+        keys.add("status")
+    return any(obj.get(key) != old.get(key) for key in keys)
 
 
 def bump_generation(obj: Obj) -> None:

@@ -32,6 +32,8 @@ async def find(ctx: ServerContext, served: Served, namespace: str, name: str) ->
     entry = await ctx.store.get(served.key(namespace, name))
     if entry is None:
         raise NotFound.object(served.resource.plural, served.resource.group, name)
+    if served.is_remote:
+        await served.ready((entry.value,))
     return entry
 
 
@@ -42,6 +44,7 @@ async def list_objects(ctx: ServerContext, served: Served, request: ApiRequest) 
     at, after = _position(ctx, request)
     try:
         page = await _page(ctx, chosen, at, after, limit)
+        await served.ready([entry.value for entry in page.entries] if served.is_remote else ())
     except Compacted:
         raise _expired(ctx, request) from None
     except FutureRevision as error:
@@ -61,6 +64,8 @@ async def _page(ctx: ServerContext, chosen: Selection, at: Revision | None, afte
     if chosen.is_everything:
         return await ctx.store.range(chosen.prefix, at=at, after=after, limit=limit, term=chosen.term)
     page = await ctx.store.range(chosen.prefix, at=at, after=after, term=chosen.term)
+    if chosen.served.is_remote:
+        await chosen.served.ready([entry.value for entry in page.entries])
     entries = [entry for entry in page.entries if chosen.matches(entry.value)]
     if not limit or len(entries) <= limit:
         return Page(entries, page.revision, None, 0)

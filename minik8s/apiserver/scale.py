@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from minik8s.api.request import APPLY_PATCH, ApiRequest
 from minik8s.apiserver.body import read_object
 from minik8s.apiserver.context import ServerContext
@@ -12,9 +14,10 @@ from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
 from minik8s.apiserver.writing import Face, Write, check_name, check_precondition, rewrite
-from minik8s.machinery.errors import Invalid
+from minik8s.machinery.errors import InternalError, Invalid
 from minik8s.machinery.field import invalid
-from minik8s.machinery.meta import Doc, Obj, copy_document, evolve
+from minik8s.machinery.fieldset import FieldSet
+from minik8s.machinery.meta import Doc, Obj, copy_document, evolve, value_at
 from minik8s.machinery.patch.apply import Kind as ApplyKind
 from minik8s.machinery.patch.apply import apply_config
 from minik8s.machinery.scalefields import to_parent, to_scale
@@ -31,10 +34,15 @@ def scale_of(obj: Doc) -> Obj:
     selector = obj["spec"].get("selector")
     is_labels = obj["kind"] == "ReplicationController"
     text = str(LabelSelector.from_map(selector or {}) if is_labels else LabelSelector.from_object(selector))
-    status: Obj = {"replicas": obj.get("status", {}).get("replicas", 0)}
-    if text:
-        status["selector"] = text
-    replicas = obj["spec"].get("replicas", 0)
+    return _scale(obj, obj["spec"].get("replicas", 0), obj.get("status", {}).get("replicas", 0), text)
+
+
+def _scale(obj: Doc, replicas: Any, current: Any, selector: Any) -> Obj:
+    """A Scale of these numbers; what is no number is 0."""
+    replicas, current = (n if isinstance(n, int) and not isinstance(n, bool) else 0 for n in (replicas, current))
+    status: Obj = {"replicas": current}
+    if selector and isinstance(selector, str):
+        status["selector"] = selector
     return {
         "kind": KIND,
         "apiVersion": API_VERSION,
@@ -51,18 +59,44 @@ def _taken(obj: Doc, scale: Doc) -> Obj:
 
 
 FACE = Face((API_VERSION, KIND), scale_of, _taken)
+REPLICAS = ("spec", "replicas")
+
+
+def face_of(served: Served) -> Face:
+    """How the kind's objects look as Scales: a custom resource says where its numbers are."""
+    custom = served.resource.custom
+    if custom is None or custom.scale is None:
+        return FACE
+    paths = custom.scale
+
+    def show(obj: Doc) -> Obj:
+        current, selector = value_at(obj, paths.status_replicas), value_at(obj, paths.selector)
+        return _scale(obj, value_at(obj, paths.replicas), current, selector)
+
+    def take(obj: Doc, scale: Doc) -> Obj:
+        return evolve(obj, *paths.replicas, value=scale.get("spec", {}).get("replicas", 0))
+
+    return Face((API_VERSION, KIND), show, take)
+
+
+def _replicas_path(served: Served) -> tuple[str, ...]:
+    custom = served.resource.custom
+    return custom.scale.replicas if custom is not None and custom.scale is not None else REPLICAS
 
 
 async def get_scale(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     entry = await find(ctx, served, request.namespace, request.name)
-    return ObjectResponse(scale_of(served.view(entry.value)))
+    obj, path = served.view(entry.value), _replicas_path(served)
+    if served.resource.custom is not None and value_at(obj, path) is None:
+        raise InternalError(f'the spec replicas field ".{".".join(path)}" does not exist')  # as upstream
+    return ObjectResponse(face_of(served).show(obj))
 
 
 async def update_scale(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     """PUT or PATCH of the Scale, carried over to the workload's spec.replicas."""
     request.content_type = request.content_type.partition(";")[0].strip()
     options = write_options(request)
-    write = Write(ctx, served, request, options, [], face=FACE)
+    write = Write(ctx, served, request, options, [], face=face_of(served))
     given: Obj | None = None
     if request.verb == "update":
         given, _ = read_object(request, API_VERSION, KIND, options.validation)
@@ -80,21 +114,23 @@ async def update_scale(ctx: ServerContext, served: Served, request: ApiRequest) 
         return _scaled(served, request, current, scale, entry), warnings
 
     response = await rewrite(write, change)
-    return ObjectResponse(scale_of(response.document), code=response.code, warnings=response.warnings)
+    return ObjectResponse(face_of(served).show(response.document), code=response.code, warnings=response.warnings)
 
 
 def _patched(write: Write, current: Doc, patch: Patch) -> tuple[Obj, list[str]]:
     """The Scale that the patch makes of the workload's. An applied one notes who owns the replicas now."""
-    scale = scale_of(current)
+    assert write.face is not None
+    scale = write.face.show(current)
+    replicas = _owned(_replicas_path(write.served))
     if patch.content_type == APPLY_PATCH:
         check_config(API_VERSION, KIND, write.request, patch.body)
         kind = ApplyKind(API_VERSION, table.struct(API_VERSION, KIND), write.request.subresource, ())
         owners = current["metadata"].get("managedFields") or ()
         options, now = write.options, write.ctx.clock.now()
         result = apply_config(
-            scale, patch.body, to_scale(owners), kind, manager=options.manager, now=now, force=options.force
+            scale, patch.body, to_scale(owners, replicas), kind, manager=options.manager, now=now, force=options.force
         )
-        write.managed = to_parent(result.managed_fields, owners, write.served.resource.api_version)
+        write.managed = to_parent(result.managed_fields, owners, write.served.resource.api_version, replicas)
         scale = result.document
     else:
         scale = apply_patch(scale, patch, table.struct(API_VERSION, KIND))
@@ -109,5 +145,13 @@ def _scaled(served: Served, request: ApiRequest, current: Doc, scale: Obj, entry
     if replicas < 0:
         cause = invalid("spec.replicas", replicas, "must be greater than or equal to 0")
         raise Invalid.object(KIND, "autoscaling", request.name, [cause])
-    changed: Obj = copy_document(evolve(current, "spec", "replicas", value=replicas))
+    changed: Obj = copy_document(evolve(current, *_replicas_path(served), value=replicas))
     return changed
+
+
+def _owned(path: tuple[str, ...]) -> FieldSet:
+    """A path as managedFields name it."""
+    fields: Obj = {}
+    for name in reversed(path):
+        fields = {f"f:{name}": fields}
+    return fields

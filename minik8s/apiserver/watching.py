@@ -20,7 +20,7 @@ from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import WatchResponse
 from minik8s.apiserver.selection import Selection, selection
 from minik8s.clock import TimerHandle
-from minik8s.machinery.errors import BadRequest, Expired, unexplained
+from minik8s.machinery.errors import ApiError, BadRequest, Expired, unexplained
 from minik8s.machinery.meta import Doc, Obj, evolve
 from minik8s.store.protocol import Change, Compacted, Entry, Revision
 
@@ -116,13 +116,15 @@ class WatchSession:
         """Batches, none empty."""
         clock, options = self._ctx.clock, self._options
         try:
-            self._timers.append(clock.call_later(options.timeout, self._end))
+            self._timers.append(clock.call_later(options.timeout, self.end))
             if options.after is None and (batch := await self._initial()):
                 yield batch
             if options.bookmarks:
                 self._schedule_bookmark()
             async for changes in self._watch:
                 if changes:
+                    if self._served.is_remote:
+                        await self._served.ready(_documents(changes))
                     if batch := self._translate(changes):
                         yield batch
                 elif self._bookmark_due:
@@ -132,6 +134,8 @@ class WatchSession:
                     break
             if options.bookmarks and self._ended:
                 yield [self._bookmark(self._ctx.store.revision)]
+        except ApiError as error:
+            yield [WatchEvent("ERROR", error.to_status())]
         except Compacted as error:
             status = Expired(f"too old resource version: {error.asked} ({error.oldest})").to_status()
             yield [WatchEvent("ERROR", status)]
@@ -141,6 +145,7 @@ class WatchSession:
     async def _initial(self) -> list[WatchEvent]:
         chosen = self._chosen
         page = await self._ctx.store.range(chosen.prefix, at=self.seen, term=chosen.term)
+        await self._served.ready([entry.value for entry in page.entries])
         events = [self._event("ADDED", entry) for entry in page.entries if chosen.matches(entry.value)]
         if self._options.bookmarks:
             events.append(self._bookmark(page.revision, initial=self._options.mark_initial))
@@ -166,8 +171,8 @@ class WatchSession:
             return None
         if change.deleted:
             return self._shared(change)
-        gone = evolve(change.old.value, "metadata", "resourceVersion", value=str(change.revision))
-        return WatchEvent("DELETED", self._served.view(gone))
+        gone = self._served.view(change.old.value)
+        return WatchEvent("DELETED", evolve(gone, "metadata", "resourceVersion", value=str(change.revision)))
 
     def _shared(self, change: Change) -> WatchEvent:
         """The change's event as everybody sees it, made once."""
@@ -197,7 +202,8 @@ class WatchSession:
         self._bookmark_due = True
         self._poke()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Ends the stream after what has happened so far."""
         self._ended = True
         self._poke()
 
@@ -205,6 +211,12 @@ class WatchSession:
         self._watch.poke()
         if self.wake is not None:
             self.wake()
+
+
+def _documents(changes: Sequence[Change]) -> list[Obj]:
+    """The stored documents that somebody may have to see."""
+    old = [change.old.value for change in changes if change.old is not None]
+    return [*old, *(change.entry.value for change in changes)]
 
 
 def _plain_type(change: Change) -> Any:

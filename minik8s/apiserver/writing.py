@@ -29,7 +29,15 @@ from minik8s.apiserver.options import WriteOptions, write_options
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
-from minik8s.machinery.errors import AlreadyExists, BadRequest, Conflict, Invalid, NotFound, unexplained
+from minik8s.machinery.errors import (
+    AlreadyExists,
+    BadRequest,
+    Conflict,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    unexplained,
+)
 from minik8s.machinery.field import FieldErrors, invalid
 from minik8s.machinery.managedfields import only_times_differ
 from minik8s.machinery.meta import Doc, Obj, is_terminating, rfc3339
@@ -93,6 +101,13 @@ class Write:
         served, said = self.served, self._said()
         return ObjectResponse(served.view(entry.value), served.resource, served.source(entry), code, said)
 
+    async def stored(self, entry: Entry, code: int = 200) -> ObjectResponse:
+        """The answer to a write that has been stored."""
+        if self.served.keeper is not None:
+            await self.served.keeper.written()
+        await self.served.ready((entry.value,))
+        return self.respond(entry, code)
+
     def respond_dry(self, obj: Obj, code: int = 200) -> ObjectResponse:
         return ObjectResponse(self.served.view(obj), self.served.resource, None, code, self._said())
 
@@ -113,6 +128,8 @@ async def create(ctx: ServerContext, served: Served, request: ApiRequest) -> Obj
 
 async def create_object(write: Write, obj: Obj) -> ObjectResponse:
     """Carries a decoded document to the store."""
+    if write.served.custom is not None and write.served.custom.is_terminating:
+        raise MethodNotAllowed("create not allowed while custom resource definition is terminating")
     obj = await _prepare_new(write, obj)
     base = obj["metadata"].get("generateName", "")
     if obj["metadata"].get("name") or not base:
@@ -157,6 +174,9 @@ async def _store_new(write: Write, obj: Obj) -> ObjectResponse:
     errors = metadata_errors(served, obj, None) + strategy.validate_create(obj)
     if errors:
         raise Invalid.object(resource.kind, resource.group, name, errors)
+    if served.keeper is not None:
+        obj = served.keeper.prepare(obj)
+    converted = await served.custom.to_storage(obj) if served.is_remote and served.custom else None
     await validate(ctx, write.attributes("CREATE", obj, None))
     write.warnings += strategy.warnings(obj, None)
     if inert := inert_warning(resource.group_resource):
@@ -169,11 +189,11 @@ async def _store_new(write: Write, obj: Obj) -> ObjectResponse:
         if write.options.dry_run:
             return write.respond_dry(obj, 201)
         try:
-            entry = await ctx.store.put(key, served.stored(obj), expect=0)
+            entry = await ctx.store.put(key, converted or served.stored(obj), expect=0)
         except RevisionMismatch:
             raise AlreadyExists.object(resource.plural, resource.group, name) from None
     await follow_service(ctx, served.storage, None, obj)
-    return write.respond(entry, 201)
+    return await write.stored(entry, 201)
 
 
 async def update(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
@@ -234,10 +254,13 @@ async def rewrite(write: Write, change: Change) -> ObjectResponse:
 async def _replace(write: Write, entry: Entry, obj: Obj) -> ObjectResponse:
     ctx, served, old = write.ctx, write.served, write.served.view(entry.value)
     obj = await prepare_replacement(write, obj, old)
-    if obj == old or only_times_differ(obj, old):
+    if served.keeper is not None:
+        obj = served.keeper.prepare(obj)
+    if (obj == old or only_times_differ(obj, old)) and served.is_current(entry.value):
         return write.respond(entry)
+    converted = await served.custom.to_storage(obj) if served.is_remote and served.custom else None
     with ctx.services.transaction(served.storage, obj, old, dry_run=write.options.dry_run) as obj:
-        if obj == old:  # it had only left out what it was given
+        if obj == old and served.is_current(entry.value):  # it had only left out what it was given
             return write.respond(entry)
         if write.options.dry_run:
             return write.respond_dry(obj)
@@ -246,10 +269,12 @@ async def _replace(write: Write, entry: Entry, obj: Obj) -> ObjectResponse:
             for gone in (old, obj):
                 ctx.services.release(served.storage, gone)
             await follow_service(ctx, served.storage, old, None)
+            if served.keeper is not None:
+                await served.keeper.written()
             return write.respond_dry(obj)
-        stored = await ctx.store.put(entry.key, served.stored(obj), expect=entry.modified)
+        stored = await ctx.store.put(entry.key, converted or served.stored(obj), expect=entry.modified)
     await follow_service(ctx, served.storage, old, obj)
-    return write.respond(stored)
+    return await write.stored(stored)
 
 
 async def prepare_replacement(write: Write, obj: Obj, old: Doc) -> Obj:
@@ -295,7 +320,7 @@ def _keep(write: Write, obj: Obj, old: Doc) -> None:
         _keep_metadata(obj, old)
     else:
         strategy.prepare_update(obj, old)
-    if strategy.has_generation and objectmeta.spec_changed(obj, old):
+    if strategy.has_generation and objectmeta.spec_changed(obj, old, with_status=not strategy.status_is_separate):
         objectmeta.bump_generation(obj)
 
 

@@ -31,6 +31,7 @@ from .types import (
     escape,
     list_of,
     map_of,
+    object_of,
 )
 from .values import Optional
 
@@ -95,7 +96,23 @@ class _TableFields:
                 for key, field in fields.items()
                 if (escaped := escape(key))
             }
+            if self.type.schema is not None:
+                self._restrict(self.found)
         return self.found.get(name)
+
+    def _restrict(self, found: dict[str, CelField]) -> None:
+        """Of a custom resource, and of objects within one, rules see what they are and how they are called."""
+        for key in [key for key, field in found.items() if field.type is _UNKNOWN]:
+            del found[key]
+        if (metadata := self.type.fields.get("metadata")) is not None and metadata.type.schema is None:
+            found |= {"kind": CelField("kind", STRING), "apiVersion": CelField("apiVersion", STRING)}
+            found["metadata"] = CelField("metadata", _METADATA)
+
+
+_METADATA = object_of("object", {"name": STRING, "generateName": STRING})
+_UNKNOWN = CelType("dyn", "unknown")
+"""What a schema says nothing about (`x-kubernetes-preserve-unknown-fields` alone): no rule can name it."""
+_FORMATS = {"date": TIMESTAMP, "date-time": TIMESTAMP, "datetime": TIMESTAMP, "duration": DURATION, "byte": BYTES}
 
 
 def type_of(type_: table.Type, list_type: str = "", list_keys: tuple[str, ...] = ()) -> CelType:
@@ -107,6 +124,11 @@ def type_of(type_: table.Type, list_type: str = "", list_keys: tuple[str, ...] =
         assert type_.item is not None
         return map_of(STRING, type_of(type_.item))
     if type_.kind != "struct":
+        if type_.schema is not None:
+            if type_.kind in ("any", "object"):
+                return _UNKNOWN
+            if type_.kind == "string":
+                return _FORMATS.get(type_.schema.get("format") or "", STRING)
         return _SCALARS[type_.kind]
     found: CelType | None = type_.compiled.get("cel")
     if found is None:

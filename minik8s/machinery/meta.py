@@ -74,6 +74,15 @@ def controller_reference(owner: Doc) -> Obj:
     }
 
 
+def value_at(obj: Any, path: Sequence[str]) -> Any:
+    """The value at a path of field names, None when there is none."""
+    for name in path:
+        if not isinstance(obj, dict):
+            return None
+        obj = obj.get(name)
+    return obj if path else None
+
+
 def evolve(obj: Doc, *path: str, value: Any) -> Obj:
     """A copy of `obj` in which the field at `path` is `value`; missing parents are made.
 

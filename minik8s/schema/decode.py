@@ -17,7 +17,7 @@ import attrs
 from minik8s.machinery.meta import Obj, copy_document
 from minik8s.schema import scalars
 from minik8s.schema.scalars import DecodeError, json_word
-from minik8s.schema.table import Field, Type
+from minik8s.schema.table import Field, Type, struct
 
 __all__ = ["DecodeError", "Decoded", "decode"]
 
@@ -164,10 +164,30 @@ _SIMPLE: Final[dict[str, Reader]] = {
 }
 
 
+_UNIONS: Final = frozenset({"JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool", "JSONSchemaPropsOrStringArray"})
+
+
+def _union(value: Any, unknown: list[str]) -> Any:
+    """A JSON schema, or what the schema of a definition may have in the place of one: a boolean, a list."""
+    if isinstance(value, list):
+        return [element if isinstance(element, str) else _union(element, unknown) for element in value]
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, dict):
+        raise _MismatchError(json_word(value), "v1.JSONSchemaProps")
+    return _struct(_schema(), full=False)(value, unknown)
+
+
+def _schema() -> Type:
+    return struct("apiextensions.k8s.io/v1", "JSONSchemaProps")
+
+
 def _convert(type: Type, full: bool) -> Reader | None:
     """The reader of a value that already has the right Python class; None when it is taken as it is."""
     if type.kind in ("string", "bool"):
         return None
+    if type.name in _UNIONS:
+        return _union
     if type.kind == "struct":
         return _struct(type, full)
     if type.kind == "list":
@@ -353,6 +373,9 @@ def _root(type: Type) -> tuple[Reader, tuple[str, ...]]:
 
 def _unknown_paths(doc: Any, type: Type, path: str, root: bool = False) -> list[str]:
     """The paths of fields that the type does not have; only walked once the fast pass has met one."""
+    if type.name in _UNIONS:
+        elements = doc if isinstance(doc, list) else [doc]
+        return [p for element in elements for p in _unknown_paths(element, _schema(), path)]
     if isinstance(doc, dict) and type.kind == "struct":
         found: list[str] = []
         for name, value in doc.items():

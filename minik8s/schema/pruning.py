@@ -35,6 +35,12 @@ def prune(doc: Any, type: Type, kind: str) -> Decoded:
     return Decoded(obj, sorted(unknown))
 
 
+def prune_value(value: Any, type: Type) -> tuple[Any, list[str]]:
+    """The same for a value within a document."""
+    unknown: list[str] = []
+    return _value(value, type, "", unknown), unknown
+
+
 def _metadata(value: Any, path: str, unknown: list[str]) -> Obj:
     """Metadata as all objects have it; the time of birth only where there is one."""
     found = decode_part(value if value is not None else {}, object_meta(), path, unknown)

@@ -67,6 +67,8 @@ def _value(type: Type, rng: Random, density: float, depth: int) -> Any:
         return [_text(rng)]
     if type.kind == "string":
         return rng.choice(type.enum) if type.enum and rng.random() < 0.8 else _text(rng)
+    if type.name.startswith("JSONSchemaPropsOr"):
+        return rng.choice((True, {"type": "string"}, {"properties": {"a": {"maximum": 1}}}, [{"type": "x"}]))
     return _SCALARS[type.kind](rng)
 
 

@@ -1,4 +1,4 @@
-"""CustomResourceDefinition, and the base of strategies for the resources that it defines."""
+"""CustomResourceDefinition. What it makes is served by `apiserver/customresources.py`."""
 
 from __future__ import annotations
 
@@ -6,34 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from minik8s.api.strategies.kind import Causes, KindStrategy, set_default
-from minik8s.api.strategy import Strategy
-from minik8s.api.validation.common import named, one_of
-from minik8s.api.validation.metadata import finalizer_warnings
-from minik8s.machinery import names
-from minik8s.machinery.field import invalid, required
+from minik8s.machinery.field import FieldErrors, invalid
 from minik8s.machinery.meta import Doc, Obj, is_condition_true, name_of
-
-_SCOPES = ("Cluster", "Namespaced")
-
-
-class CustomResourceStrategy(Strategy):
-    """What all custom resources have in common; their schema is checked by whoever holds the definition."""
-
-    has_generation = True
-    requires_version = True
-
-    def prepare_create(self, obj: Obj) -> None:
-        """Without the status subresource the status is a field like any other."""
-
-    def prepare_update(self, obj: Obj, old: Doc) -> None:
-        pass
-
-    def warnings(self, obj: Doc, old: Doc | None) -> list[str]:
-        return finalizer_warnings(obj)
 
 
 class DefinitionStrategy(KindStrategy):
-    """Upstream: apiextensions-apiserver pkg/apis/apiextensions/validation."""
+    """Upstream: apiextensions-apiserver pkg/registry/customresourcedefinition. Its validation is imported when asked
+    for: who defines nothing pays nothing."""
 
     has_generation = True
     requires_version = True
@@ -51,22 +30,30 @@ class DefinitionStrategy(KindStrategy):
 
     def initial_status(self, obj: Obj) -> Obj:
         """Nothing is accepted yet, but said in full: typed clients require every one of these fields."""
-        stored = [version.get("name", "") for version in obj["spec"].get("versions") or () if version.get("storage")]
-        return {"acceptedNames": {"plural": "", "kind": ""}, "conditions": [], "storedVersions": stored}
+        return {
+            "acceptedNames": {"plural": "", "kind": ""},
+            "conditions": [],
+            "storedVersions": [version.get("name", "") for version in _storage(obj)],
+        }
+
+    def prepare_update(self, obj: Obj, old: Doc) -> None:
+        """Every version that objects may be stored in is remembered."""
+        super().prepare_update(obj, old)
+        status = obj.get("status") or {}
+        stored = status.get("storedVersions") or []
+        missing = [name for version in _storage(obj) if (name := version.get("name", "")) not in stored]
+        if missing:
+            obj["status"] = {**status, "storedVersions": [*stored, *missing]}
 
     def check(self, obj: Doc) -> Causes:
+        from minik8s.api.validation.definition import validate_approval, validate_definition
+
         spec = obj["spec"]
-        kinds = spec.get("names") or {}
-        wanted = f"{kinds.get('plural', '')}.{spec.get('group', '')}"
+        wanted = f"{(spec.get('names') or {}).get('plural', '')}.{spec.get('group', '')}"
         if name_of(obj) != wanted:
             yield invalid("metadata.name", name_of(obj), 'must be spec.names.plural+"."+spec.group')
-        yield from _group(spec.get("group", ""))
-        yield from one_of(spec.get("scope"), "spec.scope", _SCOPES)
-        yield from _versions(spec.get("versions") or ())
-        yield from _names(kinds)
-        yield from one_of(
-            (spec.get("conversion") or {}).get("strategy"), "spec.conversion.strategy", ("None", "Webhook")
-        )
+        yield from validate_approval(obj)
+        yield from validate_definition(spec)
 
     def check_change(self, obj: Doc, old: Doc) -> Causes:
         new, before = obj["spec"], old["spec"]
@@ -75,15 +62,38 @@ class DefinitionStrategy(KindStrategy):
                 yield from _kept(new, before, path)
         for path in (("group",), ("names", "plural")):
             yield from _kept(new, before, path)
-        known = {version.get("name") for version in new.get("versions") or ()}
-        for index, stored in enumerate((old.get("status") or {}).get("storedVersions") or ()):
-            if stored not in known:
-                detail = (
-                    f"missing from spec.versions; {stored} was previously a storage version, and must remain in "
-                    "spec.versions until a storage migration ensures no data remains persisted in "
-                    f"{stored} and removes {stored} from status.storedVersions"
-                )
-                yield invalid(f"status.storedVersions[{index}]", stored, detail)
+        yield from _stored_versions(obj)
+
+    def validate_update(self, obj: Doc, old: Doc) -> FieldErrors:
+        if obj["spec"] == old["spec"]:
+            return list(self.check_change(obj, old))
+        return super().validate_update(obj, old)
+
+    def validate_status_update(self, obj: Doc, old: Doc) -> FieldErrors:
+        return list(_stored_versions(obj))
+
+
+def _storage(obj: Doc) -> list[Mapping[str, Any]]:
+    return [version for version in obj["spec"].get("versions") or () if version.get("storage")]
+
+
+def _stored_versions(obj: Doc) -> Causes:
+    known = {version.get("name") for version in obj["spec"].get("versions") or ()}
+    stored = (obj.get("status") or {}).get("storedVersions") or []
+    if not stored:
+        yield invalid("status.storedVersions", [], "must have at least one stored version")
+    for version in _storage(obj):
+        if stored and version.get("name") not in stored:
+            detail = f"must have the storage version {version.get('name')}"
+            yield invalid("status.storedVersions", dict(version), detail)
+    for index, name in enumerate(stored):
+        if name not in known:
+            detail = (
+                f"missing from spec.versions; {name} was previously a storage version, and must remain in "
+                f"spec.versions until a storage migration ensures no data remains persisted in {name} and removes "
+                f"{name} from status.storedVersions"
+            )
+            yield invalid(f"status.storedVersions[{index}]", name, detail)
 
 
 def _kept(new: Mapping[str, Any], before: Mapping[str, Any], path: tuple[str, ...]) -> Causes:
@@ -92,64 +102,6 @@ def _kept(new: Mapping[str, Any], before: Mapping[str, Any], path: tuple[str, ..
         value, had = value.get(key, {}), had.get(key, {})
     if value != had:
         yield invalid("spec." + ".".join(path), value, "field is immutable")
-
-
-def _group(group: str) -> Causes:
-    if not group:
-        yield required("spec.group")
-    elif wrong := names.dns1123_subdomain(group):
-        yield invalid("spec.group", group, ",".join(wrong))
-    elif "." not in group:
-        yield invalid("spec.group", group, "should be a domain with at least one dot")
-
-
-def _versions(versions: Any) -> Causes:
-    if not versions:
-        yield required("spec.versions", "must have exactly one version marked as storage version")
-        return
-    if sum(bool(version.get("storage")) for version in versions) != 1:
-        yield invalid("spec.versions", list(versions), "must have exactly one version marked as storage version")
-    seen = set()
-    for index, version in enumerate(versions):
-        path, name = f"spec.versions[{index}]", version.get("name", "")
-        if wrong := names.dns1035_label(name):
-            yield invalid(f"{path}.name", name, ",".join(wrong))
-        if name in seen:
-            yield invalid(f"{path}.name", name, "must contain unique version names")
-        seen.add(name)
-        if (version.get("schema") or {}).get("openAPIV3Schema") is None:
-            yield required(f"{path}.schema.openAPIV3Schema", "schemas are required")
-        elif (kind := version["schema"]["openAPIV3Schema"].get("type")) != "object":
-            if kind:
-                yield invalid(f"{path}.schema.openAPIV3Schema.type", kind, "must be object at the root")
-            else:
-                yield required(f"{path}.schema.openAPIV3Schema.type", "must not be empty at the root")
-        for number, column in enumerate(version.get("additionalPrinterColumns") or ()):
-            for field in ("name", "type", "jsonPath"):
-                if not column.get(field):
-                    yield required(f"{path}.additionalPrinterColumns[{number}].{field}")
-
-
-def _names(kinds: Mapping[str, Any]) -> Causes:
-    for field in ("plural", "singular"):
-        value = kinds.get(field, "")
-        if not value and field == "plural":
-            yield required("spec.names.plural")
-        elif wrong := names.dns1035_label(value):
-            yield invalid(f"spec.names.{field}", value, ",".join(wrong))
-    for field in ("kind", "listKind"):
-        value = kinds.get(field, "")
-        if not value:
-            yield required(f"spec.names.{field}")
-        elif wrong := names.dns1035_label(value.lower()):
-            yield invalid(
-                f"spec.names.{field}", value, "may have mixed case, but should otherwise match: " + ",".join(wrong)
-            )
-    if kinds.get("kind") and kinds.get("kind") == kinds.get("listKind"):
-        yield invalid("spec.names.listKind", kinds["listKind"], "kind and listKind may not be the same")
-    for field in ("shortNames", "categories"):
-        for index, value in enumerate(kinds.get(field) or ()):
-            yield from named(value, f"spec.names.{field}[{index}]", names.dns1035_label)
 
 
 STRATEGIES: Mapping[str, type[KindStrategy]] = {"customresourcedefinitions": DefinitionStrategy}

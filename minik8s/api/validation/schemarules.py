@@ -1,0 +1,118 @@
+"""The CEL rules of a CustomResourceDefinition's schema: every one must compile before the definition is stored.
+
+Upstream: apiextensions-apiserver `pkg/apis/apiextensions/validation/validation.go`, `validateXValidations`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from minik8s.machinery.errors import StatusCause
+from minik8s.machinery.field import invalid, not_supported, required, too_long
+from minik8s.machinery.meta import Doc
+from minik8s.schema.structural import LIST_TYPE, MAP_TYPE, RULES, root_type
+from minik8s.schema.table import Type
+
+Causes = Iterator[StatusCause]
+MAX_MESSAGE = 2048
+REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
+_STEP = re.compile(r"\.(?P<field>[A-Za-z_][A-Za-z0-9_-]*)|\['(?P<quoted>(?:[^'\\]|\\.)+)'\]", re.ASCII)
+
+
+def rule_errors(schema: Doc, path: str) -> Causes:
+    """What is wrong with the rules anywhere in a structural schema."""
+    if mentions_rules(schema):
+        yield from _below(root_type(schema, "object"), path, correlatable=True)
+
+
+def mentions_rules(value: Any) -> bool:
+    """Whether there is any rule: without one nothing of CEL is imported."""
+    if isinstance(value, dict):
+        return bool(value.get(RULES)) or any(mentions_rules(inner) for inner in value.values())
+    return isinstance(value, list) and any(mentions_rules(inner) for inner in value)
+
+
+def _below(type: Type, path: str, *, correlatable: bool) -> Causes:
+    schema = type.schema or {}
+    for index, rule in enumerate(schema.get(RULES) or ()):
+        yield from _rule(rule, type, f"{path}.{RULES}[{index}]", path, correlatable=correlatable)
+    if type.kind == "struct":
+        inner = correlatable and schema.get(MAP_TYPE) != "atomic"
+        for name, field in type.fields.items():
+            if field.type.schema is not None and name in (schema.get("properties") or {}):
+                yield from _below(field.type, f"{path}.properties[{name}]", correlatable=inner)
+    elif type.item is not None and type.kind == "map":
+        inner = correlatable and schema.get(MAP_TYPE) != "atomic"
+        yield from _below(type.item, f"{path}.additionalProperties", correlatable=inner)
+    elif type.item is not None:
+        inner = correlatable and schema.get(LIST_TYPE) == "map"
+        yield from _below(type.item, f"{path}.items", correlatable=inner)
+
+
+def _rule(rule: Mapping[str, Any], type: Type, path: str, at: str, *, correlatable: bool) -> Causes:
+    text, message = rule.get("rule") or "", rule.get("message")
+    if not text.strip():
+        yield required(f"{path}.rule", "rule is not specified")
+        return
+    if message is not None:
+        yield from _message(message, path)
+    if "\n" in text and not message and not rule.get("messageExpression"):
+        yield required(f"{path}.message", "message must be specified if rule contains line breaks")
+    if rule.get("reason") not in (None, "", *REASONS):
+        yield not_supported(f"{path}.reason", rule["reason"], REASONS)
+    if (field_path := rule.get("fieldPath")) and not _is_field(field_path, type):
+        yield invalid(f"{path}.fieldPath", field_path, "fieldPath must be a valid path")
+    yield from _compiled(rule, type, path, at, correlatable=correlatable)
+
+
+def _message(message: str, path: str) -> Causes:
+    if not message.strip():
+        yield invalid(f"{path}.message", message, "message must be non-empty if specified")
+    elif "\n" in message.strip():
+        yield invalid(f"{path}.message", message, "message must not contain line breaks")
+    elif len(message) > MAX_MESSAGE:
+        yield too_long(f"{path}.message", MAX_MESSAGE)
+
+
+def _compiled(rule: Mapping[str, Any], type: Type, path: str, at: str, *, correlatable: bool) -> Causes:
+    from minik8s.api.rules import CompileError, compile_rule
+
+    try:
+        bare = compile_rule({**rule, "messageExpression": ""}, type)
+    except CompileError as error:
+        yield invalid(f"{path}.rule", rule["rule"], str(error))
+        return
+    if not correlatable and bare.program.uses("oldSelf"):
+        why = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {at}"
+        yield invalid(f"{path}.rule", rule["rule"], why)
+    if "optionalOldSelf" in rule and not bare.program.uses("oldSelf"):
+        yield invalid(
+            f"{path}.optionalOldSelf", rule["optionalOldSelf"], "may not be set if oldSelf is not used in rule"
+        )
+    if rule.get("messageExpression"):
+        try:
+            compile_rule(rule, type)
+        except CompileError as error:
+            yield invalid(f"{path}.messageExpression", rule["messageExpression"], str(error))
+
+
+def _is_field(path: str, type: Type) -> bool:
+    """Whether a rule's fieldPath leads to a field of the value."""
+    position = 0
+    node: Type | None = type
+    while position < len(path):
+        match = _STEP.match(path, position)
+        if match is None or node is None:
+            return False
+        name = match["field"] or re.sub(r"\\(.)", r"\1", match["quoted"])
+        if node.kind == "struct":
+            field = node.fields.get(name)
+            node = field.type if field is not None else None
+        else:
+            node = node.item if node.kind == "map" else None
+        if node is None:
+            return False
+        position = match.end()
+    return True
