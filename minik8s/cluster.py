@@ -41,6 +41,7 @@ from minik8s.client.inprocess import InProcessTransport
 from minik8s.client.kubeconfig import ClusterCredentials
 from minik8s.client.manifests import Source, apply_manifests
 from minik8s.client.waiting import wait_for
+from minik8s.client.why import Explanation, why
 from minik8s.clock import Clock, RealClock
 from minik8s.config import DEFAULT_CONTROLLERS, ClusterConfig
 from minik8s.controllers import controllers
@@ -213,6 +214,10 @@ class Cluster:
         """
         where = namespace if resource.namespaced else ""
         return await wait_for(self.client, resource, name, condition, namespace=where, timeout=timeout)
+
+    async def why(self, resource: Resource[Any], name: str, *, namespace: str = "default") -> Explanation:
+        """Why an object is as it is, pending or failing or slow: print it. Raises NotFound."""
+        return await why(self.client, resource, name, namespace if resource.namespaced else "")
 
     async def address_of(self, namespace: str, service: str, port: int | str) -> tuple[str, int]:
         """(host, port) at which a Service's port answers on this machine, once the proxy serves it.

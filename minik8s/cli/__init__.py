@@ -4,6 +4,7 @@
     minik8s up            a cluster that keeps running, and a kubeconfig for it
     minik8s run -- CMD    a cluster for as long as a command runs
     minik8s apply|get|delete|logs      for those who have no kubectl
+    minik8s why           why a pod is pending, a Deployment not available
     minik8s controllers|scheduler      one component alone, against any API server
 
 Commands are imported when they are called, so that `minik8s --help` is quick.
@@ -24,6 +25,7 @@ _COMMANDS = {
     "get": "minik8s.cli.get",
     "delete": "minik8s.cli.delete",
     "logs": "minik8s.cli.logs",
+    "why": "minik8s.cli.why",
     "controllers": "minik8s.cli.controllers",
     "scheduler": "minik8s.cli.scheduler",
 }
