@@ -50,12 +50,16 @@ class CompiledPolicy:
 
 
 class Compiler:
-    """Compiles the expressions of one policy or webhook; what is wrong with them is collected in `errors`."""
+    """Compiles the expressions of one policy or webhook; what is wrong with them is collected in `errors`.
 
-    def __init__(self, *, has_params: bool = False) -> None:
+    `object_type` is what `object` and `oldObject` are known to be: nothing, where expressions are to be evaluated.
+    """
+
+    def __init__(self, *, has_params: bool = False, object_type: CelType = cel.DYN) -> None:
         self.errors: FieldErrors = []
-        self._plain = cel.policy_variables(params=has_params, authorizer=False)
-        self._full = cel.policy_variables(params=has_params)
+        objects = {"object": object_type, "oldObject": object_type}
+        self._plain = {**cel.policy_variables(params=has_params, authorizer=False), **objects}
+        self._full = {**cel.policy_variables(params=has_params), **objects}
 
     def conditions(self, conditions: Iterable[Mapping[str, Any]], path: str) -> list[tuple[str, Program]]:
         """matchConditions: they see no variables."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from minik8s.api.pods import ResourceAmounts, container_amounts, pod_limits, pod_requests, qos_class
+from minik8s.api.pods import ResourceAmounts, container_amounts, pod_limits, pod_requests
 from minik8s.api.resources import LIMIT_RANGES
 from minik8s.api.validation.claims import storage_request
 from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
@@ -59,7 +59,6 @@ def _set_defaults(pod: Obj, limit_range: Doc) -> None:
         metadata = pod["metadata"]
         note = "LimitRanger plugin set: " + "; ".join(notes)
         metadata["annotations"] = {**(metadata.get("annotations") or {}), ANNOTATION: note}
-        pod["status"] = {**(pod.get("status") or {}), "qosClass": qos_class(pod)}
 
 
 def _merge(container: Obj, part: str, defaults: Mapping[str, str]) -> list[str]:

@@ -43,11 +43,18 @@ def matched_resource(
 
     Rules may carry `resourceNames`, as those of policies do.
     """
-    rules = list(rules)
-    own = attributes.request.resource
+    request, operation = attributes.request, attributes.operation
+    own, subresource = request.resource, request.subresource
+    # equivalent resources have one name in all their versions and groups, so most rules are done with here
+    rules = [
+        rule
+        for rule in rules
+        if names_resource(rule.get("resources") or (), own.plural, subresource)
+        and _has(rule.get("operations"), operation)
+    ]
     if any(_matches(rule, attributes, own) for rule in rules):
         return own
-    if match_policy != "Equivalent":
+    if not rules or match_policy != "Equivalent":
         return None
     others = registry.sharing(own)
     return next((other for rule in rules for other in others if _matches(rule, attributes, other)), None)
@@ -55,11 +62,10 @@ def matched_resource(
 
 def _matches(rule: Mapping[str, Any], attributes: Attributes, resource: Resource[Any]) -> bool:
     names = rule.get("resourceNames")
+    """Whether a rule that names the resource and the operation is about this group and version, scope and object."""
     return (
-        _has(rule.get("operations"), attributes.operation)
-        and _has(rule.get("apiGroups"), resource.group)
+        _has(rule.get("apiGroups"), resource.group)
         and _has(rule.get("apiVersions"), resource.version)
-        and names_resource(rule.get("resources") or (), resource.plural, attributes.request.subresource)
         and _in_scope(rule.get("scope") or "*", attributes, resource)
         and (not names or attributes.request.name in names or _object_name(attributes) in names)
     )

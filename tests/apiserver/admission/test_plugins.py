@@ -217,7 +217,6 @@ def test_limit_ranges() -> None:
     assert found["metadata"]["annotations"] == {
         "kubernetes.io/limit-ranger": "LimitRanger plugin set: cpu request for container c; cpu limit for container c"
     }
-    assert found["status"]["qosClass"] == "Burstable"
     assert refused(r.PODS, sized(requests={"cpu": "50m"}, limits={"cpu": "2"}), LIMITS) == (
         'pods "x" is forbidden: [minimum cpu usage per Container is 100m, but request is 50m, maximum cpu usage per '
         "Container is 1, but limit is 2, cpu max limit to request ratio per Container is 3, but provided ratio is "
