@@ -2,6 +2,7 @@
 
     lexer, parser, syntax    text -> tree, macros as nodes of their own
     types, declare, checker  the static checker and the declarations of functions
+    macros                   the checker of macros
     evaluator, folds         tree -> Python functions over a frame, with a budget
     values, operators        run-time values; `timelib` for times and durations
     standard, library/       functions

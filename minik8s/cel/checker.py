@@ -18,13 +18,13 @@ from .errors import EvaluationError, Issues
 from .functions import OPAQUE_TYPES
 from .library.regex import NAMES as REGEX_FUNCTIONS
 from .library.regex import NEEDS, available, pattern
+from .macros import check_fold
 from .syntax import Call, Const, Fold, Ident, ListNode, MapNode, Node, Select, Struct, dotted_name
 from .timelib import parse_duration, parse_timestamp
 from .types import (
     BOOL,
     DYN,
     ERROR,
-    INT,
     NULL,
     SIMPLE,
     CelType,
@@ -47,7 +47,6 @@ _TYPES: dict[str, CelType] = {
     "type": type_type(DYN),
     **{name: opaque(name) for name in OPAQUE_TYPES},
 }
-_QUANTIFIERS = ("all", "exists", "exists_one")
 
 
 @attrs.define
@@ -77,7 +76,7 @@ class Checker:
             ListNode: self.list_literal,
             MapNode: self.map_literal,
             Struct: self.struct,
-            Fold: self.fold,
+            Fold: lambda node: check_fold(self, node),
         }
 
     def check(self, root: Node) -> CelType:
@@ -319,72 +318,6 @@ class Checker:
                     f"expected type of field '{name}' is '{field.type}' but provided type is '{self.settled(found)}'",
                 )
         return type_ or ERROR
-
-    # macros
-
-    def fold(self, node: Fold) -> CelType:
-        over = self.settled(self.visit(node.over))
-        if node.macro.startswith("opt"):
-            return self.optional_map(node, over)
-        variables = self.range(node, over)
-        self.locals.append(dict(zip(node.variables, variables, strict=True)))
-        types = [self.visit(step) for step in node.steps]
-        self.locals.pop()
-        result = self.folded(node, variables, types[-1])
-        if node.macro in (*_QUANTIFIERS, "filter") or len(types) == 2:
-            self.condition(node, types[0], result)
-        return result
-
-    def condition(self, node: Fold, type_: CelType, result: CelType) -> None:
-        """A macro's condition must be bool; the message speaks of what upstream expands the macro to."""
-        if unify(BOOL, type_, self.bound):
-            return
-        operator = {"all": "_&&_", "exists": "_||_"}.get(node.macro, "_?_:_")
-        state = INT if node.macro == "exists_one" else result
-        self.no_overload(Call(node.pos, operator, None, []), [BOOL, type_] if state == BOOL else [type_, state, state])
-
-    def folded(self, node: Fold, variables: list[CelType], last: CelType) -> CelType:
-        if node.macro in _QUANTIFIERS:
-            return BOOL
-        if node.macro == "filter":
-            return list_of(variables[0])
-        if node.macro in ("map", "transformList"):
-            return list_of(last)
-        if node.macro == "transformMap":
-            return map_of(variables[0], last)
-        entry = self.settled(last)
-        if entry.kind not in ("map", "dyn", "error"):
-            self.issues.add(node.steps[-1].pos, f"expected type 'map' but found '{entry}'")
-        return entry if entry.kind == "map" else map_of(DYN, DYN)
-
-    def range(self, node: Fold, over: CelType) -> list[CelType]:
-        """The types of a macro's variables."""
-        two = len(node.variables) == 2
-        if over.kind == "list":
-            return [INT, over.params[0]] if two else [over.params[0]]
-        if over.kind == "map":
-            return list(over.params) if two else [over.params[0]]
-        if over.kind not in ("dyn", "error", "var"):
-            self.issues.add(
-                node.over.pos,
-                f"expression of type '{over}' cannot be range of a comprehension (must be list, map, or dynamic)",
-            )
-        return [DYN] * len(node.variables)
-
-    def optional_map(self, node: Fold, over: CelType) -> CelType:
-        inner = self.variable()
-        if not unify(optional_of(inner), over, self.bound):
-            self.issues.add(node.pos, f"found no matching overload for 'hasValue' applied to '{over}.()'")
-        value = self.settled(inner)
-        self.locals.append({node.variables[0]: DYN if value.kind == "var" else value})
-        result = self.visit(node.steps[0])
-        self.locals.pop()
-        if node.macro == "optMap":
-            return optional_of(result)
-        wrapped = optional_of(self.variable())
-        if not unify(wrapped, result, self.bound):
-            self.issues.add(node.pos, f"expected type 'optional_type' but found '{self.settled(result)}'")
-        return self.settled(wrapped)
 
 
 def type_value(type_: CelType) -> TypeValue:
