@@ -35,8 +35,8 @@ def check_names(value: Any, path: str = "Object") -> None:
         for item in value:
             check_names(item, path)
     elif isinstance(value, dict):
-        for key, item in value.items():
-            check_names(item, f"{path}.{key}")
+        for item in value.values():
+            check_names(item, path)
 
 
 def struct_type(name: str) -> CelType | None:
