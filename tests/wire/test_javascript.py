@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,33 +18,12 @@ SECONDS = 60
 """How long a scenario may take; a safety net."""
 
 
-@pytest.fixture(scope="module")
-def node_project(request: pytest.FixtureRequest) -> Path:
-    """A folder in which node finds the client; it is kept for later runs. Without node or npm's registry there is none,
-    which only CI (MINIK8S_REQUIRE_NODE) does not forgive."""
-    cache = request.config.cache
-    assert cache is not None
-    folder: Path = cache.mkdir("client-node")
-    if why := _install(folder):
-        if os.environ.get("MINIK8S_REQUIRE_NODE"):
-            pytest.fail(f"MINIK8S_REQUIRE_NODE is set, but {why}")
-        pytest.skip(why)
+@pytest.fixture
+def node_project(npm_package: Callable[[str], Path]) -> Path:
+    """A folder in which node finds the client."""
+    folder = npm_package(PACKAGE)
     shutil.copy(SCRIPT, folder)
     return folder
-
-
-def _install(folder: Path) -> str:
-    """Installs the client; answers why that is not possible."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        return "there is no node and npm on PATH"
-    if (folder / "installed").exists() and (folder / "installed").read_text() == PACKAGE:
-        return ""
-    command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), PACKAGE]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    if done.returncode:
-        return f"npm cannot install {PACKAGE}: {done.stderr.strip()}"
-    (folder / "installed").write_text(PACKAGE)
-    return ""
 
 
 @pytest.mark.parametrize("scenario", ["objects", "apply", "generic", "informer", "workloads"])

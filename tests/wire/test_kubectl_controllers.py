@@ -21,7 +21,7 @@ def manifest(kind: str, **spec: Any) -> str:
 def test_rollouts(kubectl: Any, kind: str, spec: Any) -> None:
     """status waits for the rollout; history lists it; undo returns; restart rolls again."""
     what = f"{kind.lower()}/w"
-    kubectl("apply", "-f", "-", input=manifest(kind, **spec))
+    kubectl("create", "-f", "-", input=manifest(kind, **spec))
     kubectl("rollout", "status", what, "--timeout=60s")
     kubectl("set", "image", what, "c=nginx:2")
     kubectl("rollout", "status", what, "--timeout=60s")

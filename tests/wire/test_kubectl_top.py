@@ -40,7 +40,7 @@ def test_top(kubectl: Any, web: Any) -> None:
 def test_autoscale(kubectl: Any, web: Any) -> None:
     """An autoscaler made by kubectl brings its target within its bounds and shows what it knows."""
     kubectl("apply", "-f", "-", input=json.dumps(web))
-    kubectl("autoscale", "deployment/web", "--min=3", "--max=5", "--cpu-percent=50")
+    kubectl("autoscale", "deployment/web", "--min=3", "--max=5")
     kubectl("wait", "deployment/web", "--for=jsonpath={.spec.replicas}=3", "--timeout=60s")
     kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     assert "Deployment/web" in kubectl("get", "hpa", "web")

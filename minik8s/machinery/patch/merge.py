@@ -104,8 +104,9 @@ def _remove_members(value: Obj, given_up: FieldSet, owned: FieldSet, node: Node)
         if key == SELF or name not in value:
             continue
         kept: Any = ABSENT
-        if not _goes(below, owned.get(key), node.relation is Relation.STRUCT):
-            kept = remove(value[name], below, owned.get(key) or {}, node.child(name) or UNTYPED)
+        child = node.child(name) or UNTYPED
+        if not _goes(below, owned.get(key), node.relation is Relation.STRUCT and child is not UNTYPED):
+            kept = remove(value[name], below, owned.get(key) or {}, child)
             if kept is value[name]:
                 continue
         if result is value:

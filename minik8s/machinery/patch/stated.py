@@ -12,7 +12,7 @@ from typing import Any
 from minik8s.machinery.fieldset import SELF, element_text
 from minik8s.machinery.meta import Obj
 from minik8s.machinery.patch.gotext import go_syntax, go_text, go_type
-from minik8s.machinery.patch.typed import UNTYPED, Node, Relation, field_node, shape_node
+from minik8s.machinery.patch.typed import UNTYPED, Node, Relation, field_node, is_open, shape_node
 
 Errors = list[tuple[str, str]]
 """Where something is wrong, and what."""
@@ -47,11 +47,12 @@ def stated_fields(value: Any, node: Node, errors: Errors) -> Obj:
         below = stated_fields(member, child, errors)
         if len(errors) > known:
             known = _below(errors, known, f".{key}")
+        is_declared = is_struct and child is not UNTYPED
         if not below:
-            if not is_struct or child.is_leaf or _owns_itself(member, child):
+            if not is_declared or child.is_leaf or _owns_itself(member, child):
                 fields["f:" + key] = _LEAF
         else:
-            fields["f:" + key] = below if is_struct else {SELF: _LEAF, **below}
+            fields["f:" + key] = below if is_declared else {SELF: _LEAF, **below}
     return fields
 
 
@@ -134,4 +135,5 @@ def _members(value: Any, node: Node) -> Iterator[tuple[str, Any, Node | None]]:
     else:
         for key, member in value.items():
             field = shape.fields.get(key)
-            yield f".{key}", member, None if field is None else field_node(field)
+            unknown = UNTYPED if is_open(shape) else None
+            yield f".{key}", member, unknown if field is None else field_node(field)

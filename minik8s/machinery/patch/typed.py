@@ -37,6 +37,7 @@ class Absent(Enum):
 
 ABSENT: Final = Absent.ABSENT
 
+_LIST_TYPE, _LIST_KEYS = "x-kubernetes-list-type", "x-kubernetes-list-map-keys"
 _BY_LIST_TYPE = {"set": Relation.SET, "map": Relation.KEYED}
 
 
@@ -55,9 +56,10 @@ class Node:
         """What the field holds in an object that exists but does not show it, ABSENT when nothing."""
         self.keys: tuple[tuple[str, Any], ...] = ()
         """The keys of a KEYED list, each with its default."""
-        if self.relation is Relation.KEYED and field is not None and shape.item is not None:
+        if self.relation is Relation.KEYED and shape.item is not None:
             fields = shape.item.fields
-            self.keys = tuple((key, fields[key].default if key in fields else None) for key in field.list_keys)
+            names = field.list_keys if field is not None else (shape.schema or {}).get(_LIST_KEYS, ())
+            self.keys = tuple((key, fields[key].default if key in fields else None) for key in names)
         self.child: Callable[[str], Node | None] = _Members(self).__getitem__
         """The node of a member; None when a struct has no such field and keeps no unknown ones."""
 
@@ -114,9 +116,15 @@ class _Members(dict[str, Node | None]):
             return parent.item_node
         field = parent.shape.fields.get(name)
         if field is None:
-            return UNTYPED if parent.shape.preserves else None
+            return UNTYPED if is_open(parent.shape) else None
         found = self[name] = field_node(field)
         return found
+
+
+def is_open(shape: Shape) -> bool:
+    """Whether a struct may have fields that its type does not declare: an object of which a schema says nothing, or
+    whose unknown fields it preserves."""
+    return shape.preserves or not shape.fields
 
 
 @lru_cache(maxsize=16384)
@@ -136,9 +144,10 @@ def _relation(shape: Shape, field: ShapeField | None) -> Relation:
         case "struct":
             return Relation.LEAF if shape.atomic or (field is not None and field.atomic_map) else Relation.STRUCT
         case "map":
-            return Relation.LEAF if field is not None and field.atomic_map else Relation.MAP
-        case "list":
-            return _BY_LIST_TYPE.get(field.list_type if field is not None else "", Relation.LEAF)
+            return Relation.LEAF if shape.atomic or (field is not None and field.atomic_map) else Relation.MAP
+        case "list":  # a list that is no field (an element, a map's value) is only described by a schema
+            list_type = field.list_type if field is not None else (shape.schema or {}).get(_LIST_TYPE, "")
+            return _BY_LIST_TYPE.get(list_type, Relation.LEAF)
         case "any" | "object":
             return Relation.UNTYPED
     return Relation.LEAF
@@ -161,7 +170,7 @@ def _zero(field: ShapeField | None) -> Any:
 class _Untyped:
     """The type of arbitrary JSON: it has no fields, and its members are of the same type."""
 
-    kind, name, item, atomic, preserves = "any", "any", None, False, True
+    kind, name, item, atomic, preserves, schema = "any", "any", None, False, True, None
     fields: Mapping[str, ShapeField] = {}
 
 
@@ -184,6 +193,9 @@ def compare(old: Any, new: Any, node: Node) -> Parts:
         return _compare_maps(old, new, node)
     if node.is_list:
         return _compare_lists(old, new, node)
+    if node.relation is Relation.UNTYPED and (isinstance(old, dict) or isinstance(new, dict)):
+        gone = {key: below for key, below in whole(old, node).items() if key != SELF}  # it was a map or becomes one
+        return whole(new, node), gone or None
     return (None if old == new else _LEAF), None
 
 
