@@ -180,6 +180,8 @@ async def _upgrade(call: HttpCall, response: UpgradeResponse) -> None:
         stream = call.upgrade(agreement.head)
         try:
             await converse(stream)
+        except* anyio.BrokenResourceError:
+            pass  # the client has gone in the middle of an answer
         finally:
             await stream.aclose()
 

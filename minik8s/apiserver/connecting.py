@@ -23,10 +23,10 @@ from minik8s.apiserver.podsubresources import chosen_container
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import Conversation, UpgradeResponse
-from minik8s.apiserver.upgrade.handshake import SPDY_COMMAND, SUBPROTOCOLS, Agreement
+from minik8s.apiserver.upgrade.handshake import SPDY_COMMAND, SPDY_FORWARD, SPDY_TUNNEL, SUBPROTOCOLS, Agreement
 from minik8s.apiserver.upgrade.inputs import Wanted
 from minik8s.machinery.errors import BadRequest
-from minik8s.machinery.meta import Doc, name_of
+from minik8s.machinery.meta import Doc, name_of, uid_of
 
 MAX_COMMAND = 128 * 1024
 """Bytes of one argument, as the kernel has it (MAX_ARG_STRLEN)."""
@@ -59,6 +59,39 @@ async def attach(ctx: ServerContext, served: Served, request: ApiRequest) -> Upg
     return _response(wanted, lambda: ctx.connector.attach(pod, container))
 
 
+async def port_forward(ctx: ServerContext, served: Served, request: ApiRequest) -> UpgradeResponse:
+    """pods/portforward: connections to a pod's ports."""
+    pod = await _connected_pod(ctx, served, request)
+    values = request.repeated.get("ports") or [request.options.get("ports", "")]
+    _check_bound(pod)
+    await admit_connect(ctx, request, "PodPortForwardOptions", _forward_options(values))
+
+    @asynccontextmanager
+    async def open_(agreement: Agreement) -> AsyncIterator[Conversation]:
+        from minik8s.apiserver.upgrade.forwarding import Target, converse
+
+        channels = agreement.transport == "websocket" and agreement.protocol != SPDY_TUNNEL
+        name = f"{name_of(pod)}, uid {uid_of(pod)}"
+        ports = _ports(values) if channels else []
+        yield partial(converse, agreement, Target(name, partial(ctx.connector.port_forward, pod)), ports)
+
+    return UpgradeResponse({*SUBPROTOCOLS, SPDY_TUNNEL}, SPDY_FORWARD, open_)
+
+
+def _ports(values: Sequence[str]) -> list[int]:
+    from minik8s.apiserver.upgrade.portforward import ports_of
+
+    try:
+        return ports_of(values)
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
+
+
+def _forward_options(values: Sequence[str]) -> Doc:
+    ports = [int(text) for value in values for text in value.split(",") if text.isdecimal()]
+    return {"ports": ports} if ports else {}
+
+
 async def _connected_pod(ctx: ServerContext, served: Served, request: ApiRequest) -> Doc:
     """The pod that is asked for, if its client may be connected to it."""
     if request.verb == "get":
@@ -66,9 +99,13 @@ async def _connected_pod(ctx: ServerContext, served: Served, request: ApiRequest
     return (await find(ctx, served, request.namespace, request.name)).value
 
 
-def _check_runs(pod: Doc) -> None:
+def _check_bound(pod: Doc) -> None:
     if not pod["spec"].get("nodeName"):
         raise BadRequest(f"pod {name_of(pod)} does not have a host assigned")
+
+
+def _check_runs(pod: Doc) -> None:
+    _check_bound(pod)
     if is_terminal(pod):
         phase = pod["status"]["phase"]
         raise BadRequest(f"cannot exec into a container in a completed pod; current phase is {phase}")

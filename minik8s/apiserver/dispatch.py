@@ -69,6 +69,8 @@ SUBRESOURCES: dict[tuple[str, str], Handler] = {
     ("exec", "create"): connecting.execute,
     ("attach", "get"): connecting.attach,
     ("attach", "create"): connecting.attach,
+    ("portforward", "get"): connecting.port_forward,
+    ("portforward", "create"): connecting.port_forward,
     ("finalize", "update"): namespaces.finalize,
     ("token", "create"): accounts.create_token,
 }

@@ -27,7 +27,7 @@ from minik8s.store.protocol import Entry
 if TYPE_CHECKING:
     from minik8s.apiserver.customstorage import CustomStorage
 
-UNSUPPORTED = frozenset({"portforward", "proxy"})
+UNSUPPORTED = frozenset({"proxy"})
 """Subresources of Kubernetes that this server knows of and refuses by name."""
 
 

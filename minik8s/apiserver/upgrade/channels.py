@@ -1,7 +1,8 @@
 """Kubernetes' numbered channels in WebSocket messages, without I/O.
 
 A message's first byte is the number of a channel, the rest its data; the base64 forms put both into text, the number as
-a digit. Upstream: k8s.io/apiserver/pkg/util/wsstream, k8s.io/apimachinery/pkg/util/remotecommand.
+a digit. Whether a message says that it is text means nothing: there are clients that send bytes as text. Upstream:
+k8s.io/apiserver/pkg/util/wsstream, k8s.io/apimachinery/pkg/util/remotecommand.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from minik8s.apiserver.upgrade.handshake import Subprotocol
-from minik8s.apiserver.upgrade.websocket import PROTOCOL_ERROR, TOO_BIG, UNSUPPORTED_DATA, Closed, WebSocket
+from minik8s.apiserver.upgrade.websocket import PROTOCOL_ERROR, TOO_BIG, Closed, WebSocket
 
 CLOSE = 255
 """The channel on which a v5 client names a channel that it has no more data for."""
@@ -46,7 +47,7 @@ class Channels:
         self.protocol = protocol
         self._socket = socket or WebSocket()
         self._channel: int | None = None
-        self._text = ""
+        self._text = b""
 
     def receive(self, data: bytes) -> Iterator[Event]:
         """What the client's bytes mean; `outgoing` has what is to be answered. Closed is the last event."""
@@ -54,13 +55,11 @@ class Channels:
             if isinstance(event, Closed):
                 yield event
                 return
-            if isinstance(event.data, str) != self.protocol.text:
-                yield Closed(UNSUPPORTED_DATA, "the other kind of message is agreed on")
-                return
+            data = event.data.encode() if isinstance(event.data, str) else event.data
             found = (
-                self._from_text(event.data, last=event.last)
-                if isinstance(event.data, str)
-                else self._from_bytes(event.data, first=event.first)
+                self._from_text(data, last=event.last)
+                if self.protocol.text
+                else self._from_bytes(data, first=event.first)
             )
             for inner in found:
                 yield inner
@@ -77,17 +76,17 @@ class Channels:
         self._channel = data[0]
         return self._data(self._channel, data[1:])
 
-    def _from_text(self, text: str, *, last: bool) -> Iterable[Event]:
+    def _from_text(self, text: bytes, *, last: bool) -> Iterable[Event]:
         self._text += text
         if len(self._text) > MAX_TEXT:
             return (Closed(TOO_BIG, f"a message may have {MAX_TEXT} characters"),)
         if not last:
             return ()
-        whole, self._text = self._text, ""
+        whole, self._text = self._text, b""
         if not whole:
             return ()
         try:
-            return self._data(ord(whole[0]) - ord("0"), base64.b64decode(whole[1:], validate=True))
+            return self._data(whole[0] - ord("0"), base64.b64decode(whole[1:], validate=True))
         except (binascii.Error, ValueError):
             return (Closed(PROTOCOL_ERROR, "a message is not base64"),)
 

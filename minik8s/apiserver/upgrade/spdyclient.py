@@ -49,7 +49,7 @@ class SpdyClient:
             async for data in self._stream:
                 size += len(data)
                 self._early += self._take(data)
-                await self._answer()
+                await self._stream.answer(self._spdy.outgoing())
                 if not set(self._wanted) - set(self._numbers):
                     return True
                 if size > MAX_EARLY or any(isinstance(event, Failed | WentAway) for event in self._early):
@@ -82,9 +82,9 @@ class SpdyClient:
                 for said in self._said(event):
                     yield said
                 if isinstance(event, Failed | WentAway):
-                    await self._answer()
+                    await self._stream.answer(self._spdy.outgoing())
                     return
-            await self._answer()
+            await self._stream.answer(self._spdy.outgoing())
 
     def _said(self, event: Event) -> Iterator[Input]:
         match event:
@@ -94,13 +94,6 @@ class SpdyClient:
                 yield from self._sizes.feed(event.data)
             case StreamEnded(stream=stream) | StreamReset(stream=stream) if self._names.get(stream) == "stdin":
                 yield StdinEnded()
-
-    async def _answer(self) -> None:
-        if data := self._spdy.outgoing():
-            try:
-                await self._stream.send(data)
-            except anyio.BrokenResourceError:
-                return  # the end of the stream says so too
 
     async def stdout(self, data: bytes) -> None:
         await self._send("stdout", data)

@@ -95,6 +95,11 @@ class Upgraded(ByteStream):
         self._stir()
         await self._drain()
 
+    async def answer(self, data: bytes) -> None:
+        """Sends what a protocol wants to be answered, if that is anything and anybody is there."""
+        if data and not self._ended and not self._wire.is_closing():
+            await self.send(data)
+
     async def send_eof(self) -> None:
         """A socket that may be encrypted cannot be closed on one side only; the protocols above have ends of their
         own."""

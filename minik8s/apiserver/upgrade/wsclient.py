@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 
-import anyio
-
 from minik8s.apiserver.upgrade.channels import ChannelData, ChannelEnded, Channels
 from minik8s.apiserver.upgrade.commandstatus import as_text
 from minik8s.apiserver.upgrade.handshake import SUBPROTOCOLS
@@ -44,16 +42,9 @@ class WebSocketClient:
                     case ChannelData() | ChannelEnded():
                         continue  # a channel that is not the client's to write to
                     case _:
-                        await self._answer(self._channels.close(event.code, event.reason))
+                        await self._stream.answer(self._channels.close(event.code, event.reason))
                         return
-            await self._answer(self._channels.outgoing())
-
-    async def _answer(self, data: bytes) -> None:
-        if data:
-            try:
-                await self._stream.send(data)
-            except anyio.BrokenResourceError:
-                return  # the end of the stream says so too
+            await self._stream.answer(self._channels.outgoing())
 
     async def stdout(self, data: bytes) -> None:
         await self._stream.send(self._channels.send(STDOUT, data))

@@ -28,6 +28,7 @@ from anyio.abc import ByteStream
 
 from minik8s.clock import Clock
 from minik8s.kubelet.runtime.addresses import Addresses, AddressesExhausted
+from minik8s.kubelet.runtime.dialing import connect_tcp
 from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.inotify import Watcher
 from minik8s.kubelet.runtime.logs import read_log
@@ -321,7 +322,7 @@ class SubprocessRuntime:
         return AttachedSession(running.process, output, stdin, terminal)
 
     async def connect(self, sandbox: Sandbox, port: int) -> ByteStream:
-        return await anyio.connect_tcp(sandbox.address, port)
+        return await connect_tcp(sandbox.address, port)
 
     async def probe(
         self,
