@@ -8,18 +8,21 @@ Upstream: apiserver `pkg/endpoints/discovery`.
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
 
 from minik8s.api.resource import Resource, Subresource
+from minik8s.api.resources import BUILTIN, STORED_AS
 from minik8s.machinery.meta import Doc, Obj
 
 AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 """The Content-Type that marks an aggregated document; without these parameters clients read it as a legacy one."""
 
 Resources = Sequence[Resource[Any]]
+_BUILTIN = frozenset(BUILTIN)
 
 
 def etag(document: Doc) -> str:
@@ -147,7 +150,15 @@ def _legacy_entries(resource: Resource[Any]) -> list[Obj]:
         entry["shortNames"] = list(resource.short_names)
     if resource.categories:
         entry["categories"] = list(resource.categories)
+    if "watch" in resource.verbs and resource in _BUILTIN:
+        entry["storageVersionHash"] = storage_version_hash(STORED_AS.get(resource, resource))
     return [entry, *(_legacy_subresource(resource, sub) for sub in resource.subresources)]
+
+
+def storage_version_hash(storage: Resource[Any]) -> str:
+    """Changes when a kind's objects are stored in another version; clients may compare it, nothing else."""
+    text = f"{storage.group}/{storage.version}/{storage.kind}"
+    return b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 
 def _legacy_subresource(resource: Resource[Any], sub: Subresource) -> Obj:

@@ -94,3 +94,15 @@ def test_legacy_roots() -> None:
     """/api names v1 and the server's address, /apis every group but the core."""
     assert discovery.api_versions("h:1")["serverAddressByClientCIDRs"][0]["serverAddress"] == "h:1"
     assert [g["name"] for g in discovery.api_group_list([PODS, DEPLOYMENTS])["groups"]] == ["apps"]
+
+
+def test_storage_versions_have_a_hash() -> None:
+    """What is stored says in which version, by upstream's hash; subresources and what is not stored say nothing."""
+    listed = discovery.api_resource_list("v1", BUILTIN)
+    assert listed is not None
+    hashes = {entry["name"]: entry.get("storageVersionHash") for entry in listed["resources"]}
+    assert (hashes["pods"], hashes["configmaps"], hashes["events"]) == ("xPOwRZ+Yhw8=", "qFsyl6wFWjQ=", "r2yiGXH7wu8=")
+    assert hashes["bindings"] is hashes["pods/status"] is None
+    events = discovery.api_resource_list("events.k8s.io/v1", BUILTIN)
+    assert events is not None
+    assert events["resources"][0]["storageVersionHash"] == hashes["events"]

@@ -12,6 +12,7 @@ from minik8s.api.strategies.kind import Causes, KindStrategy, Selectable, reads,
 from minik8s.api.strategies.podspec import default_pod_template
 from minik8s.api.validation.common import MAX_INT32, non_negative, one_of, unchanged
 from minik8s.api.validation.job import validate_job_spec, validate_job_template
+from minik8s.api.validation.jobstatus import validate_job_status
 from minik8s.api.validation.podwarnings import workload_warnings
 from minik8s.machinery import names
 from minik8s.machinery.field import FieldErrors, invalid, required
@@ -82,7 +83,7 @@ class JobStrategy(KindStrategy):
         return workload_warnings(obj, old, obj["spec"]["template"], "spec.template")
 
     def validate_status_update(self, obj: Doc, old: Doc) -> FieldErrors:
-        return list(non_negative(obj.get("status") or {}, "status", "active", "succeeded", "failed", "ready"))
+        return list(validate_job_status(obj, old))
 
 
 def _generate_selector(obj: Obj) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minik8s.api.strategies.kind import Causes, KindStrategy
-from minik8s.api.validation.common import in_range, named, no_special_ip, one_of, unchanged
+from minik8s.api.validation.common import in_range, named, no_special_ip, one_of, unchanged, validate_labels
 from minik8s.machinery import names
 from minik8s.machinery.field import duplicate, invalid, required, too_many
 from minik8s.machinery.meta import Doc, Obj
 
-MAX_ENDPOINTS, MAX_ADDRESSES, MAX_PORTS = 1000, 100, 20_000
+MAX_ENDPOINTS, MAX_ADDRESSES, MAX_PORTS, MAX_TOPOLOGY, MAX_HINTS = 1000, 100, 20_000, 16, 8
 _ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 
@@ -60,6 +60,26 @@ def _endpoint(endpoint: Mapping[str, Any], kind: str | None, path: str) -> Cause
         yield from named(node, f"{path}.nodeName", names.dns1123_subdomain)
     if (hostname := endpoint.get("hostname")) is not None:
         yield from named(hostname, f"{path}.hostname", names.dns1123_label)
+    topology = endpoint.get("deprecatedTopology") or {}
+    if len(topology) > MAX_TOPOLOGY:
+        yield too_many(f"{path}.deprecatedTopology", len(topology), MAX_TOPOLOGY)
+    yield from validate_labels(topology, f"{path}.deprecatedTopology")
+    for field in ("forZones", "forNodes"):
+        yield from _hints((endpoint.get("hints") or {}).get(field) or (), f"{path}.hints.{field}")
+
+
+def _hints(hints: Sequence[Mapping[str, Any]], path: str) -> Causes:
+    """The zones, or nodes, that an endpoint is meant for."""
+    if len(hints) > MAX_HINTS:
+        yield too_many(path, len(hints), MAX_HINTS)
+        return
+    seen = set()
+    for index, hint in enumerate(hints):
+        name, place = hint.get("name", ""), f"{path}[{index}].name"
+        if name in seen:
+            yield duplicate(place, name)
+        seen.add(name)
+        yield from named(name, place, names.label_value)
 
 
 def _address(address: str, kind: str | None, path: str) -> Causes:

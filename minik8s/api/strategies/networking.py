@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from minik8s.api.strategies.kind import Causes, KindStrategy, set_default
 from minik8s.api.validation.common import in_range, named, unchanged
 from minik8s.api.validation.ingress import validate_ingress
 from minik8s.api.validation.selectors import validate_label_selector
-from minik8s.api.validation.structure import validate_structure
 from minik8s.machinery import names
-from minik8s.machinery.field import FieldErrors, forbidden, invalid, not_supported, required
+from minik8s.machinery.field import FieldErrors, forbidden, invalid, not_supported, required, too_long
 from minik8s.machinery.meta import Doc, Obj
 
 OLD_CLASS_ANNOTATION = "kubernetes.io/ingress.class"
@@ -37,6 +36,25 @@ class IngressStrategy(KindStrategy):
             errors.append(invalid("annotations.kubernetes.io/ingress.class", value, detail))
         return errors
 
+    def validate_status_update(self, obj: Doc, old: Doc) -> FieldErrors:
+        return list(_balancers((obj.get("status") or {}).get("loadBalancer") or {}))
+
+    def warnings(self, obj: Doc, old: Doc | None) -> list[str]:
+        if OLD_CLASS_ANNOTATION not in (obj["metadata"].get("annotations") or {}):
+            return []
+        return [f"annotation \"{OLD_CLASS_ANNOTATION}\" is deprecated, please use 'spec.ingressClassName' instead"]
+
+
+def _balancers(status: Mapping[str, Any]) -> Causes:
+    for index, ingress in enumerate(status.get("ingress") or ()):
+        path = f"status.loadBalancer.ingress[{index}]"
+        if ip := ingress.get("ip"):
+            yield from named(ip, f"{path}.ip", names.ip)
+        if hostname := ingress.get("hostname"):
+            yield from named(hostname, f"{path}.hostname", names.dns1123_subdomain)
+            if not names.ip(hostname):
+                yield invalid(f"{path}.hostname", hostname, "must be a DNS name, not an IP address")
+
 
 class IngressClassStrategy(KindStrategy):
     """Upstream: pkg/registry/networking/ingressclass/strategy.go."""
@@ -49,10 +67,9 @@ class IngressClassStrategy(KindStrategy):
 
     def check(self, obj: Doc) -> Causes:
         controller = obj["spec"].get("controller", "")
-        if not controller:
-            yield required("spec.controller")
-        elif "/" not in controller:
-            yield invalid("spec.controller", controller, 'must be a domain-prefixed path (such as "acme.io/foo")')
+        if len(controller) > _MAX_CONTROLLER:
+            yield too_long("spec.controller", _MAX_CONTROLLER)
+        yield from _domain_path(controller, "spec.controller")
         if (parameters := obj["spec"].get("parameters")) is not None:
             yield from _class_parameters(parameters, "spec.parameters")
 
@@ -60,10 +77,29 @@ class IngressClassStrategy(KindStrategy):
         return unchanged(obj["spec"].get("controller"), old["spec"].get("controller"), "spec.controller")
 
 
+_MAX_CONTROLLER = 250
+
+
+def _domain_path(value: str, path: str) -> Causes:
+    """`example.com/what`: a domain, and something below it. Upstream: IsDomainPrefixedPath."""
+    domain, _, rest = value.partition("/")
+    if not value:
+        yield required(path)
+    elif not domain or not rest:
+        yield invalid(path, value, 'must be a domain-prefixed path (such as "acme.io/foo")')
+    else:
+        for text in names.dns1123_subdomain(domain):
+            yield invalid(path, domain, text)
+
+
 def _class_parameters(parameters: Mapping[str, Any], path: str) -> Causes:
+    if group := parameters.get("apiGroup"):
+        yield from named(group, f"{path}.apiGroup", names.dns1123_subdomain)
     for field in ("kind", "name"):
         if not parameters.get(field):
             yield required(f"{path}.{field}")
+        else:
+            yield from named(parameters[field], f"{path}.{field}", names.path_segment)
     scope, namespace = parameters.get("scope"), parameters.get("namespace")
     if scope not in ("Cluster", "Namespace"):
         yield not_supported(f"{path}.scope", scope, ("Cluster", "Namespace"))
@@ -163,21 +199,51 @@ class ServiceCIDRStrategy(KindStrategy):
         cidrs = obj["spec"].get("cidrs") or ()
         if not cidrs:
             yield required("spec.cidrs", "at least one CIDR required")
+        elif len(cidrs) > _MAX_CIDRS:
+            yield invalid("spec.cidrs", list(cidrs), f"may only hold up to {_MAX_CIDRS} values")
+        elif len(cidrs) == _MAX_CIDRS and len({":" in cidr for cidr in cidrs}) == 1:
+            detail = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/96"
+            yield invalid("spec.cidrs", list(cidrs), detail)
         for index, cidr in enumerate(cidrs):
-            yield from named(cidr, f"spec.cidrs[{index}]", names.cidr)
+            yield from _canonical_cidr(cidr, f"spec.cidrs[{index}]")
 
     def check_change(self, obj: Doc, old: Doc) -> Causes:
         return unchanged(obj["spec"].get("cidrs"), old["spec"].get("cidrs"), "spec.cidrs")
+
+
+_MAX_CIDRS = 2
+
+
+def _canonical_cidr(cidr: str, path: str) -> Causes:
+    if wrong := names.cidr(cidr):
+        yield invalid(path, cidr, wrong[0])
+    elif (plain := str(ip_network(cidr, strict=False))) != cidr:
+        yield invalid(path, cidr, f'must be in canonical form ("{plain}")')
 
 
 class IPAddressStrategy(KindStrategy):
     """Named after the address it stands for. Upstream: pkg/registry/networking/ipaddress."""
 
     def name_errors(self, name: str) -> list[str]:
-        return names.ip(name)
+        if names.ip(name):
+            return names.ip(name)
+        plain = str(ip_address(name))
+        return [] if plain == name else [f'must be in canonical form ("{plain}")']
 
     def check(self, obj: Doc) -> Causes:
-        return validate_structure(obj, self.resource.type)
+        if (parent := obj["spec"].get("parentRef")) is None:
+            yield required("spec.parentRef")
+            return
+        path = "spec.parentRef"
+        if group := parent.get("group"):
+            yield from named(group, f"{path}.group", names.dns1123_subdomain)
+        for field in ("resource", "name"):
+            if value := parent.get(field):
+                yield from named(value, f"{path}.{field}", names.path_segment)
+            else:
+                yield required(f"{path}.{field}")
+        if namespace := parent.get("namespace"):
+            yield from named(namespace, f"{path}.namespace", names.path_segment)
 
     def check_change(self, obj: Doc, old: Doc) -> Causes:
         return unchanged(obj["spec"].get("parentRef"), old["spec"].get("parentRef"), "spec.parentRef")

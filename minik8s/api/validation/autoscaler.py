@@ -125,6 +125,9 @@ def _rules(rules: Part, path: str) -> Causes:
     elif window is not None and window > MAX_STABILIZATION:
         detail = f"must be less than or equal to {MAX_STABILIZATION}"
         yield invalid(f"{path}.stabilizationWindowSeconds", window, detail)
+    tolerance = rules.get("tolerance")
+    if tolerance is not None and parse_quantity(tolerance).nanos < 0:
+        yield invalid(f"{path}.tolerance", tolerance, "must be greater than or equal to 0")
     choice = rules.get("selectPolicy")
     if choice is not None and choice not in ("Disabled", "Max", "Min"):
         yield not_supported(f"{path}.selectPolicy", choice, ("Disabled", "Max", "Min"))

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from minik8s.api.strategies.kind import Causes, KindStrategy, Selectable, reads
-from minik8s.api.validation.common import named
+from minik8s.api.validation.common import named, unique
 from minik8s.api.validation.resources import validate_amount
 from minik8s.api.validation.scheduling import validate_taint_effect
 from minik8s.machinery import names
 from minik8s.machinery.errors import StatusCause
-from minik8s.machinery.field import FieldErrors, forbidden, invalid, render
+from minik8s.machinery.field import FieldErrors, duplicate, forbidden, invalid, render
 from minik8s.machinery.meta import Doc, Obj
 
 
@@ -41,15 +41,31 @@ class NodeStrategy(KindStrategy):
         for part in ("capacity", "allocatable"):
             for name, amount in (status.get(part) or {}).items():
                 yield from validate_amount(name, amount, f"status.{part}.{name}")
-        for index, cidr in enumerate(spec.get("podCIDRs") or ()):
+        cidrs = spec.get("podCIDRs") or ()
+        for index, cidr in enumerate(cidrs):
             yield from named(cidr, f"spec.podCIDRs[{index}]", names.cidr)
+        if len(cidrs) > 2 or len({":" in cidr for cidr in cidrs}) < len(cidrs):
+            yield invalid("spec.podCIDRs", list(cidrs), "may specify no more than one CIDR for each IP family")
+        yield from unique((f"spec.podCIDRs[{index}]", cidr) for index, cidr in enumerate(cidrs))
 
     def check_change(self, obj: Doc, old: Doc) -> Causes:
         new, before = obj["spec"], old["spec"]
+        addresses = (obj.get("status") or {}).get("addresses") or ()
+        for index, address in enumerate(addresses):
+            if address in addresses[:index]:
+                yield duplicate(f"status.addresses[{index}]", dict(address))
         if before.get("podCIDRs") and new.get("podCIDRs") != before["podCIDRs"]:
             yield forbidden("spec.podCIDRs", 'node updates may not change podCIDR except from "" to valid')
         if before.get("providerID") and new.get("providerID") != before["providerID"]:
             yield forbidden("spec.providerID", 'node updates may not change providerID except from "" to valid')
+
+    def warnings(self, obj: Doc, old: Doc | None) -> list[str]:
+        texts = []
+        if obj["spec"].get("configSource") is not None:
+            texts.append("spec.configSource: the feature is no longer supported")
+        if obj["spec"].get("externalID"):
+            texts.append("spec.externalID: this field is deprecated, and is unused by Kubernetes")
+        return texts
 
     def validate_status_update(self, obj: Doc, old: Doc) -> FieldErrors:
         return [*self.check_change(obj, old), *self.check(obj)]
