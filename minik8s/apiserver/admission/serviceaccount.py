@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
 from typing import Any, ClassVar
 
 from minik8s.api.resources import SERVICE_ACCOUNTS
 from minik8s.apiserver.admission.noderestriction import of_containers
 from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
-from minik8s.machinery.meta import Doc, Obj, annotations_of
+from minik8s.machinery.meta import Doc, Obj, annotations_of, name_of
 from minik8s.machinery.names import random_suffix
 
 DEFAULT_ACCOUNT = "default"
@@ -17,6 +18,8 @@ MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 TOKEN_SECONDS = 3607
 """An hour and seven seconds: how the kubelet tells these tokens from ones that somebody asked for."""
 _MIRROR = "kubernetes.io/config.mirror"
+_ENFORCE = "kubernetes.io/enforce-mountable-secrets"
+"""An annotation (deprecated upstream) that keeps an account's pods to the secrets that the account lists."""
 
 
 class ServiceAccount(AdmissionPlugin):
@@ -40,6 +43,8 @@ class ServiceAccount(AdmissionPlugin):
         account = world.get(SERVICE_ACCOUNTS, name, attributes.namespace)
         if account is None:
             why = f'error looking up service account {attributes.namespace}/{name}: serviceaccount "{name}" not found'
+            raise attributes.forbidden(why)
+        if annotations_of(account).get(_ENFORCE) == "true" and (why := _unreferenced(spec, account)):
             raise attributes.forbidden(why)
         if _wants_token(spec, account):
             self._mount_token(spec)
@@ -76,6 +81,38 @@ def _check_mirror(attributes: Attributes, spec: Doc) -> None:
         raise attributes.forbidden("a mirror pod may not reference secrets")
     if any("serviceAccountToken" in source for source in sources):
         raise attributes.forbidden("a mirror pod may not use service account token volume projections")
+
+
+def _unreferenced(spec: Doc, account: Doc) -> str:
+    """The first secret that a pod of this account may not use; "" when it uses none."""
+    allowed = {secret.get("name") for secret in account.get("secrets") or ()}
+    suffix = f"is not allowed because service account {name_of(account)} does not reference that"
+    for volume in spec.get("volumes") or ():
+        secret = (volume.get("secret") or {}).get("secretName")
+        if secret is not None and secret not in allowed:
+            return f'volume with secret.secretName="{secret}" {suffix} secret'
+    for list_name, noun in (("initContainers", "init container"), ("containers", "container")):
+        for container in spec.get(list_name) or ():
+            for what, secret in _environment(container):
+                if secret not in allowed:
+                    who = f"{noun} {container['name']}"
+                    return f'{who} with {what} referencing secret.secretName="{secret}" {suffix} secret'
+    pullable = {secret.get("name") for secret in account.get("imagePullSecrets") or ()}
+    for index, secret in enumerate(spec.get("imagePullSecrets") or ()):
+        if secret.get("name") not in pullable:
+            return f'imagePullSecrets[{index}].name="{secret.get("name")}" {suffix} imagePullSecret'
+    return ""
+
+
+def _environment(container: Doc) -> Iterator[tuple[str, str]]:
+    """(how, secret) for every secret that a container takes variables from."""
+    for variable in container.get("env") or ():
+        reference = (variable.get("valueFrom") or {}).get("secretKeyRef")
+        if reference is not None:
+            yield f"envVar {variable['name']}", reference.get("name", "")
+    for source in container.get("envFrom") or ():
+        if (reference := source.get("secretRef")) is not None:
+            yield "envFrom", reference.get("name", "")
 
 
 def _wants_token(spec: Doc, account: Doc) -> bool:

@@ -458,3 +458,35 @@ def test_mirror_pods_borrow_nothing() -> None:
     token = pod(volumes=[{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}])
     assert refused(r.PODS, {**mirror, **token}).endswith("may not use service account token volume projections")
     assert "serviceAccountName" not in admitted(r.PODS, {**mirror, **pod()})["spec"]
+
+
+def test_an_account_that_keeps_to_its_secrets() -> None:
+    """Pods of an account so annotated use only secrets that the account lists, wherever they would use them."""
+    account = (
+        r.SERVICE_ACCOUNTS,
+        {
+            "metadata": {"name": "strict", "annotations": {"kubernetes.io/enforce-mountable-secrets": "true"}},
+            "secrets": [{"name": "mine"}],
+        },
+    )
+    suffix = "is not allowed because service account strict does not reference that"
+
+    def strict(**spec: Any) -> dict[str, Any]:
+        return pod(serviceAccountName="strict", **spec)
+
+    def volume(name: str) -> dict[str, Any]:
+        return strict(volumes=[{"name": "v", "secret": {"secretName": name}}])
+
+    admitted(r.PODS, volume("mine"), account)
+    assert refused(r.PODS, volume("other"), account).endswith(f'volume with secret.secretName="other" {suffix} secret')
+    variable = {"name": "E", "valueFrom": {"secretKeyRef": {"name": "other", "key": "k"}}}
+    assert refused(r.PODS, strict(containers=[{**CONTAINER, "env": [variable]}]), account).endswith(
+        f'container c with envVar E referencing secret.secretName="other" {suffix} secret'
+    )
+    source = {"secretRef": {"name": "other"}}
+    assert refused(r.PODS, strict(containers=[{**CONTAINER, "envFrom": [source]}]), account).endswith(
+        f'container c with envFrom referencing secret.secretName="other" {suffix} secret'
+    )
+    assert refused(r.PODS, strict(imagePullSecrets=[{"name": "mine"}]), account).endswith(
+        f'imagePullSecrets[0].name="mine" {suffix} imagePullSecret'
+    )
