@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from minik8s.api.resource import custom_resource as custom_resource
     from minik8s.api.resources import *  # noqa: F403
     from minik8s.blocking import BlockingCluster as BlockingCluster
     from minik8s.client.client import Client as Client
@@ -30,6 +31,7 @@ _HOMES = {
     "Cluster": "minik8s.cluster",
     "ClusterConfig": "minik8s.config",
     "WaitTimeout": "minik8s.client.waiting",
+    "custom_resource": "minik8s.api.resource",
 }
 
 

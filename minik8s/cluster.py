@@ -339,6 +339,7 @@ class Cluster:
             strict=config.strict,
             root_ca=self._credentials.root_ca,
             keys=self._credentials,
+            resources=lambda: self._context.registry.known,
             volumes=self.directory / "volumes",
         )
         group.start_soon(recorders.run, name="events")

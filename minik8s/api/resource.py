@@ -112,6 +112,16 @@ class Resource(Generic[T]):
         return "/".join(parts)
 
 
+def custom_resource(
+    group: str, version: str, plural: str, kind: str, *, namespaced: bool = True
+) -> Resource[dict[str, Any]]:
+    """A resource that some server serves by a CustomResourceDefinition, for use with a client.
+
+    FOOS = custom_resource("example.com", "v1", "foos", "Foo")
+    """
+    return Resource(group, version, plural, kind, namespaced)
+
+
 _VERSION = re.compile(r"v([1-9]\d*)(?:(alpha|beta)([1-9]\d*))?", re.ASCII)
 
 

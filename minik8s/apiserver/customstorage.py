@@ -18,7 +18,7 @@ from minik8s.machinery.meta import Doc, Obj
 from minik8s.schema.decode import decode
 from minik8s.schema.defaulting import fill_defaults
 
-MAX_VIEWS = 10_000
+MAX_VIEWS = 2_000
 """Documents whose views are kept; beyond that all are forgotten and made again."""
 
 Convert = Callable[[Definition, Sequence[Doc], str], Awaitable[list[Obj]]]
@@ -77,6 +77,9 @@ class CustomStorage:
         """Makes the views for which a webhook has to be asked. Raises ApiError when it does not answer well."""
         if not self.is_remote:
             return
+        stored = list(stored)
+        if len(self._views) + len(stored) > MAX_VIEWS:
+            self._views.clear()
         waiting: dict[int, Obj] = {
             id(doc): doc
             for doc in stored
@@ -104,7 +107,7 @@ class CustomStorage:
 
     def _keep(self, stored: Obj, doc: Obj, resource: Resource[Any]) -> Obj:
         view = _normal(doc, resource)
-        if len(self._views) >= MAX_VIEWS:
+        if len(self._views) >= MAX_VIEWS and not self.is_remote:
             self._views.clear()
         self._views[id(stored), resource.version] = (stored, view)
         return view

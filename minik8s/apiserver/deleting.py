@@ -120,7 +120,7 @@ async def delete_entry(write: Write, entry: Entry, options: DeleteOptions, *, ad
     if served.keeper is not None and served.custom is None:
         plan = _kept(served.keeper, plan, obj, ctx.clock.now())
     if plan.action == "keep":
-        return write.respond(entry)
+        return await write.answer(entry)
     if plan.marked is not None:
         if options.dry_run:
             return write.respond_dry(plan.marked)
@@ -132,7 +132,7 @@ async def delete_entry(write: Write, entry: Entry, options: DeleteOptions, *, ad
         if served.keeper is not None:
             await served.keeper.written()
     if served.strategy.returns_deleted:
-        return write.respond(entry)
+        return await write.answer(entry)
     return ObjectResponse(deleted_status(served, obj), warnings=write.warnings)
 
 
@@ -181,6 +181,7 @@ async def delete_collection(ctx: ServerContext, served: Served, request: ApiRequ
     for entry in deleted:
         single = attrs.evolve(request, name=name_of(entry.value), namespace=entry.key[1], verb="delete")
         await _delete_one_of_many(ctx, served, single, attrs.evolve(options, uid=options.uid or uid_of(entry.value)))
+    await served.ready([entry.value for entry in deleted])
     items = [served.view(entry.value) for entry in deleted]
     result = ListResult(items, str(ctx.store.revision), sources=deleted if served.shares_bytes else None)
     return ListResponse(result, served.resource)

@@ -78,7 +78,7 @@ def unwritten(served: Served, subresource: str) -> Collection[str] | None:
 def views(registry: Registry, served: Served) -> View | None:
     """How to see the kind's objects in its other versions; None when there is one version."""
     siblings = {s.resource.api_version: s for s in registry.siblings(served)}
-    if len(siblings) < 2:
+    if len(siblings) < 2 or served.is_remote:
         return None
 
     def view(doc: Doc, api_version: str) -> tuple[Doc, Shape] | None:
@@ -88,9 +88,8 @@ def views(registry: Registry, served: Served) -> View | None:
         source = siblings[doc["apiVersion"]]
         if source is sibling:
             return doc, sibling.resource.type
-        whole, _ = fit(
-            dict(doc), (), doc["apiVersion"], doc["kind"], source.resource
-        )  # conversions rely on what is always there
+        # conversions rely on what is always there
+        whole, _ = fit(dict(doc), (), doc["apiVersion"], doc["kind"], source.resource)
         return sibling.view(source.stored(whole)), sibling.resource.type
 
     return view

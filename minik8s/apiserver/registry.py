@@ -170,6 +170,11 @@ class Registry:
         self.generation += 1
 
     @property
+    def known(self) -> list[Resource[Any]]:
+        """All served resources in discovery order; each stays the same object as long as it is served unchanged."""
+        return list(self._resources.values())
+
+    @property
     def resources(self) -> list[Resource[Any]]:
         """All served resources in discovery order, without the subresources that are refused."""
         return [

@@ -105,6 +105,10 @@ class Write:
         """The answer to a write that has been stored."""
         if self.served.keeper is not None:
             await self.served.keeper.written()
+        return await self.answer(entry, code)
+
+    async def answer(self, entry: Entry, code: int = 200) -> ObjectResponse:
+        """`respond`, once the version asked for can be shown."""
         await self.served.ready((entry.value,))
         return self.respond(entry, code)
 
@@ -257,11 +261,11 @@ async def _replace(write: Write, entry: Entry, obj: Obj) -> ObjectResponse:
     if served.keeper is not None:
         obj = served.keeper.prepare(obj)
     if (obj == old or only_times_differ(obj, old)) and served.is_current(entry.value):
-        return write.respond(entry)
+        return await write.answer(entry)
     converted = await served.custom.to_storage(obj) if served.is_remote and served.custom else None
     with ctx.services.transaction(served.storage, obj, old, dry_run=write.options.dry_run) as obj:
         if obj == old and served.is_current(entry.value):  # it had only left out what it was given
-            return write.respond(entry)
+            return await write.answer(entry)
         if write.options.dry_run:
             return write.respond_dry(obj)
         if objectmeta.is_finished(obj):

@@ -60,6 +60,8 @@ class Informer(Generic[T]):
         self._cache: Indexer[T] = Indexer()
         self._handlers: tuple[Handler[T], ...] = ()
         self._synced = anyio.Event()
+        self.scope = anyio.CancelScope()
+        """What `Informers` runs it in."""
         self._version = ""
         self._progress = False
 
@@ -215,6 +217,16 @@ class Informers:
             finally:
                 self._group = None
 
+    def drop(self, resource: Resource[Any]) -> None:
+        """Ends the informers of a resource that is not served any more; asked for again, it gets a new one."""
+        for key in [key for key in self._informers if key[0] is resource]:
+            self._informers.pop(key).scope.cancel()
+
     def _start(self, informer: Informer[Any]) -> None:
         if self._group is not None:
-            self._group.start_soon(informer.run, name=f"informer {informer.resource.group_resource}")
+            self._group.start_soon(_run, informer, name=f"informer {informer.resource.group_resource}")
+
+
+async def _run(informer: Informer[Any]) -> None:
+    with informer.scope:
+        await informer.run()

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from minik8s.api.resource import Resource
-from minik8s.api.resources import BUILTIN
+from minik8s.api.resource import Resource, custom_resource
+from minik8s.api.resources import BUILTIN, CUSTOM_RESOURCE_DEFINITIONS
 from minik8s.client.client import Client
 from minik8s.machinery.errors import BadRequest, NotFound
 from minik8s.machinery.meta import Doc, Obj
@@ -47,15 +47,28 @@ def _parse(text: str, origin: str) -> list[Obj]:
         raise BadRequest(f"{origin}: {error}") from None
 
 
-def resource_of(obj: Doc) -> Resource[Any]:
-    """The resource of an object by its apiVersion and kind; raises BadRequest or NotFound."""
+async def resource_of(client: Client, obj: Doc) -> Resource[Any]:
+    """The resource of an object by its apiVersion and kind; raises BadRequest or NotFound.
+
+    What is not built in is looked up in the server's CustomResourceDefinitions.
+    """
     api_version, kind = obj.get("apiVersion"), obj.get("kind")
     if not api_version or not kind:
         raise BadRequest("an object needs apiVersion and kind")
-    resource = _BY_KIND.get((api_version, kind))
+    resource = _BY_KIND.get((api_version, kind)) or await _defined(client, api_version, kind)
     if resource is None:
         raise NotFound(f'no matches for kind "{kind}" in version "{api_version}"')
     return resource
+
+
+async def _defined(client: Client, api_version: str, kind: str) -> Resource[Any] | None:
+    group, _, version = api_version.rpartition("/")
+    for crd in (await client.list(CUSTOM_RESOURCE_DEFINITIONS)).items if group else ():
+        spec, names = crd["spec"], crd.get("status", {}).get("acceptedNames", {})
+        serves = any(each["name"] == version and each["served"] for each in spec["versions"])
+        if (spec["group"], names.get("kind")) == (group, kind) and serves:
+            return custom_resource(group, version, names["plural"], kind, namespaced=spec["scope"] == "Namespaced")
+    return None
 
 
 async def apply_manifests(client: Client, source: Source, *, namespace: str = "default") -> list[Obj]:
@@ -64,7 +77,7 @@ async def apply_manifests(client: Client, source: Source, *, namespace: str = "d
 
 
 async def _apply(client: Client, obj: Obj, namespace: str) -> Obj:
-    resource = resource_of(obj)
+    resource = await resource_of(client, obj)
     metadata = dict(obj.get("metadata") or {})
     if resource.namespaced:
         metadata.setdefault("namespace", namespace)

@@ -8,10 +8,10 @@ step. Events are left out, as upstream: they are many and own nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 from minik8s.api.resource import Resource
-from minik8s.api.resources import EVENTS, EVENTS_V1, STORED_AS
+from minik8s.api.resources import CUSTOM_RESOURCE_DEFINITIONS, EVENTS, EVENTS_V1, STORED_AS
 from minik8s.client.informer import Handler, Informer
 from minik8s.controllers import gc_plan as plan
 from minik8s.controllers.gc_graph import FOREGROUND, ORPHAN, Graph, Node, Owner, Work, group_of
@@ -21,6 +21,7 @@ from minik8s.machinery.meta import Doc, is_terminating, name_of, owner_reference
 
 RESYNC_SECONDS = 30.0
 """How often new resources are looked for."""
+Key: TypeAlias = tuple[str, str, str]
 IGNORED = frozenset((EVENTS, EVENTS_V1))
 UNOBSERVED_SECONDS = 0.5
 """Until a virtual owner that does exist should have been seen by its informer."""
@@ -37,12 +38,14 @@ class GarbageCollector(Controller[Work]):
         super().__init__(context)
         self.graph = Graph()
         self._kinds: dict[tuple[str, str], Resource[Any]] = {}
-        self._monitored: dict[Resource[Any], Informer[Any]] = {}
-        for resource in self._discover():
-            self._monitored[resource] = self.informers(resource)
+        self._monitored: dict[Key, Informer[Any]] = {}
+        for key, resource in self._discover().items():
+            self._monitored[key] = self.informers(resource)
 
     def handlers(self) -> Iterable[tuple[Informer[Any], Handler[Any]]]:
-        return [(informer, self._on_event) for informer in self._monitored.values()]
+        events: list[tuple[Informer[Any], Handler[Any]]] = [(i, self._on_event) for i in self._monitored.values()]
+        definitions = self._monitored.get(_key(CUSTOM_RESOURCE_DEFINITIONS))
+        return events if definitions is None else [*events, (definitions, self._on_definition)]
 
     def loops(self) -> Iterable[Callable[[], Coroutine[Any, Any, None]]]:
         return (self._resync,)
@@ -59,25 +62,42 @@ class GarbageCollector(Controller[Work]):
             await self._look_at(node)
         if node.observed or uid not in self.graph.nodes:
             return None
-        monitored = self._kinds.get((group_of(node), node.kind)) in self._monitored
+        resource = self._kinds.get((group_of(node), node.kind))
+        monitored = resource is not None and _key(resource) in self._monitored
         return Requeue(UNOBSERVED_SECONDS if monitored else RESYNC_SECONDS)
 
-    def _discover(self) -> list[Resource[Any]]:
-        """Resources that are not monitored yet; also learns which resource a kind belongs to."""
-        new = []
+    def _discover(self) -> dict[Key, Resource[Any]]:
+        """What is to be monitored, each kind in one version; also learns which resource a kind belongs to."""
+        kinds: dict[tuple[str, str], Resource[Any]] = {}
+        wanted: dict[tuple[str, str], Resource[Any]] = {}
         for resource in self.context.resources():
             if {"list", "watch", "delete"} <= set(resource.verbs):
-                self._kinds.setdefault((resource.group, resource.kind), resource)
-                if resource not in IGNORED and resource not in STORED_AS and resource not in self._monitored:
-                    new.append(resource)
-        return new
+                kinds.setdefault((resource.group, resource.kind), resource)
+                if resource not in IGNORED and resource not in STORED_AS:
+                    wanted.setdefault((resource.group, resource.plural), resource)
+        self._kinds = kinds
+        return {_key(resource): resource for resource in wanted.values()}
 
     async def _resync(self) -> None:
-        """Follows resources that come while the cluster runs."""
         while True:
             await self.clock.sleep(RESYNC_SECONDS)
-            for resource in self._discover():
-                informer = self._monitored[resource] = self.informers(resource)
+            self._follow()
+
+    def _on_definition(self, old: Doc | None, new: Doc | None) -> None:
+        """A custom resource may have come or gone; where discovery lags behind, the next resync finds it."""
+        self._follow()
+
+    def _follow(self) -> None:
+        """Monitors the resources that have come, and no longer those that have gone."""
+        wanted = self._discover()
+        for key in self._monitored.keys() - wanted.keys():
+            informer = self._monitored.pop(key)
+            self.informers.drop(informer.resource)
+            for obj in informer.lister.all():
+                self._add(self.graph.forget(uid_of(obj)))
+        for key, resource in wanted.items():
+            if key not in self._monitored:
+                informer = self._monitored[key] = self.informers(resource)
                 informer.add_handler(self._on_event)
 
     def _on_event(self, old: Doc | None, new: Doc | None) -> None:
@@ -207,6 +227,11 @@ class GarbageCollector(Controller[Work]):
                     f'"{node.namespace}"'
                 )
                 self.recorder.event(about, "Warning", "OwnerRefInvalidNamespace", message)
+
+
+def _key(resource: Resource[Any]) -> Key:
+    """A resource by name: those of custom resources are made anew with every change of their definition."""
+    return resource.group, resource.version, resource.plural
 
 
 def _owner(reference: Doc) -> Owner:

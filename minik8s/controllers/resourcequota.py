@@ -71,7 +71,7 @@ class ResourceQuotaController(Reconciler[Any]):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._resources = context.resources
-        self._followed: set[str] = set()
+        self._followed: set[Resource[Any]] = set()
 
     async def reconcile(self, quota: Any) -> Requeue | None:
         namespace = namespace_of(quota)
@@ -86,8 +86,8 @@ class ResourceQuotaController(Reconciler[Any]):
         """Looks again at a namespace's quotas whenever an object of this resource changes there."""
         informer = self.informers(resource)
         await informer.synced()
-        if resource.group_resource not in self._followed:
-            self._followed.add(resource.group_resource)
+        if resource not in self._followed:
+            self._followed.add(resource)
             informer.add_handler(self._object_changed)
 
     def _object_changed(self, old: Any, new: Any) -> None:

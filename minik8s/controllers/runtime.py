@@ -126,6 +126,11 @@ class InformerSource:
         self._used[informer] = None
         return informer
 
+    def drop(self, resource: Resource[Any]) -> None:
+        """Ends the informers of a resource that is gone, for everybody."""
+        self._used = {informer: None for informer in self._used if informer.resource is not resource}
+        self._informers.drop(resource)
+
     async def synced(self) -> None:
         """Waits until every informer that was asked for has its first list."""
         for informer in list(self._used):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from minik8s import custom_resource
 from minik8s.api.resources import CONFIG_MAPS, NAMESPACES
 from minik8s.client.manifests import load, resource_of
 from minik8s.cluster import Cluster
@@ -53,13 +54,38 @@ def test_what_is_no_manifest(tmp_path: Path) -> None:
         load("missing.yaml")
 
 
-def test_the_resource_of_an_object() -> None:
+@pytest.mark.anyio
+async def test_the_resource_of_an_object(cluster: Cluster) -> None:
     """apiVersion and kind name the resource; without them or with unknown ones the error says so, as kubectl does."""
-    assert resource_of(CONFIG) is CONFIG_MAPS
+    client = cluster.client
+    assert await resource_of(client, CONFIG) is CONFIG_MAPS
     with pytest.raises(BadRequest, match="apiVersion and kind"):
-        resource_of({"kind": "ConfigMap"})
-    with pytest.raises(NotFound, match='no matches for kind "Widget" in version "v1"'):
-        resource_of({"apiVersion": "v1", "kind": "Widget"})
+        await resource_of(client, {"kind": "ConfigMap"})
+    for version in ("v1", "example.com/v1"):
+        with pytest.raises(NotFound, match=f'no matches for kind "Widget" in version "{version}"'):
+            await resource_of(client, {"apiVersion": version, "kind": "Widget"})
+
+
+@pytest.mark.anyio
+async def test_a_manifest_may_define_the_kinds_that_it_uses(cluster: Cluster) -> None:
+    """A definition and its first object are applied in one go, and a client reaches it under a name of its own."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    crd = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "widgets", "kind": "Widget"},
+            "versions": [version],
+        },
+    }
+    widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": {"a": 1}}
+    await cluster.apply([crd, widget])
+    widgets = custom_resource("example.com", "v1", "widgets", "Widget")
+    assert (await cluster.client.get(widgets, "w", namespace="default"))["spec"] == {"a": 1}
 
 
 @pytest.fixture

@@ -35,7 +35,17 @@ class World:
         self.rng = Random(1)
         self.informers = Informers(self.client, clock, self.rng)
         self.recorders = Recorders(self.client, clock, self.rng)
-        self.context = Context(self.client, self.informers, clock, self.rng, self.recorders, strict=strict, root_ca=ca)
+        served = cluster._context.registry
+        self.context = Context(
+            self.client,
+            self.informers,
+            clock,
+            self.rng,
+            self.recorders,
+            strict=strict,
+            root_ca=ca,
+            resources=lambda: served.known,
+        )
         self.manager: ControllerManager
         self.group: TaskGroup
 
