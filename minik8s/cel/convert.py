@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from minik8s.schema import table
@@ -58,7 +58,7 @@ _LEAVES: dict[str, Convert] = {
 }
 
 
-@cache
+@lru_cache(maxsize=2048)
 def converter(type_: CelType) -> Convert | None:
     """What a value of this type goes through when it is read from a document; None when it is used as it is."""
     if type_.kind in _LEAVES:

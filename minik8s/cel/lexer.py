@@ -48,8 +48,11 @@ def tokenize(source: str, issues: Issues) -> list[Token]:
     while pos < len(source):
         match = _TOKEN.match(source, pos)
         if match is None:
-            issues.add(pos, f"Syntax error: token recognition error at: {_quote(source[pos])}")
-            pos += 1
+            end = pos + 1
+            if source[pos] in "'\"":  # a string that is never closed
+                end = min(source.find(newline, pos) % (len(source) + 1) for newline in "\r\n")
+            issues.add(pos, f"Syntax error: token recognition error at: {_quote(source[pos:end])}")
+            pos = end
             continue
         text = match.group()
         kind = match.lastgroup or ""

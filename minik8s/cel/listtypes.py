@@ -8,7 +8,7 @@ Upstream: k8s.io/apiserver `pkg/cel/common/values.go`.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import Any
 
 from . import operators
@@ -33,7 +33,7 @@ def operator(node: Call) -> Callable[[Any, Any], Any] | None:
     return lambda a, b: not typed_equal(type_, a, b)
 
 
-@cache
+@lru_cache(maxsize=2048)
 def _special(type_: CelType) -> bool:
     """Whether a list type can stand in the type: objects are not searched, since they may be large or endless."""
     return type_.kind == "object" or bool(type_.list_type) or any(map(_special, type_.params))

@@ -94,7 +94,7 @@ def _zone(name: str) -> datetime.tzinfo:
         if offset < datetime.timedelta(hours=24):
             return datetime.timezone(-offset if match[1] == "-" else offset)
     try:
-        return zoneinfo.ZoneInfo(name) if name else datetime.UTC
+        return zoneinfo.ZoneInfo(name) if name not in ("", "UTC") else datetime.UTC
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         raise EvaluationError(f"unknown time zone {name}") from None
 

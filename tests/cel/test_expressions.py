@@ -136,6 +136,7 @@ REFUSED = [
     ("1 +", "1:4: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false',"),
     ("1 2", "1:3: Syntax error: mismatched input '2' expecting <EOF>"),
     ("a @ b", "1:3: Syntax error: token recognition error at: '@'"),
+    ("n == 'abc", "1:6: Syntax error: token recognition error at: ''abc'"),
     ("duration('x')", "1:10: invalid duration argument"),
     ("timestamp('x')", "1:11: invalid timestamp argument"),
     ("'a'.matches('(')", "1:13: invalid matches argument"),
