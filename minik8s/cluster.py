@@ -28,7 +28,7 @@ from minik8s.api.resources import NODES, SERVICE_ACCOUNTS, STORAGE_CLASSES
 from minik8s.api.strategies import load_all
 from minik8s.apiserver.admission.hooks import Hook, HookFunction, Hooks
 from minik8s.apiserver.audit import AuditLog
-from minik8s.apiserver.bootstrap import bootstrap, publish_address
+from minik8s.apiserver.bootstrap import bootstrap, publish_address, publish_client_ca
 from minik8s.apiserver.dispatch import dispatch
 from minik8s.apiserver.faults import Faults
 from minik8s.apiserver.http import HttpApp
@@ -315,6 +315,8 @@ class Cluster:
         await stack.enter_async_context(serve(self._app, sock, tls))
         self.url = self._credentials.url = f"{'https' if tls else 'http'}://{host}:{port}"
         await publish_address(self._context, host, port)
+        if tls:
+            await publish_client_ca(self._context, b"".join(self._credentials.client_cas).decode())
 
     def _node_pool(self, recorders: Recorders) -> NodePool:
         return NodePool(

@@ -10,6 +10,7 @@ from minik8s.apiserver.admission import builtin_plugins
 from minik8s.apiserver.allocation import ServiceAllocator
 from minik8s.apiserver.audit import AuditLog
 from minik8s.apiserver.authorization import AlwaysAllow
+from minik8s.apiserver.authorization.node import NodeAuthorizer
 from minik8s.apiserver.authorization.rbac import RBACAuthorizer
 from minik8s.apiserver.codec import DocumentCodec
 from minik8s.apiserver.context import ServerContext
@@ -35,7 +36,7 @@ def server_context(config: ClusterConfig, clock: Clock, rng: Random, tokens: Tok
     store = MemoryStore(codec, history=config.history)
     return ServerContext(
         store=store,
-        authorizer=RBACAuthorizer(store) if config.rbac else AlwaysAllow(),
+        authorizer=NodeAuthorizer(store, RBACAuthorizer(store)) if config.rbac else AlwaysAllow(),
         registry=registry,
         clock=clock,
         rng=rng,

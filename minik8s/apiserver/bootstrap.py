@@ -9,7 +9,7 @@ from typing import Any
 
 from minik8s.api.request import ApiRequest
 from minik8s.api.resource import Resource
-from minik8s.api.resources import ENDPOINT_SLICES, ENDPOINTS, NAMESPACES, PRIORITY_CLASSES, SERVICES
+from minik8s.api.resources import CONFIG_MAPS, ENDPOINT_SLICES, ENDPOINTS, NAMESPACES, PRIORITY_CLASSES, SERVICES
 from minik8s.apiserver.authorization.bootstrap import create_roles
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.dispatch import dispatch
@@ -41,6 +41,12 @@ async def bootstrap(ctx: ServerContext, *, rbac: bool = False) -> None:
         await create_roles(ctx.store, rfc3339(ctx.clock.now()), ctx.rng)
     await create_default_cidr(ctx)
     await _create(ctx, SERVICES, _kubernetes_service(ctx.services.api_server_address))
+
+
+async def publish_client_ca(ctx: ServerContext, bundle: str) -> None:
+    """Tells servers that delegate authentication to this one whose client certificates it accepts."""
+    metadata = {"name": "extension-apiserver-authentication", "namespace": "kube-system"}
+    await _create(ctx, CONFIG_MAPS, {"metadata": metadata, "data": {"client-ca-file": bundle}})
 
 
 async def publish_address(ctx: ServerContext, host: str, port: int) -> None:

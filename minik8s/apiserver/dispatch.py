@@ -75,6 +75,8 @@ SUBRESOURCES: dict[tuple[str, str], Handler] = {
     ("token", "create"): accounts.create_token,
 }
 
+CONNECTIONS = frozenset({"exec", "attach", "portforward"})
+
 CREATE_ONLY: dict[str, Handler] = {
     "bindings": podsubresources.bind,
     "selfsubjectreviews": accounts.self_subject_review,
@@ -134,6 +136,8 @@ async def carry_out(ctx: ServerContext, request: ApiRequest) -> ApiResponse:
     """What there is to do for a request that nobody holds up."""
     served = ctx.registry.served(request.resource)
     request.resource = served.resource  # the caller's may be of another cluster, or know only names
+    if request.verb == "get" and request.subresource in CONNECTIONS:
+        authorize_request(ctx.authorizer, request, "create")  # a WebSocket begins as a GET, and is no less powerful
     return await _handler(served, request)(ctx, served, request)
 
 

@@ -199,4 +199,5 @@ def _attributes(user: User, call: HttpCall, info: RequestInfo) -> AccessAttribut
         info.subresource,
         info.name if in_itself else info.namespace,
         info.name or selected_name(verb, call.options),
+        field_selector=call.options.get("fieldSelector", ""),
     )

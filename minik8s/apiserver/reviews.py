@@ -85,8 +85,7 @@ def _local_errors(spec: Doc) -> FieldErrors:
 
 def _check_namespace(spec: Doc, namespace: str) -> None:
     if spec["resourceAttributes"].get("namespace", "") != namespace:
-        given = spec["resourceAttributes"].get("namespace", "")
-        raise BadRequest(f"spec.resourceAttributes.namespace must match namespace: {namespace}, not {given}")
+        raise BadRequest(f"spec.resourceAttributes.namespace must match namespace: {namespace}")
 
 
 def _attribute_errors(spec: Doc) -> FieldErrors:

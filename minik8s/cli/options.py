@@ -90,6 +90,7 @@ def cluster_options(function: Command) -> Command:
         seed: int | None,
         controllers: tuple[str, ...],
         scheduler: bool,
+        rbac: bool,
         **others: Any,
     ) -> Any:
         config = ClusterConfig(
@@ -100,6 +101,7 @@ def cluster_options(function: Command) -> Command:
             seed=seed,
             controllers=controllers,
             scheduler=scheduler,
+            rbac=rbac,
         )
         return function(config=config, **others)
 
@@ -132,6 +134,7 @@ def cluster_options(function: Command) -> Command:
         click.option("--seed", type=int, default=None, help="Source of all names and UIDs."),
         controllers_option,
         click.option("--scheduler/--no-scheduler", default=True, help="Leave out the scheduler, for another's sake."),
+        click.option("--rbac/--no-rbac", default=True, help="Let every authenticated user do everything."),
     )
 
 

@@ -128,9 +128,11 @@ class MemoryStore:
         table = self._tables.get(key[0])
         return table.get(key) if table else None
 
-    def scan(self, prefix: Prefix) -> list[Entry]:
+    def scan(self, prefix: Prefix, *, term: Term | None = None) -> list[Entry]:
         table = self._tables.get(prefix[0])
-        return list(table.ordered(prefix[1] if len(prefix) > 1 else None, None)) if table else []
+        if table is None:
+            return []
+        return list(self._entries(table, prefix[1] if len(prefix) > 1 else None, self._revision, None, term))
 
     def occupied(self, resource: str) -> bool:
         table = self._tables.get(resource)

@@ -171,7 +171,7 @@ class Store(Protocol):
         """`get` without suspending, possibly from a cache that lags: what admission looks at."""
         ...
 
-    def scan(self, prefix: Prefix) -> list[Entry]:
+    def scan(self, prefix: Prefix, *, term: Term | None = None) -> list[Entry]:
         """`range` without suspending, possibly from a cache that lags."""
         ...
 

@@ -92,6 +92,21 @@ class StoreSuite:
 
         self.run(body)
 
+    def test_scans_are_ranges(self) -> None:
+        """What a scan finds, by prefix and by term, is what a range finds at the same moment."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            for name, node in (("a", "n1"), ("b", "n2"), ("c", "n1")):
+                await store.put(pod(name), {"terms": {"node": node}})
+            await store.put(pod("d", "other"), {"terms": {"node": "n1"}})
+            for prefix in (("pods",), ("pods", "default")):
+                for term in (None, ("node", "n1"), ("node", "n9")):
+                    page = await store.range(prefix, term=term)
+                    assert store.scan(prefix, term=term) == page.entries, "a scan and a range differ"
+            assert store.scan(("nodes",)) == [], "a resource that nobody has written"
+
+        self.run(body)
+
     def test_the_last_change_of_resources(self) -> None:
         """It is the newest write to any of them, deletions included, and others' writes do not count."""
 

@@ -25,6 +25,7 @@ from minik8s.api.users import ANONYMOUS
 from minik8s.apiserver.admission import builtin_plugins
 from minik8s.apiserver.allocation import ServiceAllocator
 from minik8s.apiserver.authorization import AlwaysAllow
+from minik8s.apiserver.authorization.node import NodeAuthorizer
 from minik8s.apiserver.authorization.rbac import RBACAuthorizer
 from minik8s.apiserver.bootstrap import bootstrap
 from minik8s.apiserver.codec import DocumentCodec
@@ -160,7 +161,7 @@ async def running_server(
         plugins=builtin_plugins(rng),
         services=ServiceAllocator("127.96.0.0/16", (30000, 32767), rng),
         tokens=tokens,
-        authorizer=RBACAuthorizer(store) if rbac else AlwaysAllow(),
+        authorizer=NodeAuthorizer(store, RBACAuthorizer(store)) if rbac else AlwaysAllow(),
         anonymous=ANONYMOUS if anonymous else ADMIN,
     )
     await bootstrap(ctx, rbac=rbac)

@@ -28,6 +28,7 @@ class AccessAttributes:
     """One question: may `user` do `verb` on that? Upstream: authorizer.Attributes.
 
     `path` is set for what is no resource; then `verb` is the HTTP method in lower case. A namespace is in itself.
+    `field_selector` is what a list or watch narrows itself down to.
     """
 
     user: User
@@ -39,6 +40,7 @@ class AccessAttributes:
     namespace: str = ""
     name: str = ""
     path: str = ""
+    field_selector: str = ""
 
     @property
     def is_resource(self) -> bool:
@@ -132,6 +134,7 @@ def request_attributes(request: ApiRequest, verb: str = "") -> AccessAttributes:
         request.subresource,
         name if in_itself else request.namespace,
         name or selected_name(request.verb, request.options),
+        field_selector=request.options.get("fieldSelector", ""),
     )
 
 

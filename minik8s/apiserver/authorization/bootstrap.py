@@ -58,6 +58,14 @@ def seeds() -> tuple[Seed, ...]:
     return tuple(sorted(frozen, key=lambda seed: "binding" in seed.key[0]))
 
 
+@cache
+def rules_of_role(name: str) -> tuple[Obj, ...]:
+    """The rules that a default cluster role begins with."""
+    return tuple(
+        next(seed.document["rules"] for seed in seeds() if seed.key == (CLUSTER_ROLES.group_resource, "", name))
+    )
+
+
 async def create_roles(store: Store, now: str, rng: Random) -> None:
     """Puts them into a store that has none; what does not differ between clusters is shared by them."""
     for seed in seeds():
