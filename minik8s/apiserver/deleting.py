@@ -11,14 +11,14 @@ from typing import Literal
 
 import attrs
 
-from minik8s.api.request import ApiRequest, ListResult
+from minik8s.api.request import ApiRequest
 from minik8s.apiserver import objectmeta
 from minik8s.apiserver.admitting import admit
 from minik8s.apiserver.body import read_delete_options
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.ipaddresses import follow_service
 from minik8s.apiserver.options import DeleteOptions, WriteOptions, delete_options, options_document
-from minik8s.apiserver.reading import find
+from minik8s.apiserver.reading import find, list_result, page_of
 from minik8s.apiserver.registry import Keeper, Served
 from minik8s.apiserver.response import ListResponse, ObjectResponse
 from minik8s.apiserver.selection import selection
@@ -172,18 +172,16 @@ async def _delete_namespace(write: Write, entry: Entry, options: DeleteOptions) 
 
 
 async def delete_collection(ctx: ServerContext, served: Served, request: ApiRequest) -> ListResponse:
-    """Deletes everything selected; answers the objects as they were before."""
+    """Deletes everything selected, or with a limit that much of it; answers the objects as they were before."""
     options = delete_options(request, read_delete_options(request))
     chosen = selection(served, request)
-    page = await ctx.store.range(chosen.prefix, term=chosen.term)
-    await served.ready([entry.value for entry in page.entries])
-    deleted = [entry for entry in page.entries if chosen.matches(entry.value)]
-    for entry in deleted:
+    page = await page_of(ctx, request, chosen)
+    for entry in page.entries:
         single = attrs.evolve(request, name=name_of(entry.value), namespace=entry.key[1], verb="delete")
         await _delete_one_of_many(ctx, served, single, attrs.evolve(options, uid=options.uid or uid_of(entry.value)))
-    await served.ready([entry.value for entry in deleted])
-    items = [served.view(entry.value) for entry in deleted]
-    result = ListResult(items, str(ctx.store.revision), sources=deleted if served.shares_bytes else None)
+    await served.ready([entry.value for entry in page.entries])
+    result = list_result(served, page, chosen)
+    result.resource_version = str(ctx.store.revision)
     return ListResponse(result, served.resource)
 
 

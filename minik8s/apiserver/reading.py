@@ -40,24 +40,34 @@ async def find(ctx: ServerContext, served: Served, namespace: str, name: str) ->
 async def list_objects(ctx: ServerContext, served: Served, request: ApiRequest) -> ListResponse:
     """A page of the collection, at the version and with the selectors that the parameters ask for."""
     chosen = selection(served, request)
+    page = await page_of(ctx, request, chosen)
+    return ListResponse(list_result(served, page, chosen), served.resource)
+
+
+async def page_of(ctx: ServerContext, request: ApiRequest, chosen: Selection) -> Page:
+    """The part of a collection that a request's parameters mean. Raises ApiError for what cannot be read."""
     limit = max(integer_option(request.options, "limit") or 0, 0)
     at, after = _position(ctx, request)
     try:
         page = await _page(ctx, chosen, at, after, limit)
-        await served.ready([entry.value for entry in page.entries] if served.is_remote else ())
+        if chosen.served.is_remote:
+            await chosen.served.ready([entry.value for entry in page.entries])
+        return page
     except Compacted:
         raise _expired(ctx, request) from None
     except FutureRevision as error:
         raise too_large(error.asked, error.current) from None
-    remaining = page.remaining if page.after and chosen.is_everything else None
-    result = ListResult(
+
+
+def list_result(served: Served, page: Page, chosen: Selection) -> ListResult:
+    """A page as it is answered; how much is left is known only where nothing was selected."""
+    return ListResult(
         items=[served.view(entry.value) for entry in page.entries],
         resource_version=str(page.revision),
         continue_=encode_continue(page.revision, page.after) if page.after else "",
-        remaining=remaining,
+        remaining=page.remaining if page.after and chosen.is_everything else None,
         sources=page.entries if served.shares_bytes else None,
     )
-    return ListResponse(result, served.resource)
 
 
 async def _page(ctx: ServerContext, chosen: Selection, at: Revision | None, after: Cursor | None, limit: int) -> Page:

@@ -15,7 +15,7 @@ from minik8s.api.request import ApiRequest, WatchEvent
 from minik8s.api.resource import Resource
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.options import check_list_options, integer_option, truth, watch_errors
-from minik8s.apiserver.reading import parse_version
+from minik8s.apiserver.reading import parse_version, too_large
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import WatchResponse
 from minik8s.apiserver.selection import Selection, selection
@@ -45,6 +45,8 @@ def watch_options(ctx: ServerContext, request: ApiRequest) -> WatchOptions:
     streaming = truth(options, "sendInitialEvents")
     revision = _revision(options.get("resourceVersion", ""))
     from_now = "sendInitialEvents" in options and not streaming
+    if streaming and revision > ctx.store.revision:
+        raise too_large(revision, ctx.store.revision)
     after: Revision | None = revision
     if streaming or (not from_now and revision == 0):
         after = None

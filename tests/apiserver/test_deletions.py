@@ -293,3 +293,31 @@ async def test_finalize_changes_finalizers_only(server: Any) -> None:
     assert changed["spec"]["finalizers"] == ["kubernetes", "example.com/x"]
     assert changed["metadata"].get("labels") == created["metadata"].get("labels")
     assert await server.ok("PUT", "/api/v1/namespaces/n1/finalize", changed) == changed
+
+
+async def test_a_collection_in_pages(server: Any) -> None:
+    """A limit is kept, the continuation goes on behind it, and what is not selected stays."""
+    for name in ("a", "b", "c", "d"):
+        await server.ok(
+            "POST", "configmaps", {"metadata": {"name": name, "labels": {"x": "y" if name != "c" else "z"}}}
+        )
+    first = await server.ok("DELETE", "configmaps?limit=2&labelSelector=x%3Dy")
+    assert [item["metadata"]["name"] for item in first["items"]] == ["a", "b"]
+    rest = await server.ok("DELETE", f"configmaps?labelSelector=x%3Dy&continue={first['metadata']['continue']}")
+    assert [item["metadata"]["name"] for item in rest["items"]] == ["d"]
+    assert "continue" not in rest["metadata"]
+    left = await server.ok("GET", "configmaps")
+    assert [item["metadata"]["name"] for item in left["items"]] == ["c"]
+    await server.refused(
+        "DELETE", "configmaps?limit=x", 400, "BadRequest", 'strconv.ParseInt: parsing "x": invalid syntax'
+    )
+
+
+@pytest.mark.parametrize("how", ["query", "body"])
+async def test_a_collection_is_not_deleted_by_a_dry_run(server: Any, how: str) -> None:
+    """Whichever way it is asked for; the answer is what would be deleted."""
+    await server.ok("POST", "configmaps", {"metadata": {"name": "a"}})
+    before = server.ctx.store.revision
+    path, body = ("configmaps?dryRun=All", None) if how == "query" else ("configmaps", {"dryRun": ["All"]})
+    assert len((await server.ok("DELETE", path, body))["items"]) == 1
+    assert server.ctx.store.revision == before

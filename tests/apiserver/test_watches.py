@@ -357,3 +357,11 @@ async def test_events_of_one_batch_are_lines(server: Any) -> None:
         event = await events.next()
         assert event["object"]["data"] == body["data"]
         assert json.dumps(event)
+
+
+async def test_a_streaming_list_from_the_future(server: Any) -> None:
+    """It could only wait, so it is refused as a list is; its client falls back to one."""
+    current = server.ctx.store.revision
+    path = "configmaps?watch=1&sendInitialEvents=1&resourceVersionMatch=NotOlderThan&resourceVersion=99999"
+    message = f"Timeout: Too large resource version: 99999, current: {current}"
+    await server.refused("GET", path, 504, "Timeout", message)
