@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 INERT: Mapping[str, str] = {
-    "apiservices.apiregistration.k8s.io": "aggregated APIs are not served",
     "networkpolicies.networking.k8s.io": "traffic is not filtered",
     "resourceclaims.resource.k8s.io": "devices are not allocated",
     "resourceslices.resource.k8s.io": "devices are not allocated",

@@ -13,6 +13,7 @@ from minik8s.api.resources import CONFIG_MAPS, ENDPOINT_SLICES, ENDPOINTS, NAMES
 from minik8s.apiserver.authorization.bootstrap import create_roles
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.dispatch import dispatch
+from minik8s.apiserver.flowschemas import create_flow_control
 from minik8s.apiserver.ipaddresses import create_default_cidr
 from minik8s.machinery.errors import AlreadyExists
 from minik8s.machinery.meta import Obj, rfc3339
@@ -39,6 +40,8 @@ async def bootstrap(ctx: ServerContext, *, rbac: bool = False) -> None:
         await _create(ctx, PRIORITY_CLASSES, {"metadata": {"name": name}, "value": value, "description": description})
     if rbac:
         await create_roles(ctx.store, rfc3339(ctx.clock.now()), ctx.rng)
+    await create_flow_control(ctx.store, rfc3339(ctx.clock.now()), ctx.rng)
+    await ctx.apis.follow()
     await create_default_cidr(ctx)
     await _create(ctx, SERVICES, _kubernetes_service(ctx.services.api_server_address))
 

@@ -18,16 +18,23 @@ from anyio.abc import ByteReceiveStream, ByteSendStream, ByteStream
 from minik8s.api.metrics import ContainerUsage
 from minik8s.api.request import User
 from minik8s.api.resource import Resource
-from minik8s.api.resources import CUSTOM_RESOURCE_DEFINITIONS
+from minik8s.api.resources import (
+    API_SERVICES,
+    CUSTOM_RESOURCE_DEFINITIONS,
+    FLOW_SCHEMAS,
+    PRIORITY_LEVEL_CONFIGURATIONS,
+)
 from minik8s.api.users import ANONYMOUS
 from minik8s.apiserver.admission.dynamic import DynamicAdmission
 from minik8s.apiserver.admission.plugin import AdmissionPlugin
 from minik8s.apiserver.allocation import ServiceAllocator
+from minik8s.apiserver.apiservices import ApiServices
 from minik8s.apiserver.audit import AuditLog
 from minik8s.apiserver.authentication import Authenticator
 from minik8s.apiserver.authorization import AlwaysAllow, Authorizer
 from minik8s.apiserver.counting import Metrics
 from minik8s.apiserver.customresources import CustomResources
+from minik8s.apiserver.flowcontrol import SchemaKeeper
 from minik8s.apiserver.inflight import InFlight
 from minik8s.apiserver.registry import Registry
 from minik8s.apiserver.serviceresolver import EndpointResolver, ServiceResolver
@@ -184,6 +191,8 @@ class ServerContext:
         init=False, default=attrs.Factory(lambda self: DynamicAdmission(self), takes_self=True)
     )
     """Hooks, policies and webhooks: admission that users register at run time."""
+    apis: ApiServices = attrs.field(init=False)
+    """What APIService objects there are."""
     interceptors: list[Interceptor] = attrs.field(init=False, factory=list)
     """Who stands between requests and their answers; the first is asked first."""
     sessions: WeakSet[WatchSession] = attrs.field(init=False, factory=WeakSet)
@@ -194,6 +203,14 @@ class ServerContext:
     validating: Sequence[AdmissionPlugin] = attrs.field(init=False)
     counting: Sequence[AdmissionPlugin] = attrs.field(init=False)
     """Those of the latter that come last, after everything that may be awaited: quota."""
+
+    @apis.default
+    def _apis(self) -> ApiServices:
+        apis = ApiServices(self.store, self.registry, self.clock, self.rng)
+        self.registry.keepers[API_SERVICES.group_resource] = apis
+        self.registry.keepers[FLOW_SCHEMAS.group_resource] = schemas = SchemaKeeper(self.store, self.clock)
+        self.registry.keepers[PRIORITY_LEVEL_CONFIGURATIONS.group_resource] = schemas
+        return apis
 
     @custom.default
     def _custom(self) -> CustomResources:

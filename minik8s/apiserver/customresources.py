@@ -41,6 +41,8 @@ _PREFIX = (CUSTOM_RESOURCE_DEFINITIONS.group_resource,)
 class CustomResources:
     """The keeper of definitions (see `registry.Keeper`) of one server."""
 
+    finishes_deletions = True
+
     def __init__(self, ctx: ServerContext) -> None:
         self._ctx = ctx
         self._installed: dict[str, tuple[Doc, CustomStorage]] = {}
@@ -67,6 +69,7 @@ class CustomResources:
         while await self._settle_names() or await self._clean_up():
             pass
         self._serve()
+        await self._ctx.apis.follow()
 
     async def _settle_names(self) -> bool:
         """Gives names that have become free to those who asked for them. Whether anything was written."""
@@ -172,6 +175,8 @@ class CustomResources:
 
 class _LastOnes:
     """The keeper of objects whose definition is being deleted: it goes with the last of them."""
+
+    finishes_deletions = True
 
     def __init__(self, definitions: CustomResources) -> None:
         self._definitions = definitions

@@ -117,7 +117,7 @@ async def delete_entry(write: Write, entry: Entry, options: DeleteOptions, *, ad
     if served.resource.plural == "namespaces" and not served.resource.group:
         return await _delete_namespace(write, entry, options)
     plan = plan_deletion(served, obj, options, ctx.clock.now())
-    if served.keeper is not None and served.custom is None:
+    if served.keeper is not None and served.keeper.finishes_deletions and served.custom is None:
         plan = _kept(served.keeper, plan, obj, ctx.clock.now())
     if plan.action == "keep":
         return await write.answer(entry)

@@ -16,6 +16,7 @@ from minik8s.apiserver.authorization.authorizer import selected_name
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.dispatch import answer
 from minik8s.apiserver.encoding import encode_document
+from minik8s.apiserver.flowcontrol import FlowControl
 from minik8s.apiserver.httpcall import ClientLeft, HttpCall, Receive, Scope, Send, headers_of
 from minik8s.apiserver.impersonation import impersonate, is_impersonating
 from minik8s.apiserver.inflight import LONG_RUNNING, is_lasting, request_seconds
@@ -43,6 +44,7 @@ class HttpApp:
         self._site = Site(ctx)
         self._answerer = Answerer(ctx)
         self._observer = Observer(ctx)
+        self._flows = FlowControl(ctx.store)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -65,6 +67,7 @@ class HttpApp:
         """Lets a request in if there is room, for as long as requests of its sort may take."""
         user = self._user(call)
         info = call.info = parse_path(call.path)
+        call.extra = (*call.extra, *self._flows.headers(user, call))
         if info is not None and is_lasting(call.method, info, call.options):
             await self._serve(call, user, info)
             return

@@ -32,7 +32,12 @@ UNSUPPORTED = frozenset({"proxy"})
 
 
 class Keeper(Protocol):
-    """Follows the writes to a kind on which depends what the server serves."""
+    """Follows the writes to a kind on which depends what the server serves.
+
+    `finishes_deletions` says whether a deletion only marks the object, because the keeper removes it itself.
+    """
+
+    finishes_deletions: bool
 
     def prepare(self, obj: Obj) -> Obj:
         """What is going to be stored, from what is about to be."""
