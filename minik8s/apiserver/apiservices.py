@@ -72,16 +72,17 @@ class ApiServices:
         if self._generation == self._registry.generation:
             return
         self._generation = self._registry.generation
-        served = self._registry.resources
-        wanted = {f"{r.version}.{r.group}": (r.group, r.version, r.custom is not None) for r in served}
+        served = self._registry.group_versions
+        wanted = {f"{version}.{group}": (group, version, custom) for (group, version), custom in served.items()}
         present = {entry.key[2]: entry for entry in self._store.scan(_PREFIX)}
-        for name in wanted.keys() - present.keys():
-            await self._put(name, *wanted[name])
+        status = self._status()
+        for name in [name for name in wanted if name not in present]:
+            await self._put(name, *wanted[name], status)
         for name in present.keys() - wanted.keys():
             if MANAGED in (present[name].value["metadata"].get("labels") or {}):
                 await self._remove(present[name].key)
 
-    async def _put(self, name: str, group: str, version: str, custom: bool) -> None:
+    async def _put(self, name: str, group: str, version: str, custom: bool, status: Obj) -> None:
         minimum, priority = _PRIORITIES.get(group, _CUSTOM)
         metadata = {
             "name": name,
@@ -93,7 +94,7 @@ class ApiServices:
         spec |= {"version": version, "groupPriorityMinimum": minimum}
         spec["versionPriority"] = _OWN.get((group, version), priority)
         document: Obj = {"kind": API_SERVICES.kind, "apiVersion": API_SERVICES.api_version, "metadata": metadata}
-        await self._store.put((*_PREFIX, "", name), {**document, "spec": spec, "status": self._status()})
+        await self._store.put((*_PREFIX, "", name), {**document, "spec": spec, "status": status})
 
     async def _remove(self, key: tuple[str, str, str]) -> None:
         try:

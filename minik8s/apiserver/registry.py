@@ -187,6 +187,11 @@ class Registry:
             for r in self._resources.values()
         ]
 
+    @property
+    def group_versions(self) -> dict[tuple[str, str], bool]:
+        """The group versions that are served, and whether each is one of custom resources."""
+        return {key[:2]: resource.custom is not None for key, resource in self._resources.items()}
+
     def has_group_version(self, group: str, version: str) -> bool:
         return any(key[:2] == (group, version) for key in self._resources)
 
