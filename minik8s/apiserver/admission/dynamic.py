@@ -94,7 +94,7 @@ class DynamicAdmission:
     async def _mutate_once(self, attributes: Attributes, policies: Reinvocation, webhooks: Reinvocation) -> None:
         occupied = self._ctx.store.occupied
         if occupied(MUTATING_POLICIES):
-            self._mutating_policies.mutate(attributes, policies)
+            await self._mutating_policies.mutate(attributes, policies)
         policies.end_round(copy_document(attributes.object))
         if occupied(MUTATING_WEBHOOKS):
             if webhooks.number:
@@ -109,7 +109,7 @@ class DynamicAdmission:
         if not _is_exempt(attributes):
             occupied = self._ctx.store.occupied
             if occupied(VALIDATING_POLICIES):
-                self._validating_policies.validate(attributes)
+                await self._validating_policies.validate(attributes)
             if occupied(VALIDATING_WEBHOOKS):
                 await self._webhooks.validate(attributes)
         self._recheck(attributes)

@@ -43,50 +43,50 @@ class MutatingPolicies:
         self._ctx = ctx
         self._policies = Policies(ctx, MUTATING_ADMISSION_POLICIES, MUTATING_ADMISSION_POLICY_BINDINGS)
 
-    def mutate(self, attributes: Attributes, rounds: Reinvocation) -> None:
+    async def mutate(self, attributes: Attributes, rounds: Reinvocation) -> None:
         """Lets every policy that applies change the object, one after the other. Raises Forbidden."""
         failures: list[Failure] = []
         for invocation in list(self._policies.invocations(attributes, failures.append)):
             try:
-                self._invoke(invocation, attributes, rounds)
+                await self._invoke(invocation, attributes, rounds)
             except EvaluationFailed as failure:
                 failures.append(Failure(invocation.policy, invocation.binding, str(failure)))
         if counted := [failure for failure in failures if failure.counts]:
             raise _refused(attributes, counted)
 
-    def _invoke(self, invocation: Invocation, attributes: Attributes, rounds: Reinvocation) -> None:
+    async def _invoke(self, invocation: Invocation, attributes: Attributes, rounds: Reinvocation) -> None:
         compiled, before = invocation.compiled, attributes.object
         if before is None:
             return
-        if not all_hold(compiled.conditions, self._values(invocation, attributes)):
+        if not all_hold(compiled.conditions, await self._values(invocation, attributes)):
             return
         if not rounds.calls(invocation.key):
             return
         for mutation in compiled.mutations:
             budget = Budget(BUDGET)
-            values = with_variables(self._values(invocation, attributes), compiled.variables, budget)
+            values = with_variables(await self._values(invocation, attributes), compiled.variables, budget)
             made = evaluate(mutation.expression, values, budget)
-            attributes.object = self._mutated(invocation.resource, attributes, mutation, made)
+            attributes.object = await self._mutated(invocation.resource, attributes, mutation, made)
         if attributes.object != before:
             rounds.changed()
         if invocation.policy["spec"].get("reinvocationPolicy") == "IfNeeded":
             rounds.called(invocation.key)
 
-    def _values(self, invocation: Invocation, attributes: Attributes) -> dict[str, Any]:
-        versioned = review.in_version(attributes, invocation.resource, self._ctx.registry)
+    async def _values(self, invocation: Invocation, attributes: Attributes) -> dict[str, Any]:
+        versioned = await review.in_version(attributes, invocation.resource, self._ctx.registry)
         return {**values_of(self._ctx, attributes, versioned), "params": invocation.param}
 
-    def _mutated(self, resource: Resource[Any], attributes: Attributes, mutation: Mutation, made: Any) -> Obj:
+    async def _mutated(self, resource: Resource[Any], attributes: Attributes, mutation: Mutation, made: Any) -> Obj:
         """The object after one mutation; raises EvaluationFailed where it does not fit."""
         registry, own = self._ctx.registry, attributes.request.resource
-        current = review.in_version(attributes, resource, registry).object
+        current = (await review.in_version(attributes, resource, registry)).object
         try:
             if mutation.is_patch:
                 changed = apply_json_patch(current or {}, _operations(made))
             else:
                 changed = _applied(current or {}, made, resource)
             codec.check_encodable(changed)
-            return self._ctx.dynamic.decoded(attributes, review.back(changed, resource, own, registry))
+            return self._ctx.dynamic.decoded(attributes, await review.converted(changed, resource, own, registry))
         except (ApiError, DecodeError, ValueError, TypeError, RecursionError) as error:
             raise EvaluationFailed(str(error)) from None
 
@@ -117,7 +117,9 @@ def _atomics(config: Any, node: Node | None, path: str) -> list[str]:
         return [path] if isinstance(config, dict | list) else []
     if isinstance(config, dict):
         return [found for key, value in config.items() for found in _atomics(value, node.child(key), f"{path}.{key}")]
-    if isinstance(config, list) and node.is_list:
+    if isinstance(config, list) and not node.is_list:
+        return [path]
+    if isinstance(config, list):
         return [found for item in config for found in _atomics(item, node.item_node, path)] if node.keys else []
     return []
 

@@ -1,7 +1,7 @@
 """Admission policies: rules in CEL that stand in the cluster itself. Here: which apply to a write, and with what.
 
 Policies and bindings are read from the store at every write, so a change is in force at once; compiled they are once
-per uid and generation. `validating` and `mutating` act on what is found. Nothing here waits for anybody.
+per uid and generation. `validatingpolicy` and `mutatingpolicy` act on what is found.
 Upstream: k8s.io/apiserver `pkg/admission/plugin/policy/generic`.
 """
 

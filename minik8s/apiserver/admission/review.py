@@ -40,22 +40,27 @@ class Versioned:
     old: Doc | None
 
 
-def in_version(attributes: Attributes, resource: Resource[Any], registry: Registry) -> Versioned:
+async def in_version(attributes: Attributes, resource: Resource[Any], registry: Registry) -> Versioned:
     """The write's documents as `resource` shows them. Raises ApiError where one cannot be converted."""
     own = attributes.request.resource
     if resource is own or attributes.kind is not None:
         return Versioned(resource, attributes.object, attributes.old)
-    source, target = registry.served(own), registry.served(resource)
+    new, old = attributes.object, attributes.old
+    return Versioned(
+        resource,
+        None if new is None else await converted(new, own, resource, registry),
+        None if old is None else await converted(dict(old), own, resource, registry),
+    )
 
-    def shown(doc: Any) -> Any:
-        return None if doc is None else target.view(source.stored(doc))
 
-    return Versioned(resource, shown(attributes.object), shown(attributes.old))
-
-
-def back(doc: Obj, resource: Resource[Any], own: Resource[Any], registry: Registry) -> Obj:
-    """A document of `resource` as the request's own version shows it."""
-    return doc if resource is own else registry.served(own).view(registry.served(resource).stored(doc))
+async def converted(doc: Obj, source: Resource[Any], target: Resource[Any], registry: Registry) -> Obj:
+    """A document of one resource as another version of it shows it; a webhook may have to be asked for that."""
+    if source is target:
+        return doc
+    home, shown = registry.served(source), registry.served(target)
+    stored = await home.custom.to_storage(doc) if home.custom is not None else home.stored(doc)
+    await shown.ready([stored])
+    return shown.view(stored)
 
 
 def request_of(attributes: Attributes, versioned: Versioned) -> Obj:

@@ -54,7 +54,7 @@ class ValidatingPolicies:
         self._ctx = ctx
         self._policies = Policies(ctx, VALIDATING_ADMISSION_POLICIES, VALIDATING_ADMISSION_POLICY_BINDINGS)
 
-    def validate(self, attributes: Attributes) -> None:
+    async def validate(self, attributes: Attributes) -> None:
         """Raises ApiError with the first denial; all the others are evaluated too, for their warnings and notes."""
         denied: list[ApiError] = []
         notes: dict[str, list[str]] = {}
@@ -64,9 +64,9 @@ class ValidatingPolicies:
             if failure.counts:
                 denied.append(_denied(attributes, failure.policy, failure.binding, Denial(failure.text, "Invalid")))
 
-        for invocation in self._policies.invocations(attributes, failed):
+        for invocation in list(self._policies.invocations(attributes, failed)):
             if invocation.resource not in seen:
-                versioned = review.in_version(attributes, invocation.resource, self._ctx.registry)
+                versioned = await review.in_version(attributes, invocation.resource, self._ctx.registry)
                 seen[invocation.resource] = (versioned, values_of(self._ctx, attributes, versioned))
             values = {**seen[invocation.resource][1], "params": invocation.param}
             for denial in self._evaluate(invocation, values, notes):

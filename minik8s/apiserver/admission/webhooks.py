@@ -66,8 +66,8 @@ class Webhooks:
 
     async def mutate(self, attributes: Attributes, rounds: Reinvocation) -> None:
         """Asks every mutating webhook that is concerned, each about what the one before has left."""
-        for webhook in self._all(MUTATING_WEBHOOK_CONFIGURATIONS):
-            resource = self._concerned(webhook, attributes)
+        for webhook in list(self._all(MUTATING_WEBHOOK_CONFIGURATIONS)):
+            resource = await self._concerned(webhook, attributes)
             if resource is None or not rounds.calls(webhook.key):
                 continue
             changed = False
@@ -85,11 +85,11 @@ class Webhooks:
 
     async def validate(self, attributes: Attributes) -> None:
         """Asks all validating webhooks that are concerned at once; raises the first refusal in their order."""
-        concerned = [
-            (webhook, resource)
-            for webhook in self._all(VALIDATING_WEBHOOK_CONFIGURATIONS)
-            if (resource := self._concerned(webhook, attributes)) is not None
-        ]
+        concerned = []
+        for webhook in list(self._all(VALIDATING_WEBHOOK_CONFIGURATIONS)):
+            resource = await self._concerned(webhook, attributes)
+            if resource is not None:
+                concerned.append((webhook, resource))
         if not concerned:
             return
         errors: dict[int, ApiError] = {}
@@ -117,7 +117,7 @@ class Webhooks:
                 yield Webhook(name_of(configuration), index, spec, (version, spec.get("name", "")))
                 index += 1
 
-    def _concerned(self, webhook: Webhook, attributes: Attributes) -> Resource[Any] | None:
+    async def _concerned(self, webhook: Webhook, attributes: Attributes) -> Resource[Any] | None:
         """The resource as which the webhook is to be asked; None when it is not. Raises ApiError."""
         spec, ctx = webhook.spec, self._ctx
         rules = spec.get("rules") or ()
@@ -129,14 +129,14 @@ class Webhooks:
         conditions = spec.get("matchConditions")
         if not conditions:
             return resource
-        versioned = review.in_version(attributes, resource, ctx.registry)
+        versioned = await review.in_version(attributes, resource, ctx.registry)
         from minik8s.apiserver.admission.conditions import met  # here, for it loads the CEL engine
 
         return resource if met(ctx, conditions, attributes, versioned, optional=webhook.is_optional) else None
 
     async def _change(self, webhook: Webhook, attributes: Attributes, resource: Resource[Any], number: int) -> bool:
         """Whether the webhook has changed the object."""
-        versioned = review.in_version(attributes, resource, self._ctx.registry)
+        versioned = await review.in_version(attributes, resource, self._ctx.registry)
         verdict = await self._ask(webhook, attributes, versioned, mutating=True)
         if not verdict.patch:
             return False
@@ -146,8 +146,8 @@ class Webhooks:
         try:
             patched = apply_json_patch(versioned.object, verdict.patch)
             codec.check_encodable(patched)
-            own = attributes.request.resource
-            patched = self._ctx.dynamic.decoded(attributes, review.back(patched, resource, own, self._ctx.registry))
+            own, registry = attributes.request.resource, self._ctx.registry
+            patched = self._ctx.dynamic.decoded(attributes, await review.converted(patched, resource, own, registry))
         except (ApiError, DecodeError, RecursionError, TypeError) as error:
             raise InternalError(f"Internal error occurred: {error}") from None
         note = {"configuration": webhook.configuration, "webhook": webhook.name, "patch": verdict.patch}
@@ -160,7 +160,7 @@ class Webhooks:
 
     async def _judge(self, webhook: Webhook, attributes: Attributes, resource: Resource[Any]) -> None:
         try:
-            versioned = review.in_version(attributes, resource, self._ctx.registry)
+            versioned = await review.in_version(attributes, resource, self._ctx.registry)
             await self._ask(webhook, attributes, versioned, mutating=False)
         except _CallFailed as failure:
             self._failed(webhook, attributes, failure, f"failed-open.{_VALIDATION}", 0)

@@ -73,7 +73,7 @@ class Backend:
         else:
             response = {"uid": review["request"]["uid"], **answer}
             text = json.dumps(
-                {"apiVersion": review.get("apiVersion"), "kind": "AdmissionReview", "response": response}
+                {"apiVersion": review.get("apiVersion"), "kind": review.get("kind"), "response": response}
             ).encode()
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": text})
