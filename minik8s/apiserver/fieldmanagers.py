@@ -77,9 +77,10 @@ def unwritten(served: Served, subresource: str) -> Collection[str] | None:
 
 def views(registry: Registry, served: Served) -> View | None:
     """How to see the kind's objects in its other versions; None when there is one version."""
-    siblings = {s.resource.api_version: s for s in registry.siblings(served)}
-    if len(siblings) < 2 or served.is_remote:
+    versions = registry.siblings(served)
+    if len(versions) < 2 or served.is_remote:
         return None
+    siblings = {sibling.resource.api_version: sibling for sibling in versions}
 
     def view(doc: Doc, api_version: str) -> tuple[Doc, Shape] | None:
         sibling = siblings.get(api_version)

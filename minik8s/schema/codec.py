@@ -8,6 +8,7 @@ slowly, to say where. Errors have the words of Go's parsers, which clients show 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -28,6 +29,10 @@ __all__ = [
     "loads_yaml",
     "yaml_complaint",
 ]
+
+
+_FRACTIONS = re.compile(rb"[:,\[]\s*-?[0-9]+[.eE]")
+"""Where numbers stand (or seem to stand) that YAML and JSON read in different ways: `1.0` is an int in YAML."""
 
 
 def loads_value(data: bytes) -> Any:
@@ -65,6 +70,14 @@ def check_encodable(doc: Any) -> bytes:
 
 def loads_yaml(data: bytes) -> tuple[Obj, list[str]]:
     """The first document of a YAML stream and the paths of its duplicate keys; raises DecodeError."""
+    if data.startswith(b"{") and not _FRACTIONS.search(data):
+        try:  # what is JSON already, as most of what is sent as YAML, is read ten times as fast
+            doc = _object(orjson.loads(data))
+        except orjson.JSONDecodeError:
+            pass
+        else:
+            if _count_keys(check_encodable(doc)) == _count_keys(data):
+                return doc, []
     from minik8s.schema import yamlform  # here and below: PyYAML costs more to import than most runs use it
 
     for value, duplicates in yamlform.documents(data):

@@ -151,3 +151,24 @@ def test_yaml_output_is_sorted_and_reads_back() -> None:
     assert text.startswith(b"a: 3.14")
     assert b"- |\n" in text
     assert loads_yaml(text)[0] == doc
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1.0}',
+        '{"a": [1e2, -3.5]}',
+        '{"a": "x, 1.5"}',
+        '{"a": 1}',
+        "{a: 1.0}",
+        '{"a": "\\u00e9\\/"}',
+        '{"a": 1}\n---\nb: 1',
+    ],
+)
+def test_json_is_read_as_the_yaml_it_is(text: str) -> None:
+    """JSON sent as YAML has the values that YAML gives it: a whole number is an int however it is spelled."""
+    from minik8s.schema import yamlform
+
+    expected = next(yamlform.documents(text.replace("\\/", "/").encode()))[0]
+    found = loads_yaml(text.encode())[0]
+    assert (found, [type(v) for v in found.values()]) == (expected, [type(v) for v in expected.values()])
