@@ -15,7 +15,7 @@ no types, so a wrong rule would be accepted. `cel-expr-python` (Google's C++) do
 messages, refuses what Kubernetes allows (`1 < 2.0`, two-variable macros), words errors differently (`Key not found in
 map : "foo"` for `no such key: foo`), bounds loops but not the growth of strings, and copies a document at each
 evaluation (12 us for a rule that takes 3 here). It is the independent oracle of the tests instead. Only regular
-expressions need a library, google-re2 (extra `cel`), since Python's own can be made to hang.
+expressions need a library, google-re2, since Python's own can be made to hang.
 
 Promises: bad input raises CelError and nothing else; an evaluation ends (budget as upstream's); a document is never
 changed, and handed on rather than copied; no threads, no I/O, no clock.

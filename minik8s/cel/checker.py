@@ -16,8 +16,7 @@ import attrs
 from .declare import Overload, Table
 from .errors import EvaluationError, Issues
 from .functions import OPAQUE_TYPES
-from .library.regex import NAMES as REGEX_FUNCTIONS
-from .library.regex import NEEDS, available, pattern
+from .library.regex import pattern
 from .macros import check_fold
 from .syntax import Call, Const, Fold, Ident, ListNode, MapNode, Node, Select, Struct, dotted_name
 from .timelib import parse_duration, parse_timestamp
@@ -167,9 +166,6 @@ class Checker:
             name = f"{head}.{node.name}"
             if name in self.scope.functions:
                 node.name, node.target = name, None
-        if node.name in REGEX_FUNCTIONS and not available():
-            self.issues.add(node.pos, NEEDS)
-            return ERROR
         types = [self.visit(operand) for operand in node.operands]
         if node.name in ("_&&_", "_||_"):
             return self.logical(node, types)

@@ -26,7 +26,7 @@ from minik8s.machinery.field import (
 )
 from minik8s.machinery.meta import CONTAINERS, Doc
 from minik8s.schema.formats import format_check
-from minik8s.schema.patterns import compile_pattern
+from minik8s.schema.patterns import is_found
 from minik8s.schema.structural import INT_OR_STRING, LIST_KEYS, LIST_TYPE, NOTHING
 
 NOWHERE: Final = "<nil>"
@@ -152,7 +152,7 @@ def _string(value: str, schema: Doc, path: str) -> Iterable[StatusCause]:
         yield too_long(path, longest)
     if shortest is not None and len(value) < shortest:
         yield invalid(path, value, f"{path} in body should be at least {shortest} chars long")
-    if pattern and not compile_pattern(pattern)(value):
+    if pattern and not is_found(pattern, value):
         yield invalid(path, value, f"{path} in body should match '{pattern}'")
     name = schema.get("format")
     if name and (check := format_check(name)) is not None and not check(value):

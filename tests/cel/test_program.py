@@ -137,14 +137,6 @@ def test_deep_nesting_is_refused() -> None:
             compile_expression(source, variables={})
 
 
-def test_regular_expressions_need_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without RE2 an expression that matches is refused by name, and others are not."""
-    monkeypatch.setattr("minik8s.cel.checker.available", lambda: False)
-    with pytest.raises(CompileError, match=r"pip install 'minik8s\[cel\]'"):
-        compile_expression("'without re2'.matches('x')", variables={})
-    assert compile_expression("'without re2'.contains('x')", variables={}).evaluate({}) is False
-
-
 def test_long_chains_are_no_nesting() -> None:
     """Hundreds of terms of `||` and `&&` are fine."""
     source = " || ".join(["self == 1 && true"] * 500)
