@@ -6,9 +6,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from minik8s.testing.clocks import run_virtually
 from minik8s.virtualtime import VirtualClock
+
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")  # how fast a machine is, and what else it does, is no property of the code
 
 
 @pytest.fixture
