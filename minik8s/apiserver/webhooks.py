@@ -11,7 +11,7 @@ import base64
 import binascii
 import ssl
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import anyio
 import attrs
@@ -30,7 +30,7 @@ MAX_ANSWER = 8 << 20
 """Bytes: more than any object that could be stored."""
 MAX_CLIENTS = 64
 """Pairs of CA bundle and server name whose connections are kept; the one unused for longest goes first."""
-DEFAULT_PORT = 443
+DEFAULT_PORT, MAX_PORT = 443, 65535
 _SHOWN = 256
 
 
@@ -45,6 +45,11 @@ class _Target:
     shown: str
     url: str
     server_name: str = ""
+
+    @property
+    def address(self) -> str:
+        """`host:port` as the URL says it."""
+        return self.url.partition("//")[2].partition("/")[0].partition("?")[0]
 
 
 class WebhookConnections:
@@ -121,7 +126,7 @@ def _target(ctx: ServerContext, config: Doc, query: str) -> _Target:
     service = config.get("service")
     if service is None:
         url = config.get("url") or ""
-        url += ("&" if urlsplit(url).query else "?") + query
+        url += ("&" if "?" in url else "?") + query
         return _Target(url, url)
     name, namespace, port = service["name"], service["namespace"], service.get("port") or DEFAULT_PORT
     server_name = f"{name}.{namespace}.svc"
@@ -155,6 +160,8 @@ async def _post(client: httpx.AsyncClient, target: _Target, body: bytes) -> tupl
         extensions["sni_hostname"] = target.server_name
     try:
         request = client.build_request("POST", target.url, content=body, headers=headers, extensions=extensions)
+        if (port := request.url.port or DEFAULT_PORT) > MAX_PORT:
+            raise ValueError(f"dial tcp: address {port}: invalid port")
         response = await client.send(request, stream=True)
         try:
             parts, size = [], 0
@@ -181,13 +188,13 @@ def _go_words(error: BaseException, target: _Target) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"tls: failed to verify certificate: x509: {_x509(cause)}"
         if isinstance(cause, ConnectionRefusedError):
-            return f"dial tcp {urlsplit(target.url).netloc}: connect: connection refused"
+            return f"dial tcp {target.address}: connect: connection refused"
         if isinstance(cause, ConnectionResetError):
             return "read: connection reset by peer"
     if any(type(cause).__name__ in ("RemoteProtocolError", "ReadError", "EndOfStream") for cause in causes):
         return "EOF" if "disconnected" in str(error) or not str(error) else f"net/http: {error}"
     if any("All connection attempts failed" in str(cause) for cause in causes):
-        return f"dial tcp {urlsplit(target.url).netloc}: connect: connection refused"
+        return f"dial tcp {target.address}: connect: connection refused"
     return str(error) or type(error).__name__
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -25,6 +26,8 @@ GROUP = "admission.k8s.io"
 VERSIONS = ("v1", "v1beta1")
 MAX_WARNINGS = 64
 """Warnings of one answer that are passed on; what comes behind is dropped."""
+MAX_ANNOTATIONS, MAX_ANNOTATION = 64, 10 * 1024
+"""The same for audit annotations, and characters of one."""
 
 
 class BadReview(Exception):
@@ -166,7 +169,7 @@ def verdict_of(answer: Doc, uid: str, version: str, *, mutating: bool) -> Verdic
         result if isinstance(result, dict) else {},
         _operations(patch) if mutating and patch else None,
         [w for w in _list(response.get("warnings")) if isinstance(w, str)][:MAX_WARNINGS],
-        {str(k): v for k, v in _map(response.get("auditAnnotations")).items() if isinstance(v, str)},
+        _annotations(_map(response.get("auditAnnotations"))),
     )
 
 
@@ -179,6 +182,12 @@ def _check_identity(answer: Doc, response: Doc, uid: str) -> None:
             f"expected webhook response of {GROUP}/v1, Kind=AdmissionReview, got "
             f"{given[0] if '/' in str(given[0]) else '/' + str(given[0])}, Kind={given[1]}"
         )
+
+
+def _annotations(given: Mapping[str, Any]) -> dict[str, str]:
+    """Texts for the audit log, which keeps them: no more and no longer ones than anybody needs."""
+    texts = {key: value[:MAX_ANNOTATION] for key, value in given.items() if isinstance(value, str)}
+    return dict(list(texts.items())[:MAX_ANNOTATIONS])
 
 
 def _list(value: Any) -> list[Any]:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT = 10
 _MUTATION = "mutation.webhook.admission.k8s.io"
 _VALIDATION = "validating.webhook.admission.k8s.io"
-_PATCH = "patch.webhook.admission.k8s.io"
 
 
 @attrs.frozen
@@ -72,7 +71,7 @@ class Webhooks:
                 continue
             changed = False
             try:
-                changed = await self._change(webhook, attributes, resource, rounds.number)
+                changed = await self._change(webhook, attributes, resource)
             except _CallFailed as failure:
                 self._failed(webhook, attributes, failure, f"failed-open.{_MUTATION}", rounds.number)
             finally:
@@ -134,7 +133,7 @@ class Webhooks:
 
         return resource if met(ctx, conditions, attributes, versioned, optional=webhook.is_optional) else None
 
-    async def _change(self, webhook: Webhook, attributes: Attributes, resource: Resource[Any], number: int) -> bool:
+    async def _change(self, webhook: Webhook, attributes: Attributes, resource: Resource[Any]) -> bool:
         """Whether the webhook has changed the object."""
         versioned = await review.in_version(attributes, resource, self._ctx.registry)
         verdict = await self._ask(webhook, attributes, versioned, mutating=True)
@@ -150,9 +149,6 @@ class Webhooks:
             patched = self._ctx.dynamic.decoded(attributes, await review.converted(patched, resource, own, registry))
         except (ApiError, DecodeError, RecursionError, TypeError) as error:
             raise InternalError(f"Internal error occurred: {error}") from None
-        note = {"configuration": webhook.configuration, "webhook": webhook.name, "patch": verdict.patch}
-        text = codec.dumps({**note, "patchType": "JSONPatch"}).decode()
-        attributes.annotate(f"{_PATCH}/round_{number}_index_{webhook.index}", text)
         if patched == attributes.object:
             return False
         attributes.object = patched

@@ -106,6 +106,12 @@ async def test_warnings_and_annotations(server: Any, backend: Any, register: Any
     await register("validating", "v", backend.on("/v", lambda request: answer))
     made = await server.call("POST", "configmaps", CM)
     assert made.headers["warning"] == '299 - "careful"'
+    await register("mutating", "m", backend.on("/m", label("me")))
+    await server.ok("POST", "configmaps", {"metadata": {"name": "b"}})
+    first, *_, last = (event.annotations for event in server.ctx.audit if event.resource == "configmaps")
+    assert first["v.example.com/why"] == "just so"
+    note = '{"configuration":"m","webhook":"m.example.com","mutated":true}'
+    assert last["mutation.webhook.admission.k8s.io/round_0_index_0"] == note
 
 
 async def test_patches(server: Any, backend: Any, register: Any) -> None:
@@ -464,3 +470,59 @@ async def test_a_collection_is_deleted_though_somebody_writes(server: Any, backe
     await server.ok("DELETE", "configmaps")
     assert (await server.call("GET", "configmaps/a")).status_code == 404
     assert [r["oldObject"]["data"]["k"] for r in backend.requests("/v")] == ["v", "w"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.1:99999/",
+        "https://[::1",
+        "https://",
+        "https://no such host/",
+        "https://127.0.0.1:x",
+        "https://\x00/",
+    ],
+)
+async def test_addresses_that_are_none(server: Any, url: str) -> None:
+    """An address that nothing can be connected to is a failed call like any other."""
+    with pytest.raises(WebhookError, match=r"^failed to call webhook: Post "):
+        await post_review(server.ctx, {"url": url}, {"request": {"uid": "u"}}, 5)
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"clientConfig": {}}, "clientConfig: Required value: exactly one of url or service is required"),
+    (
+        {"clientConfig": {"url": "http://a.b"}},
+        "clientConfig.url: Invalid value: \"http\": 'https' is the only allowed URL",
+    ),
+    ({"clientConfig": {"url": "https://a.b/?q=1"}}, "query parameters are not permitted in the URL"),
+    ({"clientConfig": {"url": "https://u:p@a.b/"}}, "user information is not permitted in the URL"),
+    (
+        {"clientConfig": {"service": {"name": "s", "namespace": "n", "path": "x"}}},
+        'path: Invalid value: "x": must start',
+    ),
+    ({"clientConfig": {"service": {"name": "", "namespace": "n"}}}, "service name is required"),
+    ({"sideEffects": "Some"}, 'sideEffects: Unsupported value: "Some": supported values: "None", "NoneOnDryRun"'),
+    ({"admissionReviewVersions": []}, "must specify one of v1, v1beta1"),
+    ({"admissionReviewVersions": ["v7"]}, "must include at least one of v1, v1beta1"),
+    ({"timeoutSeconds": 31}, "the timeout value must be between 1 and 30 seconds"),
+    ({"rules": [rule("pods", operations=("*", "CREATE"))]}, "if '*' is present, must not specify other operations"),
+    ({"rules": [rule("pods/*", "pods/exec")]}, "if 'pods/*' is present, must not specify pods/exec"),
+    ({"name": "short"}, "should be a domain with at least three segments separated by dots"),
+    ({"matchConditions": [{"name": "", "expression": ""}]}, "matchConditions[0].expression: Required value"),
+]
+
+
+@pytest.mark.parametrize(("change", "text"), WRONG, ids=lambda value: value[:40] if isinstance(value, str) else "")
+async def test_configurations_that_cannot_be(server: Any, change: dict[str, Any], text: str) -> None:
+    """Refused when they are written, in upstream's words."""
+    good = {
+        "name": "a.example.com",
+        "clientConfig": {"url": "https://127.0.0.1:1"},
+        "rules": [rule("pods")],
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+    }
+    answer = await server.call("POST", CONFIGURATIONS, {"metadata": {"name": "c"}, "webhooks": [{**good, **change}]})
+    assert answer.status_code == 422
+    assert text in answer.json()["message"]
