@@ -31,6 +31,8 @@ BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 2.0
 UPGRADES = frozenset({b"websocket", b"spdy/3.1"})
+MAX_HEAD = (1 << 20) + 4096
+"""Bytes of a request's line and headers: Go's DefaultMaxHeaderBytes and what its server allows beyond that."""
 WRITE_AT_ONCE = 64 * 1024
 """Bytes waiting to be sent in this step of the loop from which they are sent now."""
 
@@ -102,6 +104,8 @@ class Protocol(HttpToolsProtocol):
     _idle_since: float | None = None
     """When the connection began to wait for a request's head; None while a request is served."""
     _reaper: asyncio.TimerHandle | None = None
+    _head: int | None = 0
+    """Bytes of a request's head that have come; None from its end to the end of the request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Outbox(transport, self.loop))
@@ -119,7 +123,7 @@ class Protocol(HttpToolsProtocol):
         return offered
 
     def on_headers_complete(self) -> None:
-        self._idle_since = None
+        self._idle_since = self._head = None
         wanted = self.parser.should_upgrade() and (self._get_upgrade() or b"") in UPGRADES
         if wanted:
             self.scope["extensions"] = self._extensions() | {UPGRADE: self}
@@ -132,12 +136,28 @@ class Protocol(HttpToolsProtocol):
         if self._upgraded is not None:
             self._upgraded.feed(data)
             return
+        if self._head is not None:
+            self._head += len(data)
+            if self._head > MAX_HEAD:
+                self._refuse(431, "Request Header Fields Too Large")
+                return
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._feed_ahead(data[upgrade.args[0] :])
         except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+            self._refuse(400, "Bad Request")
+
+    def on_message_complete(self) -> None:
+        self._head = 0
+        super().on_message_complete()
+
+    def _refuse(self, code: int, why: str) -> None:
+        """What Go's server says to what is no request, before anybody has looked at it; the connection is over."""
+        text = f"{code} {why}".encode()
+        head = b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\r\n" % text
+        self.transport.write(head + text)
+        self.transport.close()
 
     def _feed_ahead(self, data: bytes) -> None:
         """What came with the request already belongs to what comes after it."""

@@ -142,3 +142,53 @@ async def test_a_client_that_leaves_in_the_middle_of_a_body(server: Any) -> None
         good = await exchange(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert good.endswith(b"ok")
     assert server.ctx.store.revision == before
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "text"),
+    [
+        (b"GET /version HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 1_200_000 + b"\r\n\r\n", 431, b"Too Large"),
+        (b"GET /" + b"a" * 1_200_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431, b"Too Large"),
+        (b"\x16\x03\x01\x00\xa5\x01\x00\r\n\r\n", 400, b"400 Bad Request"),
+        (b"GARBAGE\r\n\r\n", 400, b"400 Bad Request"),
+        (b"GET /version HTTP/1.1\r\nHost: x\r\nX: a\x00\r\n\r\n", 400, b"400 Bad Request"),
+        (b"POST /api/v1/namespaces HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n{}", 400, b"400 Bad Request"),
+        (b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400, b"400 Bad Request"),
+        (b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400, b"400 Bad Request"),
+    ],
+    ids=["header", "line", "tls", "garbage", "nul", "length", "lengths", "chunk"],
+)
+async def test_what_is_no_request(server: Any, request_: bytes, code: int, text: bytes) -> None:
+    """Go's server's words, and the connection is closed."""
+    async with serving(server) as port:
+        answer = await exchange(port, request_)
+    assert answer.startswith(b"HTTP/1.1 %d " % code)
+    assert text in answer
+
+
+async def test_odd_but_right(server: Any) -> None:
+    """Requests in a row, an absolute URI, HTTP/1.0, a chunked body, one that waits to be asked for."""
+    body = b'{"metadata":{"name":"a"}}'
+    chunked = (
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\n"
+        + body[:5]
+        + b"\r\n%x\r\n" % len(body[5:])
+        + body[5:]
+        + b"\r\n0\r\n\r\n"
+    )
+    last = b"Host: x\r\nConnection: close\r\n\r\n"
+    async with serving(server) as port:
+        row = await exchange(port, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 3 + b"GET /version HTTP/1.1\r\n" + last)
+        assert row.count(b"HTTP/1.1 200 OK") == 4
+        assert row.count(b"ok") == 3
+        assert b'"major"' in row
+        absolute = await exchange(port, b"GET http://elsewhere/api/v1/namespaces/default HTTP/1.1\r\n" + last)
+        assert b'"name":"default"' in absolute
+        assert b"200 OK" in await exchange(port, b"GET /version HTTP/1.0\r\n\r\n")
+        created = await exchange(port, f"POST {PATH} HTTP/1.1\r\nConnection: close\r\n".encode() + chunked)
+        assert b"201 Created" in created
+        waits = (
+            f"POST {PATH} HTTP/1.1\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        assert b"100 Continue" in await exchange(port, waits.encode() + body)
+        assert b"405" in (await exchange(port, f"HEAD {PATH} HTTP/1.1\r\n".encode() + last)).split(b"\r\n")[0]
