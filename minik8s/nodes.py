@@ -23,11 +23,13 @@ from minik8s.config import ClusterConfig
 from minik8s.kubelet.dispatch import PodDispatch
 from minik8s.kubelet.kubelet import Kubelet
 from minik8s.kubelet.runtime.addresses import Addresses, AddressPool, machine_addresses, no_claim
+from minik8s.kubelet.runtime.dialing import connect_tcp
 from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.processes import Spawner
 from minik8s.kubelet.runtime.protocol import Runtime, Session
 from minik8s.kubelet.runtime.simulated import SimulatedRuntime
 from minik8s.kubelet.runtime.subprocess import SubprocessRuntime
+from minik8s.kubelet.server import Answer, answer
 from minik8s.machinery.errors import ServiceUnavailable
 from minik8s.machinery.meta import Doc
 
@@ -111,6 +113,14 @@ class NodePool:
         if self._config.runtime == "simulated":
             return []
         return [text for kubelet in self.kubelets.values() for text in kubelet.busy()]
+
+    async def connect(self, host: str, port: int) -> ByteStream:
+        """A connection to a pod's address or any other. Raises OSError."""
+        return await connect_tcp(host, port)
+
+    def kubelet(self, node: str, method: str, path: str, options: Mapping[str, str]) -> Answer:
+        """What a node's kubelet says by HTTP. Raises ApiError."""
+        return answer(self.kubelets[node], method, path, options)
 
     def has_node(self, name: str) -> bool:
         """Whether the node is one of these."""

@@ -10,6 +10,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -26,6 +27,8 @@ from minik8s.apiserver.response import (
     ApiResponse,
     ListResponse,
     ObjectResponse,
+    ProxyResponse,
+    ProxyTarget,
     StreamResponse,
     UpgradeResponse,
     WatchResponse,
@@ -67,6 +70,9 @@ class Answerer:
     ) -> None:
         if isinstance(response, StreamResponse):
             await self._stream(call, response)
+            return
+        if isinstance(response, ProxyResponse):
+            await self._pass_on(call, request, response.target)
             return
         if isinstance(response, UpgradeResponse):
             await _upgrade(call, response)
@@ -133,6 +139,33 @@ class Answerer:
     async def _stream(self, call: HttpCall, response: StreamResponse) -> None:
         headers = [(b"content-type", response.media_type.encode()), NO_CACHE]
         await self._until_left(call, response.chunks, headers, wait=not response.live)
+
+    async def _pass_on(self, call: HttpCall, request: ApiRequest, target: ProxyTarget) -> None:
+        """Whatever it is, somebody else answers: a backend, or a node's kubelet."""
+        depth = 7 if request.namespace else 5  # /api/v1/[namespaces/NS/]pods/NAME/proxy
+        parts = call.raw_path.lstrip(b"/").split(b"/", depth)
+        prefix = "/" + b"/".join(parts[:depth]).decode("latin-1")
+        query = b"?" + call.query.encode("latin-1") if call.query else b""
+        if len(parts) <= depth and call.method in ("GET", "HEAD") and call.upgradable is None:
+            location = prefix.encode("latin-1") + b"/" + query
+            await call.answer(301, b"", [(b"location", location)])
+            return
+        rest = b"/" + b"".join(parts[depth:])
+        if target.node:
+            await self._kubelet(call, target.node, rest)
+            return
+        from minik8s.apiserver.reverseproxy import pass_on  # HTTP towards others is loaded when first needed
+
+        await pass_on(call, target, prefix, rest + query)
+
+    async def _kubelet(self, call: HttpCall, node: str, path: bytes) -> None:
+        """The node's kubelet answers without a connection."""
+        answer = self._ctx.connector.kubelet(node, call.method, unquote(path.decode("latin-1")), call.options)
+        headers = [(b"content-type", answer.media_type.encode())]
+        if answer.chunks is None:
+            await call.answer(answer.code, b"" if call.method == "HEAD" else answer.body, headers)
+        else:
+            await self._until_left(call, answer.chunks, headers, wait=True)
 
     async def _until_left(
         self, call: HttpCall, chunks: AsyncIterator[bytes], headers: list[Header], *, wait: bool = False

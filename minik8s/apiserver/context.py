@@ -72,6 +72,19 @@ class Session(Protocol):
         ...
 
 
+class KubeletAnswer(Protocol):
+    """An answer of a kubelet's own HTTP endpoints: `body`, or `chunks` of a stream."""
+
+    @property
+    def code(self) -> int: ...
+    @property
+    def media_type(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def chunks(self) -> AsyncIterator[bytes] | None: ...
+
+
 class NodeConnector(Protocol):
     """What the server asks of a pod's node. Raises ApiError."""
 
@@ -87,6 +100,14 @@ class NodeConnector(Protocol):
         timestamps: bool,
         limit_bytes: int | None,
     ) -> AsyncIterator[bytes]: ...
+
+    async def connect(self, host: str, port: int) -> ByteStream:
+        """A connection to an address of the cluster's network: a pod's, an endpoint's. Raises OSError."""
+        ...
+
+    def kubelet(self, node: str, method: str, path: str, options: Mapping[str, str]) -> KubeletAnswer:
+        """What the kubelet of a node says by HTTP. Raises ApiError."""
+        ...
 
     def has_node(self, name: str) -> bool:
         """Whether the node can be asked at all."""
@@ -119,6 +140,12 @@ class NoNodes:
 
     async def port_forward(self, pod: Doc, port: int) -> ByteStream:
         raise _no_node(pod, "port-forward")
+
+    async def connect(self, host: str, port: int) -> ByteStream:
+        raise OSError(f"dial tcp {host}:{port}: connect: network is unreachable")
+
+    def kubelet(self, node: str, method: str, path: str, options: Mapping[str, str]) -> KubeletAnswer:
+        raise ServiceUnavailable(f'node "{node}" does not serve its kubelet\'s port')
 
     def has_node(self, name: str) -> bool:
         return False

@@ -19,6 +19,7 @@ from minik8s.apiserver import (
     namespaces,
     patching,
     podsubresources,
+    proxying,
     reading,
     reviews,
     scale,
@@ -29,7 +30,7 @@ from minik8s.apiserver.authorization import authorize_request
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.interception import Interceptor, Proceed
 from minik8s.apiserver.observing import keep_direct
-from minik8s.apiserver.registry import UNSUPPORTED, Served
+from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ApiResponse
 from minik8s.machinery.errors import ApiError, MethodNotAllowed, NotFound
 
@@ -71,6 +72,11 @@ SUBRESOURCES: dict[tuple[str, str], Handler] = {
     ("attach", "create"): connecting.attach,
     ("portforward", "get"): connecting.port_forward,
     ("portforward", "create"): connecting.port_forward,
+    ("proxy", "get"): proxying.proxy,
+    ("proxy", "create"): proxying.proxy,
+    ("proxy", "update"): proxying.proxy,
+    ("proxy", "patch"): proxying.proxy,
+    ("proxy", "delete"): proxying.proxy,
     ("finalize", "update"): namespaces.finalize,
     ("token", "create"): accounts.create_token,
 }
@@ -92,12 +98,6 @@ COMPUTED: dict[str, dict[str, Handler]] = {
     resource.group_resource: {"get": metrics.get, "list": metrics.list_metrics} for resource in METRICS
 }
 """Resources that are not stored, by group and plural: what each verb does."""
-
-
-class NotImplementedHere(ApiError):
-    """A part of Kubernetes that this server knows of and does not have."""
-
-    code, reason = 501, "NotImplemented"
 
 
 async def dispatch(ctx: ServerContext, request: ApiRequest) -> ApiResponse:
@@ -152,8 +152,6 @@ def _handler(served: Served, request: ApiRequest) -> Handler:
     declared = resource.subresource(sub)
     if declared is None:
         raise NotFound.path()
-    if sub in UNSUPPORTED:
-        raise NotImplementedHere(f"{resource.plural}/{sub} is not supported by minik8s")
     handler = SUBRESOURCES.get((sub, request.verb))
     if handler is None:
         raise MethodNotAllowed.default()

@@ -24,7 +24,7 @@ from minik8s.apiserver.negotiation import DEFAULT, Representation, check_shape, 
 from minik8s.apiserver.nonresource import Site
 from minik8s.apiserver.observing import Observer
 from minik8s.apiserver.plain import NOT_FOUND, TOO_MANY, PlainResponse
-from minik8s.apiserver.requestinfo import RequestInfo, check_scope, parse_path, verb_of
+from minik8s.apiserver.requestinfo import PASSES_ON, RequestInfo, check_scope, parse_path, verb_of
 from minik8s.apiserver.response import WatchResponse
 from minik8s.clock import Deadline
 from minik8s.logs import get_logger
@@ -121,7 +121,7 @@ class HttpApp:
 
     async def _request(self, call: HttpCall, info: RequestInfo, resource: Resource[Any], user: User) -> ApiRequest:
         check_scope(info, namespaced=resource.namespaced)
-        if call.method not in _METHODS:
+        if call.method not in _METHODS and info.subresource != PASSES_ON:
             raise MethodNotAllowed.default()
         verb = verb_of(call.method, info, call.options, namespaced=resource.namespaced)
         options = call.options
@@ -136,7 +136,7 @@ class HttpApp:
             path=info.path,
             options=options,
             repeated=call.repeated,
-            body=await call.body() if call.method != "GET" else None,
+            body=await call.body() if call.method != "GET" and info.subresource != PASSES_ON else None,
             content_type=call.header(b"content-type") or JSON,
             user=user,
             user_agent=call.header(b"user-agent"),

@@ -64,6 +64,8 @@ class HttpCall:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.raw_path: bytes = scope["raw_path"]
+        self.scheme: str = scope.get("scheme") or "http"
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.raw_headers: Iterable[Header] = scope["headers"]
         self.options: dict[str, str] = {}

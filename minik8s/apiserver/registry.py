@@ -27,9 +27,6 @@ from minik8s.store.protocol import Entry
 if TYPE_CHECKING:
     from minik8s.apiserver.customstorage import CustomStorage
 
-UNSUPPORTED = frozenset({"proxy"})
-"""Subresources of Kubernetes that this server knows of and refuses by name."""
-
 
 class Keeper(Protocol):
     """Follows the writes to a kind on which depends what the server serves.
@@ -181,11 +178,8 @@ class Registry:
 
     @property
     def resources(self) -> list[Resource[Any]]:
-        """All served resources in discovery order, without the subresources that are refused."""
-        return [
-            attrs.evolve(r, subresources=tuple(s for s in r.subresources if s.name not in UNSUPPORTED))
-            for r in self._resources.values()
-        ]
+        """All served resources in discovery order."""
+        return list(self._resources.values())
 
     @property
     def group_versions(self) -> dict[tuple[str, str], bool]:

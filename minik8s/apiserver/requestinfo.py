@@ -17,8 +17,9 @@ from minik8s.machinery.errors import MethodNotAllowed, NotFound
 NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 _ITEM_VERBS: Mapping[str, Verb] = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _COLLECTION_VERBS: Mapping[str, Verb] = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
-_PASSES_ON = "proxy"
-"""The only subresource that has a path of its own."""
+_PROXY_VERBS: Mapping[str, Verb] = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+PASSES_ON = "proxy"
+"""The only subresource that has a path of its own, and takes any method."""
 
 
 @attrs.frozen
@@ -50,7 +51,7 @@ def parse_path(path: str) -> RequestInfo | None:
         rest = rest[1:]
     namespace, rest = _split_namespace(rest)
     plural, name, sub = [*rest, "", ""][:3]
-    if "" in rest[:3] or (sub != _PASSES_ON and (len(rest) > 3 or path.endswith("/"))):
+    if "" in rest[:3] or (sub != PASSES_ON and (len(rest) > 3 or path.endswith("/"))):
         raise NotFound.path()
     return RequestInfo(group, version, plural, namespace, name, sub, "/".join(rest[3:]), legacy_watch)
 
@@ -76,6 +77,8 @@ def verb_of(method: str, info: RequestInfo, options: Mapping[str, str], *, names
         if method == "GET":
             return "watch"
         raise MethodNotAllowed.default()
+    if info.subresource == PASSES_ON and info.name:
+        return _PROXY_VERBS.get(method, "get")
     if info.subresource and method == "POST":
         return "create"
     if not info.name and method == "GET" and truth(options, "watch"):

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
 
 import attrs
+from anyio.abc import ByteStream
 
 from minik8s.api.request import Encoded, ListResult, WatchStream
 from minik8s.api.resource import Resource
@@ -74,4 +75,24 @@ class UpgradeResponse:
     open: Callable[[Agreement], AbstractAsyncContextManager[Conversation]]
 
 
-ApiResponse: TypeAlias = ObjectResponse | ListResponse | WatchResponse | StreamResponse | UpgradeResponse
+@attrs.frozen
+class ProxyTarget:
+    """Where a request is passed on to: what `dial` connects to, or the kubelet of `node`."""
+
+    host: str = ""
+    port: int = 0
+    tls: bool = False
+    dial: Callable[[], Awaitable[ByteStream]] | None = None
+    node: str = ""
+
+
+@attrs.define(eq=False)
+class ProxyResponse:
+    """The request, whatever it says, is somebody else's to answer."""
+
+    target: ProxyTarget
+
+
+ApiResponse: TypeAlias = (
+    ObjectResponse | ListResponse | WatchResponse | StreamResponse | UpgradeResponse | ProxyResponse
+)

@@ -42,15 +42,17 @@ class EndpointResolver:
         found = next((p for p in service["spec"].get("ports") or () if p.get("port") == port), None)
         if found is None:
             raise ServiceUnavailable(f'no service port {port} found for service "{name}"')
-        choices = list(self._endpoints(namespace, name, found.get("name", "")))
+        choices = list(ready_endpoints(self._world, namespace, name, found.get("name", "")))
         if not choices:
             raise ServiceUnavailable(f'no endpoints available for service "{name}"')
         return choices[self._rng.randrange(len(choices))]
 
-    def _endpoints(self, namespace: str, name: str, port_name: str) -> Iterator[tuple[str, int]]:
-        for found in self._world.list(ENDPOINT_SLICES, namespace):
-            if labels_of(found).get(SERVICE_NAME_LABEL) == name:
-                yield from _ready(found, port_name)
+
+def ready_endpoints(world: World, namespace: str, name: str, port_name: str) -> Iterator[tuple[str, int]]:
+    """(address, port) of every ready endpoint of a Service's port."""
+    for found in world.list(ENDPOINT_SLICES, namespace):
+        if labels_of(found).get(SERVICE_NAME_LABEL) == name:
+            yield from _ready(found, port_name)
 
 
 def _ready(endpoint_slice: Doc, port_name: str) -> Iterator[tuple[str, int]]:
