@@ -18,6 +18,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from minik8s.api.resource import Resource
+from minik8s.apiserver.admission.hooks import Hooks
 from minik8s.client.client import Client
 from minik8s.client.manifests import Source
 from minik8s.cluster import Cluster
@@ -29,7 +30,7 @@ R = TypeVar("R")
 
 
 class BlockingCluster:
-    """The same cluster as `Cluster`, with calls that wait. Options are those of `ClusterConfig`."""
+    """The same cluster as `Cluster`, with calls that wait. Options are those of `Cluster`."""
 
     def __init__(self, **options: Any) -> None:
         self._options = options
@@ -65,6 +66,11 @@ class BlockingCluster:
     def client(self) -> Client:
         """The in-process client; its methods belong to the cluster's loop, so call them through `run`."""
         return self._cluster.client
+
+    @property
+    def admission(self) -> Hooks:
+        """The admission hooks; they are called in the cluster's thread."""
+        return self._cluster.admission
 
     @property
     def kubeconfig(self) -> Path:

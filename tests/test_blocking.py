@@ -10,8 +10,8 @@ from urllib.error import URLError
 
 import pytest
 
-from minik8s import PODS, BlockingCluster, WaitTimeout
-from minik8s.machinery.errors import NotFound
+from minik8s import CONFIG_MAPS, PODS, BlockingCluster, WaitTimeout
+from minik8s.machinery.errors import Forbidden, NotFound
 
 WEB = """\
 apiVersion: v1
@@ -72,3 +72,20 @@ def test_nothing_is_left() -> None:
     with pytest.raises(OSError, match="cannot listen on"):
         BlockingCluster(host="192.0.2.1").__enter__()
     assert threading.active_count() == before
+
+
+def test_admission_hooks() -> None:
+    """A plain function refuses what comes from any thread, given at the start or later."""
+
+    def nothing_bad(review: Any) -> None:
+        if review.name == "bad":
+            review.deny("not that name")
+
+    body: Any = {"metadata": {"name": "bad", "namespace": "default"}}
+    options: Any = {"nodes": 0, "serve": False, "runtime": "simulated"}
+    with BlockingCluster(admission=[nothing_bad], **options) as cluster:
+        with pytest.raises(Forbidden, match='admission hook "nothing_bad" denied the request: not that name'):
+            cluster.run(cluster.client.create, CONFIG_MAPS, body)
+        (hook,) = cluster.admission
+        cluster.admission.remove(hook)
+        cluster.run(cluster.client.create, CONFIG_MAPS, body)

@@ -71,6 +71,7 @@ _RESTRICTED_VOLUMES = frozenset(
     }
 )
 _SECCOMP = ("RuntimeDefault", "Localhost")
+_APP_ARMOR = "container.apparmor.security.beta.kubernetes.io/"
 
 
 def violations(level: str, pod: Part, minor: int = LATEST) -> str:
@@ -90,9 +91,12 @@ def _findings(level: str, pod: Part, minor: int) -> list[tuple[str, str]]:
     spec = pod["spec"]
     containers = [c for field in ("initContainers", "containers", "ephemeralContainers") for c in spec.get(field) or ()]
     windows = minor >= _WINDOWS_SINCE and (spec.get("os") or {}).get("name") == "windows"
-    found = []
+    spared = _NOT_ON_WINDOWS if windows else frozenset[Check]()
+    if spec.get("hostUsers") is False and minor >= _USER_NAMESPACES_SINCE:
+        spared |= _SPARED_IN_USER_NAMESPACES[level]
+    found = [finding] if (finding := _app_armor_annotations(pod)) else []
     for check in checks:
-        if minor < _SINCE.get(check, 0) or (windows and check in _NOT_ON_WINDOWS):
+        if minor < _SINCE.get(check, 0) or check in spared:
             continue
         if versioned := _VERSIONED.get(check):
             finding = versioned(spec, containers, minor)
@@ -138,22 +142,27 @@ def _host_ports(spec: Part, containers: list[Part]) -> Finding:
 
 def _host_probes(spec: Part, containers: list[Part]) -> Finding:
     """Handlers that would make the node call other hosts."""
-    found = [c for c in containers if any(_names_host(handler) for handler in _handlers(c))]
-    if not found:
+    hosts = {
+        c["name"]: found for c in containers if (found := {host for part in _handlers(c) for host in _hosts(part)})
+    }
+    if not hosts:
         return None
-    verb = "uses" if len(found) == 1 else "use"
-    return "probe or lifecycle host", f"{_names('container', found)} {verb} probe or lifecycle hosts"
+    every = sorted(set().union(*hosts.values()))
+    who: list[Part] = [{"name": name} for name in sorted(hosts)]
+    verb = "uses" if len(who) == 1 else "use"
+    noun = "probe or lifecycle host" if len(every) == 1 else "probe or lifecycle hosts"
+    return "probe or lifecycle host", f"{_names('container', who)} {verb} {noun} {_quoted(every)}"
 
 
 def _handlers(container: Part) -> list[Part]:
     probes = [container.get(name) for name in ("livenessProbe", "readinessProbe", "startupProbe")]
-    hooks = (container.get("lifecycle") or {}).values()
+    hooks = [(container.get("lifecycle") or {}).get(name) for name in ("postStart", "preStop")]
     return [part for part in (*probes, *hooks) if isinstance(part, Mapping)]
 
 
-def _names_host(handler: Part) -> bool:
+def _hosts(handler: Part) -> list[str]:
     hosts = [(handler.get(kind) or {}).get("host") for kind in ("httpGet", "tcpSocket")]
-    return any(host not in (None, "", "127.0.0.1", "::1") for host in hosts)
+    return [host for host in hosts if host]
 
 
 def _privileged(spec: Part, containers: list[Part]) -> Finding:
@@ -200,6 +209,17 @@ def _capabilities_restricted(spec: Part, containers: list[Part]) -> Finding:
 def _app_armor(spec: Part, containers: list[Part]) -> Finding:
     who = _setters(spec, containers, lambda s: (s.get("appArmorProfile") or {}).get("type") == "Unconfined")
     return ("forbidden AppArmor profile", f'{who} must not set AppArmor profile type to "Unconfined"') if who else None
+
+
+def _app_armor_annotations(pod: Part) -> Finding:
+    """The same in the words of old manifests."""
+    annotations = (pod.get("metadata") or {}).get("annotations") or {}
+    found = sorted(
+        f'{key}="{value}"'
+        for key, value in annotations.items()
+        if key.startswith(_APP_ARMOR) and value not in ("", "runtime/default") and not value.startswith("localhost/")
+    )
+    return (f"forbidden AppArmor profile{'s' if len(found) > 1 else ''}", ", ".join(found)) if found else None
 
 
 def _setters(spec: Part, containers: list[Part], is_bad: Callable[[Part], bool]) -> str:
@@ -341,4 +361,10 @@ _SINCE: Mapping[Check, int] = {
 """The minor version that brought a check; the others have been there from the first."""
 _WINDOWS_SINCE = 25
 _NOT_ON_WINDOWS = frozenset({_privilege_escalation, _capabilities_restricted, _seccomp_restricted})
+_USER_NAMESPACES_SINCE = 35
+_SPARED_IN_USER_NAMESPACES: Mapping[str, frozenset[Check]] = {
+    "baseline": frozenset({_proc_mount}),
+    "restricted": frozenset({_run_as_non_root, _run_as_user}),
+}
+"""A root that is nobody outside is no root."""
 _VERSIONED: Mapping[Check, Callable[[Part, list[Part], int], Finding]] = {_selinux: _selinux, _sysctls: _sysctls}

@@ -331,6 +331,14 @@ def test_pod_security() -> None:
             {"securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}},
             "forbidden sysctls (kernel.msgmax)",
         ),
+        (
+            {"containers": [{**CONTAINER, "livenessProbe": {"httpGet": {"host": "a.b", "port": 80}}}]},
+            'probe or lifecycle host (container "c" uses probe or lifecycle host "a.b")',
+        ),
+        (
+            {"containers": [{**CONTAINER, "securityContext": {"procMount": "Unmasked"}}]},
+            'procMount (container "c" must not set securityContext.procMount to "Unmasked")',
+        ),
     ],
 )
 def test_baseline(spec: dict[str, Any], reason: str) -> None:
@@ -489,4 +497,22 @@ def test_an_account_that_keeps_to_its_secrets() -> None:
     )
     assert refused(r.PODS, strict(imagePullSecrets=[{"name": "mine"}]), account).endswith(
         f'imagePullSecrets[0].name="mine" {suffix} imagePullSecret'
+    )
+
+
+def test_user_namespaces_and_old_annotations() -> None:
+    """In a user namespace root may be root and /proc unmasked, but not for the restricted level; annotations count."""
+    rootless = {k: v for k, v in HARDENED.items() if k != "runAsNonRoot"}
+    spec = pod(hostUsers=False, containers=[{**CONTAINER, "securityContext": rootless}])
+    admitted(r.PODS, spec, restricted(enforce="restricted"))
+    assert "runAsNonRoot" in refused(r.PODS, spec, restricted(enforce="restricted", enforce_version="v1.34"))
+    unmasked = pod(
+        hostUsers=False, containers=[{**CONTAINER, "securityContext": {**HARDENED, "procMount": "Unmasked"}}]
+    )
+    admitted(r.PODS, unmasked, restricted(enforce="baseline"))
+    assert "procMount" in refused(r.PODS, unmasked, restricted(enforce="restricted"))
+    key = "container.apparmor.security.beta.kubernetes.io/c"
+    old = {"metadata": {"annotations": {key: "unconfined"}}, **pod()}
+    assert refused(r.PODS, old, restricted(enforce="baseline")).endswith(
+        f'forbidden AppArmor profile ({key}="unconfined")'
     )
