@@ -49,16 +49,23 @@ class ObjectList(Generic[T]):
 
 
 class Client:
-    """Calls on behalf of one user. `user_agent` up to its first "/" is the default field manager."""
+    """Calls on behalf of one user.
 
-    def __init__(self, transport: Transport, *, user: User = ADMIN, user_agent: str = "minik8s") -> None:
+    `field_manager` owns what the client writes, as far as a call does not say otherwise; by default it is the
+    `user_agent` up to its first "/".
+    """
+
+    def __init__(
+        self, transport: Transport, *, user: User = ADMIN, user_agent: str = "minik8s", field_manager: str = ""
+    ) -> None:
         self._transport = transport
         self.user = user
         self.user_agent = user_agent
+        self.field_manager = field_manager
 
-    def as_agent(self, user_agent: str) -> Client:
+    def as_agent(self, user_agent: str, *, field_manager: str = "") -> Client:
         """The same client under another user agent: how a component signs its writes."""
-        return Client(self._transport, user=self.user, user_agent=user_agent)
+        return Client(self._transport, user=self.user, user_agent=user_agent, field_manager=field_manager)
 
     def as_user(
         self, name: str, *, groups: Sequence[str] = (), uid: str = "", extra: Mapping[str, Sequence[str]] | None = None
@@ -67,7 +74,8 @@ class Client:
 
         Over HTTP its requests carry Impersonate-* headers, for which this client's own user needs the permission.
         """
-        return Client(self._transport, user=named(name, groups, uid, extra), user_agent=self.user_agent)
+        user = named(name, groups, uid, extra)
+        return Client(self._transport, user=user, user_agent=self.user_agent, field_manager=self.field_manager)
 
     async def get(
         self, resource: Resource[T], name: str, *, namespace: str = "", subresource: str = "", **options: str
@@ -192,12 +200,12 @@ class Client:
         subresource: str = "",
         dry_run: bool = False,
     ) -> T:
-        """Server-side apply: the object is to have these fields, owned by `manager` (the user agent by default).
+        """Server-side apply: the object is to have these fields, owned by `manager` (the client's by default).
 
         Creates what does not exist. Raises Conflict when another manager owns a field, unless `force`.
         """
         meta = obj["metadata"]
-        options = {"fieldManager": manager or self.user_agent.partition("/")[0]}
+        options = {"fieldManager": manager or self.field_manager or self.user_agent.partition("/")[0]}
         if dry_run:
             options["dryRun"] = "All"
         if force:
@@ -270,6 +278,8 @@ class Client:
         body: Any = None,
         content_type: str = "",
     ) -> ApiRequest:
+        if self.field_manager and verb in ("create", "update", "patch"):
+            options.setdefault("fieldManager", self.field_manager)
         return ApiRequest(
             verb=verb,
             resource=resource,

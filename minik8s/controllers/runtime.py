@@ -137,6 +137,10 @@ class InformerSource:
             await informer.synced()
 
 
+FIELD_MANAGER = "kube-controller-manager"
+"""Who owns what controllers write: upstream they are one process, and so one manager."""
+
+
 class Controller(Generic[K]):
     """A queue, the workers that empty it, and periodic loops beside them; most controllers are `Reconciler`s.
 
@@ -151,7 +155,7 @@ class Controller(Generic[K]):
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.client = context.client.as_agent(self.component)
+        self.client = context.client.as_agent(self.component, field_manager=FIELD_MANAGER)
         self.clock = context.clock
         self.rng = context.rng
         self.recorder = context.recorders.recorder(self.component)

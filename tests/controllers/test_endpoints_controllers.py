@@ -70,7 +70,7 @@ class World:
         for handler in list(cache.handlers):
             handler(old, None)
 
-    def as_agent(self, agent: str) -> "World":
+    def as_agent(self, agent: str, *, field_manager: str = "") -> "World":
         return self
 
     def recorder(self, component: str, host: str = "") -> "World":
