@@ -134,6 +134,88 @@ async def test_duplicate_fields_warn(server: Any, content_type: str) -> None:
     assert response.json()["data"]["k"] == "2"
 
 
+DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+
+
+def vectors() -> dict[str, Any]:
+    """The Deployment of the specification's vectors."""
+    env = [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
+    containers = [{"name": "c1", "image": "i", "env": env}, {"name": "c2", "image": "i"}]
+    volumes = [{"name": "v1", "emptyDir": {}}]
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": containers, "volumes": volumes}}
+    return {"metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            {"template": {"spec": {"volumes": [{"name": "v1", "hostPath": {"path": "/x"}}]}}},
+            "spec.template.spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type",
+        ),
+        (
+            {"strategy": {"type": "Recreate"}},
+            "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'",
+        ),
+        (
+            {
+                "template": {
+                    "spec": {
+                        "containers": [
+                            {
+                                "name": "c1",
+                                "env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+                            }
+                        ]
+                    }
+                }
+            },
+            'spec.template.spec.containers[0].env[0].valueFrom: Invalid value: "": may not be specified when '
+            "`value` is not empty",
+        ),
+    ],
+)
+async def test_merges_that_make_no_sense(server: Any, spec: Any, message: str) -> None:
+    """What a strategic merge leaves behind may be invalid; then clients have to send a null or a directive."""
+    await server.ok("POST", DEPLOYMENTS, vectors())
+    response = await server.call("PATCH", f"{DEPLOYMENTS}/web", {"spec": spec}, type=STRATEGIC)
+    assert response.status_code == 422
+    assert response.json()["message"] == f'Deployment.apps "web" is invalid: {message}'
+
+
+@pytest.mark.parametrize(
+    ("spec", "path", "expected"),
+    [
+        (
+            {"volumes": [{"name": "v1", "$retainKeys": ["name", "hostPath"], "hostPath": {"path": "/x"}}]},
+            "volumes",
+            [{"name": "v1", "hostPath": {"path": "/x", "type": ""}}],
+        ),
+        (
+            {"volumes": [{"name": "v1", "emptyDir": None, "hostPath": {"path": "/x"}}]},
+            "volumes",
+            [{"name": "v1", "hostPath": {"path": "/x", "type": ""}}],
+        ),
+        ({"volumes": None}, "volumes", None),
+    ],
+)
+async def test_merges_that_do(server: Any, spec: Any, path: str, expected: Any) -> None:
+    """$retainKeys and nulls make room for another member of a union."""
+    await server.ok("POST", DEPLOYMENTS, vectors())
+    body = {"spec": {"template": {"spec": spec}}}
+    changed = await server.ok("PATCH", f"{DEPLOYMENTS}/web", body, type=STRATEGIC)
+    assert changed["spec"]["template"]["spec"].get(path) == expected
+
+
+@pytest.mark.parametrize("content_type", [MERGE, STRATEGIC, JSON_PATCH, "application/apply-patch+yaml"])
+async def test_patches_that_are_too_large(server: Any, content_type: str) -> None:
+    """413 above three mebibytes, whatever the type."""
+    await server.ok("POST", "configmaps", CM)
+    body = b'{"data":{"k":"' + b"x" * (3 * 1024 * 1024) + b'"}}'
+    response = await server.call("PATCH", "configmaps/t1?fieldManager=m", body, type=content_type)
+    assert (response.status_code, response.json()["reason"]) == (413, "RequestEntityTooLarge")
+
+
 async def test_too_many_operations(server: Any) -> None:
     """413 above ten thousand."""
     await server.ok("POST", "configmaps", CM)
