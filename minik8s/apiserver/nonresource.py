@@ -11,11 +11,13 @@ from typing import Any
 
 import orjson
 
-from minik8s.api.request import JSON
+from minik8s.api.request import JSON, PROTOBUF, YAML
 from minik8s.apiserver import discovery, health, openapi
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.counting import MEDIA_TYPE
+from minik8s.apiserver.encoding import encode_document
 from minik8s.apiserver.exposition import metrics_text
+from minik8s.apiserver.negotiation import REFUSAL, Representation, negotiate
 from minik8s.apiserver.plain import NOT_FOUND, TEXT, PlainResponse
 from minik8s.config import VERSION
 from minik8s.machinery.errors import NotAcceptable, NotFound
@@ -113,21 +115,24 @@ class Site:
         rest = [part for part in rest if part]
         if not rest:
             accept = headers.get(b"accept", b"").decode("latin-1")
-            if _wants_aggregated(accept):
+            if media_type := _aggregated_type(accept):
                 make = discovery.aggregated_core if head == "api" else discovery.aggregated_groups
-                return _tagged(self._cached(("aggregated", head), lambda: _encoded(make(resources))), headers)
+                key = ("aggregated", head, media_type)
+                found = self._cached(key, lambda: _encoded_as(media_type, make(resources)))
+                return _tagged(found, headers, media_type=discovery.AGGREGATED_TYPE.replace(JSON, media_type))
             host, port = self._ctx.address
             legacy = head == "api"
-            return _json(discovery.api_versions(f"{host}:{port}") if legacy else discovery.api_group_list(resources))
+            document = discovery.api_versions(f"{host}:{port}") if legacy else discovery.api_group_list(resources)
+            return _document(document, headers)
         if head == "apis" and len(rest) == 1:
             group = discovery.api_group(rest[0], resources)
-            return _json(group) if group is not None else NOT_FOUND
-        document = discovery.api_resource_list("/".join(rest), resources)
-        if document is None:
+            return _document(group, headers) if group is not None else NOT_FOUND
+        found = discovery.api_resource_list("/".join(rest), resources)
+        if found is None:
             if head == "apis" and discovery.api_group(rest[0], resources) is None:
                 return NOT_FOUND
             raise NotFound.path()
-        return _json(document)
+        return _document(found, headers)
 
     def _openapi(self, rest: list[str], headers: Mapping[bytes, bytes], options: Mapping[str, str]) -> PlainResponse:
         resources = self._ctx.registry.resources
@@ -163,22 +168,43 @@ class Site:
         return _json(self._cached("openapi v2", lambda: openapi.openapi_v2(self._ctx.registry.resources)))
 
 
-def _wants_aggregated(accept: str) -> bool:
-    """Whether the first clause that can be served is the aggregated document; raises NotAcceptable."""
+def _aggregated_type(accept: str) -> str:
+    """JSON or PROTOBUF if the first clause that can be served is the aggregated document in it, else "".
+
+    Raises NotAcceptable where no clause can be served.
+    """
     if not accept.strip():
-        return False
+        return ""
     for clause in accept.split(","):
         media_type, *rest = (part.strip() for part in clause.split(";"))
         parameters = dict(part.split("=", 1) for part in rest if "=" in part)
-        if media_type in ("*/*", "application/*") or (media_type == JSON and "as" not in parameters):
-            return False
-        if media_type == JSON and (parameters.get("g"), parameters.get("v")) == ("apidiscovery.k8s.io", "v2"):
-            return True
-    raise NotAcceptable("only the following media types are accepted: application/json")
+        if media_type in ("*/*", "application/*") or (media_type in _MEDIA_TYPES and "as" not in parameters):
+            return ""
+        wanted = (parameters.get("g"), parameters.get("v"))
+        if media_type in (JSON, PROTOBUF) and wanted == ("apidiscovery.k8s.io", "v2"):
+            return media_type
+    raise NotAcceptable(REFUSAL)
 
 
-def _encoded(document: Doc) -> tuple[bytes, str]:
-    return orjson.dumps(document) + b"\n", discovery.etag(document)
+_MEDIA_TYPES = (JSON, YAML, PROTOBUF)
+
+
+def _document(document: Doc, headers: Mapping[bytes, bytes]) -> PlainResponse:
+    """A discovery document as JSON, YAML or protobuf."""
+    accept = headers.get(b"accept", b"").decode("latin-1")
+    media_type = negotiate(accept, protobuf=True).media_type
+    if media_type == JSON:
+        return _json(document)
+    if media_type == PROTOBUF:
+        document = {"apiVersion": "v1", **document}
+    return PlainResponse(encode_document(document, Representation(media_type)), media_type, headers=_NO_CACHE)
+
+
+def _encoded_as(media_type: str, document: Doc) -> tuple[bytes, str]:
+    tag = discovery.etag(document)
+    if media_type == JSON:
+        return orjson.dumps(document) + b"\n", tag
+    return encode_document(document, Representation(media_type)), tag
 
 
 def _tagged(

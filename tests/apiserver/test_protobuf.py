@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+import yaml
 
 from minik8s.api.request import PROTOBUF
 from minik8s.api.resources import BUILTIN
@@ -218,3 +219,40 @@ async def test_every_kind_has_a_form(server: Any) -> None:
             assert type_ is not None
             shown = (await server.ok("GET", resource.path()))["items"]
             assert listed(answer.content, type_)[3] == [decode(item, type_, "x").obj for item in shown]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/api", "APIVersions"),
+        ("/apis", "APIGroupList"),
+        ("/apis/apps", "APIGroup"),
+        ("/apis/apps/v1", "APIResourceList"),
+    ],
+)
+async def test_discovery(server: Any, path: str, kind: str) -> None:
+    """Each document is the one that JSON shows; YAML is had as well."""
+    answer = await server.call("GET", path, headers={"accept": CLIENT_GO})
+    assert answer.headers["content-type"] == PROTOBUF
+    shown = await server.ok("GET", path)
+    found = readable(answer.content)
+    type_ = message_type("v1", kind)
+    assert type_ is not None
+    assert found == {"apiVersion": "v1", **decode(shown, type_, kind).obj}
+    text = await server.call("GET", path, headers={"accept": "application/yaml"})
+    assert text.headers["content-type"] == "application/yaml"
+    assert yaml.safe_load(text.text) == shown
+
+
+@pytest.mark.parametrize("path", ["/api", "/apis"])
+async def test_aggregated_discovery(server: Any, path: str) -> None:
+    """The same document under the same tag, in either encoding."""
+    parameters = ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    binary = await server.call("GET", path, headers={"accept": PROTOBUF + parameters})
+    plain = await server.call("GET", path, headers={"accept": "application/json" + parameters})
+    assert binary.headers["content-type"] == PROTOBUF + parameters
+    assert binary.headers["etag"] == plain.headers["etag"]
+    type_ = table.struct("apidiscovery.k8s.io/v2", "APIGroupDiscovery")
+    api_version, kind, _, items = listed(binary.content, type_)
+    assert (api_version, kind) == ("apidiscovery.k8s.io/v2", "APIGroupDiscoveryList")
+    assert [len(item["versions"]) for item in items] == [len(item["versions"]) for item in plain.json()["items"]]
