@@ -63,6 +63,11 @@ class BlockingCluster:
         return self._portal.call(call)
 
     @property
+    def cluster(self) -> Cluster:
+        """The cluster itself, which belongs to its thread: call its coroutines through `run`."""
+        return self._cluster
+
+    @property
     def client(self) -> Client:
         """The in-process client; its methods belong to the cluster's loop, so call them through `run`."""
         return self._cluster.client

@@ -29,6 +29,7 @@ from minik8s.api.strategies import load_all
 from minik8s.apiserver.admission.hooks import Hook, HookFunction, Hooks
 from minik8s.apiserver.audit import AuditLog
 from minik8s.apiserver.bootstrap import bootstrap, publish_address, publish_client_ca
+from minik8s.apiserver.context import StoreWorld
 from minik8s.apiserver.dispatch import dispatch
 from minik8s.apiserver.faults import Faults
 from minik8s.apiserver.http import HttpApp
@@ -146,6 +147,11 @@ class Cluster:
         """What a test makes go wrong at the server's door; one that never fired is an error when the cluster ends."""
         self._faults = self._faults or Faults(self._context)
         return self._faults
+
+    @property
+    def world(self) -> StoreWorld:
+        """What is stored, to be read without awaiting; never change what comes out."""
+        return self._context.world
 
     def intercept(self, interceptor: Interceptor) -> None:
         """Puts a function between every request and its answer: see `apiserver.interception`."""

@@ -12,7 +12,7 @@ loads it in every session of an environment that has minik8s installed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,8 +20,11 @@ import pytest
 if TYPE_CHECKING:
     from minik8s.blocking import BlockingCluster
     from minik8s.cluster import Cluster
+    from minik8s.testing.report import LastWrites
 
 MARKER = "minik8s"
+WRITES: pytest.StashKey[LastWrites] = pytest.StashKey()
+"""The test's cluster and the last writes to it."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,6 +44,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         definition.add_marker(pytest.mark.parametrize("anyio_backend", ["asyncio"], ids=[""], indirect=True))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds to a failed test's report what its clusters looked like."""
+    report = yield
+    writes = item.stash.get(WRITES, None)
+    if report.when == "call" and report.failed and writes is not None:
+        from minik8s.testing.report import describe
+
+        if text := describe(writes.cluster.world, writes):
+            report.sections.append(("minik8s", text))
+    return report
+
+
 @pytest.fixture
 def cluster_options(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Options of this test's cluster: documents are frozen, a bug in a controller ends it, and whatever the test's
@@ -52,18 +68,24 @@ def cluster_options(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def cluster(anyio_backend: Any, cluster_options: dict[str, Any]) -> AsyncIterator[Cluster]:
+async def cluster(
+    anyio_backend: Any, cluster_options: dict[str, Any], request: pytest.FixtureRequest
+) -> AsyncIterator[Cluster]:
     """A running cluster in the test's event loop; gone without a trace after the test."""
     from minik8s.cluster import Cluster
+    from minik8s.testing.report import LastWrites
 
     async with Cluster(**cluster_options) as running:
+        request.node.stash[WRITES] = LastWrites(running)
         yield running
 
 
 @pytest.fixture
-def blocking_cluster(cluster_options: dict[str, Any]) -> Iterator[BlockingCluster]:
+def blocking_cluster(cluster_options: dict[str, Any], request: pytest.FixtureRequest) -> Iterator[BlockingCluster]:
     """A running cluster in a thread of its own, for synchronous tests."""
     from minik8s.blocking import BlockingCluster
+    from minik8s.testing.report import LastWrites
 
     with BlockingCluster(**cluster_options) as running:
+        request.node.stash[WRITES] = LastWrites(running.cluster)
         yield running

@@ -128,3 +128,37 @@ def test_other_tests_are_left_alone(pytester: pytest.Pytester, run_pytest: Run) 
             assert anyio_backend == ("asyncio", {"debug": True})
     """)
     run_pytest().assert_outcomes(passed=3)
+
+
+def test_failures_are_explained(pytester: pytest.Pytester, run_pytest: Run) -> None:
+    """A failed test's report shows the pods that are not well and why, the last events, and who wrote what."""
+    pytester.makepyfile("""
+        import pytest
+
+        POD = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "p"},
+            "spec": {"containers": [{"name": "c", "image": "nowhere/nothing:1"}]},
+        }
+
+        async def test_async(cluster):
+            await cluster.apply(POD)
+            await cluster.settle(timeout=30)
+            assert False
+
+        def test_blocking(blocking_cluster):
+            blocking_cluster.apply(POD)
+            blocking_cluster.settle(timeout=30)
+            assert False
+
+        async def test_fine(cluster):
+            pass
+    """)
+    result = run_pytest()
+    result.assert_outcomes(failed=2, passed=1)
+    text = result.stdout.str()
+    assert text.count("pods that are not ready:") == 2
+    assert "container c waits: " in text
+    assert "last events:" in text
+    assert "minik8s: patch pods default/p -> 201" in text

@@ -1,0 +1,86 @@
+"""What a failing test's cluster looked like: for the report, so that nobody has to run it again to find out.
+
+Read from the store without awaiting anything, because the test's loop no longer runs when pytest asks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from minik8s.api.pods import is_pod_ready
+from minik8s.api.request import ApiRequest
+from minik8s.api.resources import EVENTS, PERSISTENT_VOLUME_CLAIMS, PODS
+from minik8s.api.volumes import claims_of
+from minik8s.apiserver.context import StoreWorld
+from minik8s.apiserver.interception import Proceed, Where
+from minik8s.apiserver.requestlog import LoggedRequest
+from minik8s.apiserver.response import ApiResponse
+from minik8s.client.why import explain_pod
+from minik8s.cluster import Cluster
+from minik8s.machinery.errors import ApiError
+from minik8s.machinery.meta import Doc, uid_of
+
+MOST_EVENTS, MOST_WRITES, MOST_PODS = 15, 20, 10
+_HEARTBEATS = frozenset({"leases.coordination.k8s.io", "events"})
+
+
+class LastWrites:
+    """Remembers the last writes to a cluster: what changed last, and who changed it."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self._writes: deque[LoggedRequest] = deque(maxlen=MOST_WRITES)
+        self._where = Where(verb="write")
+        cluster.intercept(self._intercept)
+
+    def __iter__(self) -> Iterator[LoggedRequest]:
+        return iter(self._writes)
+
+    async def _intercept(self, request: ApiRequest, proceed: Proceed) -> ApiResponse:
+        if not self._where.matches(request) or request.resource.group_resource in _HEARTBEATS:
+            return await proceed(request)
+        at, code = self.cluster.clock.now(), 200
+        try:
+            response = await proceed(request)
+            code = getattr(response, "code", 200)
+            return response
+        except ApiError as error:
+            code = error.code
+            raise
+        finally:
+            self._writes.append(LoggedRequest(at, request, code))
+
+
+def describe(world: StoreWorld, writes: LastWrites | None = None) -> str:
+    """Pods that are not well and why, the last events, the last writes; "" for a cluster without any of them."""
+    sections = [
+        ("pods that are not ready", list(_pods(world))),
+        ("last events", list(_events(world))),
+        ("last writes", [str(write) for write in writes or ()]),
+    ]
+    return "\n\n".join("\n".join([f"{title}:", *(f"  {line}" for line in lines)]) for title, lines in sections if lines)
+
+
+def _pods(world: StoreWorld) -> Iterator[str]:
+    unwell = [pod for pod in world.list(PODS) if not is_pod_ready(pod) and _phase(pod) != "Succeeded"]
+    for pod in unwell[:MOST_PODS]:
+        events = [event for event in world.list(EVENTS) if event["involvedObject"].get("uid") == uid_of(pod)]
+        claims = {name: world.get(PERSISTENT_VOLUME_CLAIMS, name, namespace) for namespace, name in claims_of(pod)}
+        yield from explain_pod(pod, events, claims).lines()
+    if len(unwell) > MOST_PODS:
+        yield f"and {len(unwell) - MOST_PODS} more"
+
+
+def _phase(pod: Doc) -> str:
+    return str((pod.get("status") or {}).get("phase", ""))
+
+
+def _events(world: StoreWorld) -> Iterator[str]:
+    events: list[Any] = sorted(world.list(EVENTS), key=lambda event: str(event.get("lastTimestamp") or ""))
+    for event in events[-MOST_EVENTS:]:
+        about = event["involvedObject"]
+        times = f" x{event['count']}" if (event.get("count") or 1) > 1 else ""
+        what = f"{event.get('type')} {event.get('reason')}{times} {about.get('kind', '')}/{about.get('name', '')}"
+        yield f"{event.get('lastTimestamp')} {what}: {event.get('message')}"
