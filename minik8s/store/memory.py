@@ -139,8 +139,12 @@ class MemoryStore:
         return table is not None and bool(table.spaces)
 
     def last_change(self, resources: Iterable[str]) -> Revision:
-        tables = self._tables
-        return max([tables[resource].changed for resource in resources if resource in tables], default=0)
+        newest = 0
+        for resource in resources:
+            table = self._tables.get(resource)
+            if table is not None and table.changed > newest:
+                newest = table.changed
+        return newest
 
     async def get(self, key: Key) -> Entry | None:
         return self.peek(key)

@@ -23,9 +23,9 @@ PUBLIC_PATHS = frozenset({"/version", "/healthz", "/livez", "/readyz"})
 """What upstream's ClusterRole system:public-info-viewer shows to everybody."""
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class AccessAttributes:
-    """One question: may `user` do `verb` on that? Upstream: authorizer.Attributes.
+    """One question: may `user` do `verb` on that? Upstream: authorizer.Attributes. Nobody changes it once it is put.
 
     `path` is set for what is no resource; then `verb` is the HTTP method in lower case. A namespace is in itself.
     `field_selector` is what a list or watch narrows itself down to.

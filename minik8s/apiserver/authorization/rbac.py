@@ -2,7 +2,7 @@
 
 Bindings are indexed by subject, and what a user's bindings say about a verb on a resource is remembered, until
 something in the API group changes: the store says when that was. A decision that has been taken before costs
-about a microsecond. Upstream: plugin/pkg/auth/authorizer/rbac.
+a few microseconds. Upstream: plugin/pkg/auth/authorizer/rbac.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ RESOURCES = tuple(r.group_resource for r in (CLUSTER_ROLES, CLUSTER_ROLE_BINDING
 REMEMBERED = 4096
 """Questions whose answers are kept."""
 
+REFUSED = Decision(False)
+
 Subject: TypeAlias = tuple[str, str]
 """("User" or "Group", name); service accounts are users."""
 
@@ -39,16 +41,16 @@ class Grant:
 
 @attrs.frozen(eq=False)
 class _Answer:
-    """What is granted of a verb on a resource: by which binding, and for which objects (None for all)."""
+    """What is granted of a verb on a resource, and for which objects (None for all)."""
 
-    granted: Sequence[tuple[str, frozenset[str] | None]]
-    errors: Sequence[str]
+    granted: Sequence[tuple[Decision, frozenset[str] | None]]
+    otherwise: Decision
 
     def decide(self, name: str) -> Decision:
-        for source, names in self.granted:
+        for decision, names in self.granted:
             if names is None or name in names:
-                return Decision(True, f"RBAC: allowed by {source}")
-        return Decision(False, f"RBAC: {aggregate(self.errors)}" if self.errors else "")
+                return decision
+        return self.otherwise
 
 
 class RoleNotFound(Exception):
@@ -97,7 +99,7 @@ class RBACAuthorizer:
         return entry.value.get("rules") or ()
 
     def _answer(self, attributes: AccessAttributes) -> _Answer:
-        granted: list[tuple[str, frozenset[str] | None]] = []
+        granted: list[tuple[Decision, frozenset[str] | None]] = []
         errors: list[str] = []
         for grant in self._grants(attributes.user, attributes.namespace):
             try:
@@ -108,10 +110,11 @@ class RBACAuthorizer:
             for rule in rules:
                 if _speaks_of(rule, attributes):
                     names = names_of(rule) if attributes.is_resource else ()
-                    granted.append((grant.source, frozenset(names) if names else None))
+                    allowed = Decision(True, f"RBAC: allowed by {grant.source}")
+                    granted.append((allowed, frozenset(names) if names else None))
                     if not names:
-                        return _Answer(granted, errors)
-        return _Answer(granted, errors)
+                        return _Answer(granted, REFUSED)
+        return _Answer(granted, Decision(False, f"RBAC: {aggregate(errors)}") if errors else REFUSED)
 
     def _grants(self, user: User, namespace: str) -> Iterator[Grant]:
         subjects = [("User", user.name), *(("Group", group) for group in user.groups)]
