@@ -278,7 +278,7 @@ class Cluster:
         if self.config.audit_log is not None:
             context.audit.open(self.config.audit_log)
         await bootstrap(context, rbac=self.config.rbac)
-        self.client = Client(InProcessTransport(partial(dispatch, context)))
+        self.client = Client(InProcessTransport(partial(dispatch, context)), in_process=True)
         if "hostpath-provisioner" in self.config.controllers:
             await self.client.create(STORAGE_CLASSES, DEFAULT_CLASS)
         self._exchanges = await stack.enter_async_context(_task_group())

@@ -29,12 +29,17 @@ APPLY_PATCH = "application/apply-patch+yaml"
 
 @attrs.frozen
 class User:
-    """Who asks. `groups` includes system:authenticated for everybody who proved an identity."""
+    """Who asks. `groups` includes system:authenticated for everybody who proved an identity.
+
+    `trusted` marks the cluster's own components, which are asked no questions. It exists in process only: no
+    credentials and no headers make a user of that kind.
+    """
 
     name: str
     uid: str = ""
     groups: tuple[str, ...] = ()
     extra: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    trusted: bool = False
 
 
 ADMIN = User("system:admin", groups=("system:masters", "system:authenticated"))

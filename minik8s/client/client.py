@@ -52,20 +52,37 @@ class Client:
     """Calls on behalf of one user.
 
     `field_manager` owns what the client writes, as far as a call does not say otherwise; by default it is the
-    `user_agent` up to its first "/".
+    `user_agent` up to its first "/". `in_process` says that the server believes whatever user a call names.
     """
 
     def __init__(
-        self, transport: Transport, *, user: User = ADMIN, user_agent: str = "minik8s", field_manager: str = ""
+        self,
+        transport: Transport,
+        *,
+        user: User = ADMIN,
+        user_agent: str = "minik8s",
+        field_manager: str = "",
+        in_process: bool = False,
     ) -> None:
         self._transport = transport
         self.user = user
         self.user_agent = user_agent
         self.field_manager = field_manager
+        self._in_process = in_process
 
     def as_agent(self, user_agent: str, *, field_manager: str = "") -> Client:
         """The same client under another user agent: how a component signs its writes."""
-        return Client(self._transport, user=self.user, user_agent=user_agent, field_manager=field_manager)
+        return self._with(self.user, user_agent, field_manager)
+
+    def as_component(
+        self, user_agent: str, user: str, groups: Sequence[str] = (), *, field_manager: str = ""
+    ) -> Client:
+        """How a component of the cluster calls: under its user agent and, in process, as its own user.
+
+        Its rights are not looked up (see `User.trusted`). Over HTTP it is whoever its kubeconfig makes it.
+        """
+        who = attrs.evolve(named(user, groups), trusted=True) if self._in_process else self.user
+        return self._with(who, user_agent, field_manager)
 
     def as_user(
         self, name: str, *, groups: Sequence[str] = (), uid: str = "", extra: Mapping[str, Sequence[str]] | None = None
@@ -74,8 +91,16 @@ class Client:
 
         Over HTTP its requests carry Impersonate-* headers, for which this client's own user needs the permission.
         """
-        user = named(name, groups, uid, extra)
-        return Client(self._transport, user=user, user_agent=self.user_agent, field_manager=self.field_manager)
+        return self._with(named(name, groups, uid, extra), self.user_agent, self.field_manager)
+
+    def _with(self, user: User, user_agent: str, field_manager: str) -> Client:
+        return Client(
+            self._transport,
+            user=user,
+            user_agent=user_agent,
+            field_manager=field_manager,
+            in_process=self._in_process,
+        )
 
     async def get(
         self, resource: Resource[T], name: str, *, namespace: str = "", subresource: str = "", **options: str

@@ -48,11 +48,11 @@ class EventStatistics:
 class EventRecorder:
     """Records the events of one component (on one host)."""
 
-    def __init__(self, recorders: Recorders, component: str, host: str) -> None:
+    def __init__(self, recorders: Recorders, component: str, host: str, client: Client | None) -> None:
         self._recorders = recorders
         self._component = component
         self._host = host
-        self.client = recorders.client.as_agent(component)
+        self.client = (client or recorders.client).as_agent(component)
         self.correlator = Correlator()
 
     def event(self, obj: Doc, type: EventKind, reason: str, message: str, *, field_path: str = "") -> None:
@@ -100,9 +100,9 @@ class Recorders:
         self._writing = False
         self._last_name = 0
 
-    def recorder(self, component: str, host: str = "") -> EventRecorder:
-        """A recorder with a correlation memory of its own."""
-        return EventRecorder(self, component, host)
+    def recorder(self, component: str, host: str = "", client: Client | None = None) -> EventRecorder:
+        """A recorder with a correlation memory of its own; it writes as the user of `client`."""
+        return EventRecorder(self, component, host, client)
 
     def enqueue(self, recorder: EventRecorder, event: Obj) -> None:
         """Takes an event for writing, or drops it when too many wait."""

@@ -25,6 +25,7 @@ FIRST_DELAY, LONGEST_DELAY = 1.0, 15 * 60.0
 class DaemonSetController(Reconciler[Any]):
     name: ClassVar[str] = "daemonset"
     component: ClassVar[str] = "daemonset-controller"
+    account: ClassVar[str] = "daemon-set-controller"
     resource: ClassVar[Resource[Any]] = DAEMON_SETS
     watches: ClassVar[tuple[Watch, ...]] = (owned(PODS), mapped(PODS, adopters))
 

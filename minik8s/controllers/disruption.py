@@ -22,6 +22,7 @@ class NoController(Exception):
 class DisruptionController(Reconciler[Any]):
     name: ClassVar[str] = "disruption"
     component: ClassVar[str] = "controllermanager"
+    account: ClassVar[str] = "disruption-controller"
     resource: ClassVar[Resource[Any]] = POD_DISRUPTION_BUDGETS
     watches: ClassVar[tuple[Watch, ...]] = (mapped(PODS, "_budgets_of"),)
 

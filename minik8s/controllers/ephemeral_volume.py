@@ -29,6 +29,7 @@ class EphemeralVolumeController(Reconciler[Any]):
 
     name: ClassVar[str] = "ephemeral-volume"
     component: ClassVar[str] = "ephemeral_volume"
+    account: ClassVar[str] = "ephemeral-volume-controller"
     resource: ClassVar[Resource[Any]] = PODS
     watches: ClassVar[tuple[Watch, ...]] = (owned(PERSISTENT_VOLUME_CLAIMS),)
 

@@ -32,6 +32,7 @@ class GarbageCollector(Controller[Work]):
 
     name = "garbagecollector"
     component = "garbage-collector-controller"
+    account = "generic-garbage-collector"
     workers = 20
 
     def __init__(self, context: Context) -> None:

@@ -41,6 +41,7 @@ class PersistentVolumeClaimBinder(Reconciler[Any]):
 
     name: ClassVar[str] = "persistentvolume-binder"
     component: ClassVar[str] = COMPONENT
+    account: ClassVar[str] = "persistent-volume-binder"
     resource: ClassVar[Resource[Any]] = PERSISTENT_VOLUME_CLAIMS
     workers: ClassVar[int] = 1
     watches: ClassVar[tuple[Watch, ...]] = (
@@ -154,6 +155,7 @@ class PersistentVolumeBinder(Reconciler[Any]):
 
     name: ClassVar[str] = "persistentvolume-binder"
     component: ClassVar[str] = COMPONENT
+    account: ClassVar[str] = "persistent-volume-binder"
     resource: ClassVar[Resource[Any]] = PERSISTENT_VOLUMES
     watches: ClassVar[tuple[Watch, ...]] = (mapped(PERSISTENT_VOLUME_CLAIMS, "_volumes_of"),)
 

@@ -146,19 +146,22 @@ class Controller(Generic[K]):
 
     name        upstream's name of the controller, as configuration uses it
     component   source of its events and user agent of its writes
+    account     its service account in kube-system, which is its user in process; named like the component by default
     workers     how many keys it works on at once
     """
 
     name: ClassVar[str]
     component: ClassVar[str]
+    account: ClassVar[str] = ""
     workers: ClassVar[int] = 5
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.client = context.client.as_agent(self.component, field_manager=FIELD_MANAGER)
+        account = f"system:serviceaccount:kube-system:{self.account or self.component}"
+        self.client = context.client.as_component(self.component, account, field_manager=FIELD_MANAGER)
         self.clock = context.clock
         self.rng = context.rng
-        self.recorder = context.recorders.recorder(self.component)
+        self.recorder = context.recorders.recorder(self.component, client=self.client)
         self.informers = InformerSource(context.informers)
         self.queue: WorkQueue[K] = WorkQueue(context.clock)
         self._counts = ControllerStatistics()

@@ -31,6 +31,7 @@ TIMEOUT = 120.0
 class StaleDisruptionController(Reconciler[Any]):
     name: ClassVar[str] = "stale-pod-disruption"
     component: ClassVar[str] = "controllermanager"
+    account: ClassVar[str] = "disruption-controller"
     resource: ClassVar[Resource[Any]] = PODS
     workers: ClassVar[int] = 1
 

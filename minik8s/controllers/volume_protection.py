@@ -40,6 +40,7 @@ class _ProtectionController(Reconciler[Any]):
 class PVCProtectionController(_ProtectionController):
     name: ClassVar[str] = "persistentvolumeclaim-protection"
     component: ClassVar[str] = "persistentvolumeclaim-protection-controller"
+    account: ClassVar[str] = "pvc-protection-controller"
     resource: ClassVar[Resource[Any]] = PERSISTENT_VOLUME_CLAIMS
     finalizer: ClassVar[str] = "kubernetes.io/pvc-protection"
     watches: ClassVar[tuple[Watch, ...]] = (mapped(PODS, lambda _, pod: claims_of(pod)),)
@@ -54,6 +55,7 @@ class PVCProtectionController(_ProtectionController):
 class PVProtectionController(_ProtectionController):
     name: ClassVar[str] = "persistentvolume-protection"
     component: ClassVar[str] = "persistentvolume-protection-controller"
+    account: ClassVar[str] = "pv-protection-controller"
     resource: ClassVar[Resource[Any]] = PERSISTENT_VOLUMES
     finalizer: ClassVar[str] = "kubernetes.io/pv-protection"
 

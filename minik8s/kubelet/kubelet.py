@@ -69,7 +69,7 @@ class Kubelet:
         dispatch: PodDispatch | None = None,
         files: bool = True,
     ) -> None:
-        signed = client.as_agent(COMPONENT)
+        signed = client.as_component(COMPONENT, f"system:node:{node_name}", ["system:nodes"])
         capacity = {**DEFAULT_CAPACITY, **(capacity or {})}
         self.name = node_name
         self.node = NodeContext(
@@ -78,7 +78,7 @@ class Kubelet:
             client=signed,
             clock=clock,
             rng=rng,
-            recorder=recorders.recorder(COMPONENT, node_name),
+            recorder=recorders.recorder(COMPONENT, node_name, signed),
             runtime=runtime,
             directory=directory,
             dispatch=dispatch or PodDispatch(informers),

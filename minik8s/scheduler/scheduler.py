@@ -70,7 +70,7 @@ class Scheduler:
         *,
         percentage_of_nodes_to_score: int = 0,
     ) -> None:
-        self._client = client.as_agent("kube-scheduler")
+        self._client = client.as_component("kube-scheduler", "system:kube-scheduler")
         self._volumes = Volumes(self._client, informers, clock)
         self.profile = profile or default_profile(self._client, self._volumes)
         self.cache = Cache()
@@ -78,7 +78,7 @@ class Scheduler:
         self.statistics = SchedulerStatistics()
         self._informers = informers
         self._clock = clock
-        self._recorder = recorders.recorder(self.profile.name)
+        self._recorder = recorders.recorder(self.profile.name, client=self._client)
         self._scheduling = Scheduling(self.profile, self.cache, rng, percentage_of_nodes_to_score)
         self._acts: MemoryObjectSendStream[Act]
         self._work: MemoryObjectReceiveStream[Act]

@@ -70,10 +70,10 @@ class World:
         for handler in list(cache.handlers):
             handler(old, None)
 
-    def as_agent(self, agent: str, *, field_manager: str = "") -> "World":
+    def as_component(self, agent: str, user: str, *, field_manager: str = "") -> "World":
         return self
 
-    def recorder(self, component: str, host: str = "") -> "World":
+    def recorder(self, component: str, host: str = "", client: Any = None) -> "World":
         return self
 
     def event(self, obj: Any, type: str, reason: str, message: str, *, field_path: str = "") -> None:

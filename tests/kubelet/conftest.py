@@ -39,7 +39,7 @@ class Recorder:
         self.events: list[tuple[str, str, str]] = []
         self.paths: dict[str, str] = {}
 
-    def recorder(self, component: str, host: str = "") -> Recorder:
+    def recorder(self, component: str, host: str = "", client: Any = None) -> Recorder:
         return self
 
     def event(self, obj: Any, type: str, reason: str, message: str, *, field_path: str = "") -> None:
