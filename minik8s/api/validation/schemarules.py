@@ -78,9 +78,13 @@ def _message(message: str, path: str) -> Causes:
 
 def _compiled(rule: Mapping[str, Any], type: Type, path: str, at: str, *, correlatable: bool) -> Causes:
     from minik8s.api.rules import CompileError, compile_rule
+    from minik8s.cel import ResultTypeError
 
     try:
         bare = compile_rule({**rule, "messageExpression": ""}, type)
+    except ResultTypeError:
+        yield invalid(f"{path}.rule", rule["rule"], "cel expression must evaluate to a bool")
+        return
     except CompileError as error:
         yield invalid(f"{path}.rule", rule["rule"], str(error))
         return
@@ -94,8 +98,12 @@ def _compiled(rule: Mapping[str, Any], type: Type, path: str, at: str, *, correl
     if rule.get("messageExpression"):
         try:
             compile_rule(rule, type)
+        except ResultTypeError:
+            why = "messageExpression must evaluate to a string"
+            yield invalid(f"{path}.messageExpression", rule["messageExpression"], why)
         except CompileError as error:
-            yield invalid(f"{path}.messageExpression", rule["messageExpression"], str(error))
+            why = f"messageExpression {error}"
+            yield invalid(f"{path}.messageExpression", rule["messageExpression"], why)
 
 
 def _is_field(path: str, type: Type) -> bool:
