@@ -1,316 +1,238 @@
-"""Custom resources by clients that have never heard of them: each defines a kind, and treats it as any other."""
+"""Custom resources for clients that never heard of us: kubectl, the official Python client, kopf with its own kinds."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import anyio
-import lightkube
-import pytest
-from kubernetes import client, config, dynamic, watch
-from kubernetes.client.rest import ApiException
-from lightkube.core.exceptions import ApiError
-from lightkube.generic_resource import create_namespaced_resource, load_in_cluster_generic_resources
-from lightkube.resources.core_v1 import ConfigMap
-from lightkube.types import PatchType
-
-from minik8s.blocking import BlockingCluster
-
-SECONDS = 20
-"""How long anything may take; a safety net."""
-SPEC = {
-    "type": "object",
-    "properties": {
-        "size": {"type": "integer", "default": 1, "maximum": 9},
-        "ports": {
-            "type": "array",
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["name"],
-            "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
-        },
-    },
-}
-STATUS = {"type": "object", "properties": {"size": {"type": "integer"}, "phase": {"type": "string"}}}
-
-
-def definition(group: str) -> dict[str, Any]:
-    version = {
-        "name": "v1",
-        "served": True,
-        "storage": True,
-        "subresources": {
-            "status": {},
-            "scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"},
-        },
-        "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": SPEC, "status": STATUS}}},
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"widgets.{group}"},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"plural": "widgets", "singular": "widget", "kind": "Widget"},
-            "versions": [version],
-        },
-    }
-
-
-def widget(group: str, name: str = "w", **spec: Any) -> dict[str, Any]:
-    return {"apiVersion": f"{group}/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec}
-
-
-@pytest.fixture(scope="module")
-def api(wire_cluster: BlockingCluster) -> Iterator[client.ApiClient]:
-    api = config.new_client_from_config(str(wire_cluster.kubeconfig))
-    yield api
-    api.rest_client.pool_manager.clear()
-
-
-@pytest.fixture
-def group(api: client.ApiClient, namespace: str) -> Iterator[str]:
-    """The group of a freshly defined kind Widget; the definition is deleted after the test."""
-    group = f"{namespace[:40].strip('-')}.example.com"
-    definitions = client.ApiextensionsV1Api(api)
-    created = definitions.create_custom_resource_definition(definition(group))
-    assert created.metadata.name == f"widgets.{group}"
-    for event in watch.Watch().stream(definitions.list_custom_resource_definition, timeout_seconds=SECONDS):
-        found = event["object"]
-        conditions = {c.type: c.status for c in found.status.conditions or ()} if found.status else {}
-        if found.metadata.name == created.metadata.name and conditions.get("Established") == "True":
-            break
-    yield group
-    definitions.delete_custom_resource_definition(created.metadata.name)
-
-
-def test_python_custom_objects(api: client.ApiClient, namespace: str, group: str) -> None:
-    """CustomObjectsApi: create with defaults, patches, status, scale, watch, validation, list and deletes."""
-    objects = client.CustomObjectsApi(api)
-    where = {"group": group, "version": "v1", "namespace": namespace, "plural": "widgets"}
-    created = objects.create_namespaced_custom_object(**where, body=widget(group))
-    assert created["spec"] == {"size": 1}
-    patched = objects.patch_namespaced_custom_object(**where, name="w", body={"spec": {"size": 2}})
-    assert (patched["spec"]["size"], patched["metadata"]["generation"]) == (2, 2)
-    objects.patch_namespaced_custom_object_status(**where, name="w", body={"status": {"phase": "Ready"}})
-    scale = objects.patch_namespaced_custom_object_scale(**where, name="w", body={"spec": {"replicas": 3}})
-    assert scale["spec"]["replicas"] == 3
-    found = objects.get_namespaced_custom_object(**where, name="w")
-    assert (found["spec"]["size"], found["status"]) == (3, {"phase": "Ready"})
-    with pytest.raises(ApiException) as refused:
-        objects.patch_namespaced_custom_object(**where, name="w", body={"spec": {"size": 10}})
-    assert refused.value.status == 422
-    version = objects.list_namespaced_custom_object(**where)["metadata"]["resourceVersion"]
-    objects.delete_namespaced_custom_object(**where, name="w")
-    stream = watch.Watch().stream(
-        objects.list_namespaced_custom_object, **where, resource_version=version, timeout_seconds=SECONDS
-    )
-    event = next(iter(stream))
-    assert (event["type"], event["object"]["metadata"]["name"]) == ("DELETED", "w")
-    with pytest.raises(ApiException) as missing:
-        objects.get_namespaced_custom_object(**where, name="w")
-    assert missing.value.status == 404
-
-
-def test_python_dynamic(api: client.ApiClient, namespace: str, group: str, tmp_path: Path) -> None:
-    """The dynamic client discovers the new kind, applies it, and reads its status subresource."""
-    found = dynamic.DynamicClient(api, cache_file=str(tmp_path / "discovery"))
-    widgets = found.resources.get(api_version=f"{group}/v1", kind="Widget")
-    body = widget(group, size=2, ports=[{"name": "a"}])
-    widgets.server_side_apply(body=body, name="w", namespace=namespace, field_manager="one")
-    body["spec"] = {"ports": [{"name": "b"}]}
-    both = widgets.server_side_apply(body=body, name="w", namespace=namespace, field_manager="two")
-    assert [port.name for port in both.spec.ports] == ["a", "b"]
-    assert widgets.status.get(name="w", namespace=namespace).kind == "Widget"
-    assert [item.metadata.name for item in widgets.get(namespace=namespace).items] == ["w"]
-    widgets.delete(name="w", namespace=namespace)
-
-
-@pytest.fixture
-def light_config(wire_cluster: BlockingCluster) -> Any:
-    return lightkube.KubeConfig.from_file(str(wire_cluster.kubeconfig)).get()
-
-
-def test_lightkube_generic_resources(light_config: Any, namespace: str, group: str) -> None:
-    """lightkube makes classes for kinds it is told of, or finds in the cluster; apply, patch, status and list."""
-    light = lightkube.Client(config=light_config, namespace=namespace, field_manager="light")
-    try:
-        widgets = create_namespaced_resource(group, "v1", "Widget", "widgets")
-        body = {"metadata": {"name": "w", "namespace": namespace}, "spec": {"size": 2}}
-        applied = light.apply(widgets({"apiVersion": f"{group}/v1", "kind": "Widget", **body}))
-        assert applied["spec"]["size"] == 2
-        changed = {"apiVersion": f"{group}/v1", "kind": "Widget", **body, "spec": {"size": 3}}
-        with pytest.raises(ApiError, match=r'conflict with "light": \.spec\.size'):
-            light.apply(widgets(changed), field_manager="other")
-        light.patch(widgets, "w", {"spec": {"size": 4}}, patch_type=PatchType.MERGE)
-        status = light.patch(widgets.Status, "w", {"status": {"phase": "Ready"}}, patch_type=PatchType.MERGE)
-        assert status["status"] == {"phase": "Ready"}
-        load_in_cluster_generic_resources(light)
-        assert [found.metadata.name for found in light.list(widgets)] == ["w"]
-        light.delete(widgets, "w")
-    finally:
-        light._client._client.close()
-
-
-@pytest.mark.anyio
-async def test_lightkube_async(light_config: Any, namespace: str) -> None:
-    """The asynchronous client: apply, watch, list, conflict and delete."""
-    from lightkube.models.meta_v1 import ObjectMeta
-
-    light = lightkube.AsyncClient(config=light_config, namespace=namespace, field_manager="light")
-    try:
-        with anyio.fail_after(SECONDS):
-            cm = ConfigMap(metadata=ObjectMeta(name="cm"), data={"a": "1"})
-            await light.apply(cm)
-            async for operation, found in light.watch(ConfigMap, fields={"metadata.name": "cm"}):
-                assert (operation, found.data) == ("ADDED", {"a": "1"})
-                break
-            cm.data = {"a": "2"}
-            with pytest.raises(ApiError, match=r'conflict with "light"'):
-                await light.apply(cm, field_manager="other")
-            assert "cm" in [found.metadata.name async for found in light.list(ConfigMap)]
-            await light.delete(ConfigMap, "cm")
-    finally:
-        await light._client._client.aclose()
-
-
-KR8S = """
-import sys
-import warnings
-import kr8s
-from kr8s.objects import ConfigMap, Pod, new_class
-warnings.simplefilter("ignore")  # it says that it has not been tested with 1.36
-group, namespace = sys.argv[1:]
-api = kr8s.api(namespace=namespace)
-Widget = new_class(kind="Widget", version=f"{group}/v1", plural="widgets", namespaced=True)
-w = Widget({"metadata": {"name": "w", "namespace": namespace}, "spec": {"size": 2}}, api=api)
-w.create()
-w.patch({"spec": {"size": 3}})
-w.patch({"status": {"phase": "Ready"}}, subresource="status")
-w.refresh()
-assert (w.spec.size, w.status.phase) == (3, "Ready"), w.raw
-assert [found.name for found in api.get("widgets." + group)] == ["w"]
-w.label({"a": "b"})
-assert w.labels == {"a": "b"}
-w.delete()
-assert not w.exists()
-cm = ConfigMap({"metadata": {"name": "cm", "namespace": namespace}, "data": {"a": "1"}}, api=api)
-cm.create()
-cm.patch([{"op": "replace", "path": "/data/a", "value": "2"}], type="json")
-assert cm.raw["data"]["a"] == "2"
-spec = {"containers": [{"name": "c", "image": "busybox"}]}
-pod = Pod({"metadata": {"name": "p", "namespace": namespace}, "spec": spec}, api=api)
-pod.create()
-pod.wait("condition=Ready", timeout=20)
-assert "simulated start" in "\\n".join(pod.logs())
-pod.delete()
-"""
-
-
-def test_kr8s_sync(wire_cluster: BlockingCluster, namespace: str, group: str) -> None:
-    """kr8s without async, in a process of its own because it keeps a thread: a new class, patches, labels, waits."""
-    env = {**os.environ, "KUBECONFIG": str(wire_cluster.kubeconfig)}
-    done = subprocess.run(
-        [sys.executable, "-c", KR8S, group, namespace], env=env, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-
-
-OPERATOR = """
-import os
 import kopf
+import pytest
+import yaml
+from kubernetes import client, config, dynamic, watch
 
-GROUP = os.environ["GROUP"]
+from minik8s import custom_resource
+from minik8s.blocking import BlockingCluster
+from tests.wire.test_operators import Seen, running
 
-@kopf.on.startup()
-def configure(settings, **_):
-    settings.persistence.finalizer = GROUP + "/operator"
-    settings.posting.enabled = True
-
-@kopf.on.create(GROUP, "v1", "widgets")
-@kopf.on.update(GROUP, "v1", "widgets", field="spec.size")
-def sized(spec, patch, body, **_):
-    patch.status["size"] = spec["size"]
-    kopf.info(body, reason="Sized", message=f"to {spec['size']}")
-
-@kopf.on.resume(GROUP, "v1", "widgets")
-def resumed(patch, **_):
-    patch.metadata.annotations["example.com/resumed"] = "yes"
-
-@kopf.timer(GROUP, "v1", "widgets", interval=0.05)
-def tick(patch, status, **_):
-    patch.status["phase"] = "Ticked"
-
-@kopf.daemon(GROUP, "v1", "widgets")
-async def watcher(stopped, name, **_):
-    await stopped.wait()
-    print("daemon ended", name, flush=True)
-
-@kopf.on.delete(GROUP, "v1", "widgets")
-def deleted(name, **_):
-    print("deleted", name, flush=True)
+TRAINS = custom_resource("rail.example.com", "v1", "trains", "Train")
+DEFINITION = """\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: trains.rail.example.com}
+spec:
+  group: rail.example.com
+  scope: Namespaced
+  names: {plural: trains, kind: Train, shortNames: [tr], categories: [all]}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    subresources:
+      status: {}
+      scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas}
+    additionalPrinterColumns:
+    - {name: Line, type: string, jsonPath: .spec.line}
+    - {name: Cars, type: integer, jsonPath: .spec.replicas}
+    selectableFields: [{jsonPath: .spec.line}]
+    schema:
+      openAPIV3Schema:
+        type: object
+        description: A Train runs on a line.
+        properties:
+          spec:
+            type: object
+            description: What is wanted of the train.
+            required: [line]
+            properties:
+              line: {type: string, pattern: '^[A-Z]+$', description: The line that it runs on.}
+              replicas: {type: integer, minimum: 1, default: 1}
+              stops:
+                type: array
+                x-kubernetes-list-type: map
+                x-kubernetes-list-map-keys: [name]
+                items:
+                  type: object
+                  required: [name]
+                  properties: {name: {type: string}, minutes: {type: integer}}
+            x-kubernetes-validations:
+            - {rule: 'self.line == oldSelf.line', message: a train stays on its line}
+          status:
+            type: object
+            x-kubernetes-preserve-unknown-fields: true
+"""
+TRAIN = """\
+apiVersion: rail.example.com/v1
+kind: Train
+metadata: {name: early}
+spec: {line: A, stops: [{name: north, minutes: 1}]}
 """
 
+# aiohttp leaves its TLS transports to the garbage collector when their loop ends
+pytestmark = [
+    pytest.mark.usefixtures("aiohttp_leftovers"),
+    pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning"),
+]
 
-def test_kopf_operator(
-    api: client.ApiClient, wire_cluster: BlockingCluster, namespace: str, group: str, tmp_path: Path
-) -> None:
-    """`kopf run` with a CRD: status by handlers and a timer, a finalizer, a resumed object, a daemon's end, Events."""
-    script = tmp_path / "operator.py"
-    script.write_text(OPERATOR)
+
+@pytest.fixture(scope="module", autouse=True)
+def trains(wire_cluster: BlockingCluster) -> None:
+    """The definition, for all tests of this module."""
+    wire_cluster.apply(DEFINITION)
+
+
+def test_kubectl_reads_and_writes(kubectl: Any) -> None:
+    """All its ways of changing an object, and those of looking at it."""
+    assert "created" in kubectl("apply", "-f", "-", input=TRAIN)
+    assert kubectl("get", "tr").split()[:3] == ["NAME", "LINE", "CARS"]
+    assert "train.rail.example.com/early" in kubectl("get", "all", "-o", "name")
+    assert "configured" in kubectl("apply", "-f", "-", input=TRAIN.replace("minutes: 1", "minutes: 2"))
+    kubectl("scale", "train/early", "--replicas=4")
+    kubectl("label", "trains", "early", "x=y")
+    kubectl("patch", "train", "early", "--type=merge", "-p", '{"spec":{"stops":[{"name":"south"}]}}')
+    kubectl("patch", "train", "early", "--type=json", "-p", '[{"op":"add","path":"/spec/stops/0/minutes","value":9}]')
+    status = '{"status":{"conditions":[{"type":"Ready","status":"True"}]}}'
+    kubectl("patch", "train", "early", "--subresource=status", "--type=merge", "-p", status)
+    kubectl("wait", "--for=condition=Ready", "train/early", "--timeout=10s")
+    train = kubectl.json("get", "trains.rail.example.com", "early")
+    assert train["spec"] == {"line": "A", "replicas": 4, "stops": [{"name": "south", "minutes": 9}]}
+    assert "early" in kubectl("get", "trains", "--field-selector=spec.line=A", "-o", "name")
+    assert kubectl("get", "trains", "--field-selector=spec.line=B", "-o", "name") == ""
+    assert "Replicas:  4" in kubectl("describe", "train", "early")
+    kubectl("delete", "train", "early")
+
+
+def test_kubectl_is_told_what_is_wrong(kubectl: Any) -> None:
+    """Unknown fields, invalid values and broken rules, before and after the object exists."""
+    said = kubectl.fails("apply", "-f", "-", input=TRAIN.replace("line: A", "line: a, wheels: 8"))
+    assert 'strict decoding error: unknown field "spec.wheels"' in said
+    said = kubectl.fails("apply", "-f", "-", input=TRAIN.replace("line: A", "line: a"))
+    assert "spec.line: Invalid value: \"a\": spec.line in body should match '^[A-Z]+$'" in said
+    kubectl("apply", "-f", "-", input=TRAIN)
+    said = kubectl.fails("apply", "-f", "-", input=TRAIN.replace("line: A", "line: B"))
+    assert "spec: Invalid value: a train stays on its line" in said
+    assert "strategic-merge-patch+json is not supported" in kubectl.fails("patch", "train", "early", "-p", "{}")
+
+
+def test_kubectl_applies_on_the_server(kubectl: Any) -> None:
+    """Lists merge by their keys, and another owner's field is a conflict."""
+    kubectl("apply", "--server-side", "--field-manager=a", "-f", "-", input=TRAIN)
+    more = TRAIN.replace("{name: north, minutes: 1}", "{name: south}")
+    kubectl("apply", "--server-side", "--field-manager=b", "-f", "-", input=more)
+    stops = kubectl.json("get", "train", "early")["spec"]["stops"]
+    assert [stop["name"] for stop in stops] == ["north", "south"]
+    other = TRAIN.replace("minutes: 1", "minutes: 5")
+    said = kubectl.fails("apply", "--server-side", "--field-manager=b", "-f", "-", input=other)
+    assert 'conflict with "a": .spec.stops[name="north"].minutes' in said
+
+
+def test_kubectl_explains(kubectl_admin: Any) -> None:
+    """From the definition's schema."""
+    assert "What is wanted of the train." in kubectl_admin("explain", "trains.spec")
+    assert "The line that it runs on." in kubectl_admin("explain", "tr.spec.line")
+    listed = kubectl_admin("api-resources", "--api-group=rail.example.com", "--no-headers").split()
+    assert listed == ["trains", "tr", "rail.example.com/v1", "true", "Train"]
+
+
+def test_kubectl_deletes_a_definition_with_its_objects(kubectl: Any) -> None:
+    """And waits until it is gone."""
+    text = DEFINITION.replace("rail.", "metro.")
+    kubectl("apply", "-f", "-", input=text)
+    kubectl("wait", "--for=condition=Established", "crd/trains.metro.example.com", "--timeout=10s")
+    kubectl("apply", "-f", "-", input=TRAIN.replace("rail.", "metro."))
+    kubectl("delete", "crd", "trains.metro.example.com", "--timeout=20s")
+    assert "doesn't have a resource type" in kubectl.fails("get", "trains.metro.example.com")
+
+
+@pytest.fixture
+def api(wire_cluster: BlockingCluster) -> Iterator[client.ApiClient]:
+    """The official client."""
+    with config.new_client_from_config(str(wire_cluster.kubeconfig)) as made:
+        yield made
+
+
+def test_the_official_client(api: client.ApiClient, namespace: str, tmp_path: Path) -> None:
+    """Typed definitions, untyped objects, the dynamic client and a watch."""
+    crds = client.ApiextensionsV1Api(api)
+    crd = crds.read_custom_resource_definition("trains.rail.example.com")
+    assert [c.type for c in crd.status.conditions if c.status == "True"] == ["NamesAccepted", "Established"]
     objects = client.CustomObjectsApi(api)
-    where = {"group": group, "version": "v1", "namespace": namespace, "plural": "widgets"}
-
-    def until(name: str, condition: Any) -> Any:
-        stream = watch.Watch().stream(objects.list_namespaced_custom_object, **where, timeout_seconds=SECONDS)
-        for event in stream:
-            found = event["object"]
-            if found["metadata"]["name"] == name and condition(event["type"], found):
-                return found
-        raise AssertionError("the watch timed out")
-
-    objects.create_namespaced_custom_object(**where, body=widget(group, "before", size=2))
-    env = {**os.environ, "KUBECONFIG": str(wire_cluster.kubeconfig), "GROUP": group}
-    command = [sys.executable, "-m", "kopf", "run", "--standalone", "-n", namespace, str(script)]
-    operator = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    said: list[str] = []
-    reader = threading.Thread(target=lambda: said.extend(operator.communicate()))
-    reader.start()
-    try:
-        until("before", lambda _, found: found.get("status", {}).get("size") == 2)
-        objects.create_namespaced_custom_object(**where, body=widget(group, size=3))
-        found = until("w", lambda _, found: found.get("status", {}).get("size") == 3)
-        assert found["metadata"]["finalizers"] == [f"{group}/operator"]
-        objects.patch_namespaced_custom_object(**where, name="w", body={"spec": {"size": 4}})
-        until("w", lambda _, found: found["status"].get("size") == 4 and found["status"].get("phase") == "Ticked")
-        for name in ("w", "before"):
-            objects.delete_namespaced_custom_object(**where, name=name)
-            until_gone(objects, where, name)
-    finally:
-        operator.terminate()
-        reader.join(SECONDS)
-        operator.kill()
-    assert not reader.is_alive()
-    assert {"deleted w", "daemon ended w", "deleted before"} <= set(said[0].splitlines()), said
-    events = client.CoreV1Api(api).list_namespaced_event(namespace, field_selector="reason=Sized,involvedObject.name=w")
-    assert {event.message for event in events.items} == {"to 3", "to 4"}
+    where = ("rail.example.com", "v1", namespace, "trains")
+    made = objects.create_namespaced_custom_object(*where, yaml.safe_load(TRAIN))
+    assert made["spec"]["replicas"] == 1
+    made["spec"]["replicas"] = 2
+    assert objects.replace_namespaced_custom_object(*where, "early", made)["metadata"]["generation"] == 2
+    objects.patch_namespaced_custom_object_status(*where, "early", {"status": {"seen": True}})
+    assert objects.get_namespaced_custom_object_scale(*where, "early")["spec"] == {"replicas": 2}
+    found = dynamic.DynamicClient(api, cache_file=str(tmp_path / "discovery"))
+    resource = found.resources.get(api_version="rail.example.com/v1", kind="Train")
+    assert resource.get(name="early", namespace=namespace).status.seen
+    stream = watch.Watch().stream(objects.list_namespaced_custom_object, *where, timeout_seconds=10)
+    event = next(stream)
+    assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "early")
+    stream.close()
+    assert objects.delete_namespaced_custom_object(*where, "early")["status"] == "Success"
 
 
-def until_gone(objects: client.CustomObjectsApi, where: dict[str, str], name: str) -> None:
-    """Waits for an object's end, which its finalizer holds up."""
-    listed = objects.list_namespaced_custom_object(**where)
-    if name not in {item["metadata"]["name"] for item in listed["items"]}:
-        return
-    version = listed["metadata"]["resourceVersion"]
-    for event in watch.Watch().stream(
-        objects.list_namespaced_custom_object, **where, resource_version=version, timeout_seconds=SECONDS
-    ):
-        if (event["type"], event["object"]["metadata"]["name"]) == ("DELETED", name):
-            return
-    raise AssertionError(f"{name} is still there")
+PEERINGS = [
+    f"""\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{name: {plural}.kopf.dev}}
+spec:
+  scope: {scope}
+  group: kopf.dev
+  names: {{kind: {kind}, plural: {plural}, singular: {kind.lower()}}}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          status: {{type: object, x-kubernetes-preserve-unknown-fields: true}}
+"""
+    for scope, plural, kind in (
+        ("Cluster", "clusterkopfpeerings", "ClusterKopfPeering"),
+        ("Namespaced", "kopfpeerings", "KopfPeering"),
+    )
+]
+"""kopf's own kinds, as its peering.yaml defines them."""
+
+
+def test_a_kopf_operator_with_its_own_kinds(wire_cluster: BlockingCluster, namespace: str, seen: Seen) -> None:
+    """A real operator keeps its state and results in the status of its objects, and pairs with its peers."""
+    for definition in PEERINGS:
+        wire_cluster.apply(definition)
+    peering = {"apiVersion": "kopf.dev/v1", "kind": "KopfPeering", "metadata": {"name": "default"}}
+    wire_cluster.apply(peering, namespace=namespace)
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.create("trains.rail.example.com", id="created", registry=registry)
+    def created(spec: kopf.Spec, **_: Any) -> dict[str, Any]:
+        seen.note("created", spec["line"])
+        return {"cars": spec["replicas"]}
+
+    @kopf.on.delete("trains.rail.example.com", registry=registry)
+    def deleted(name: str, **_: Any) -> None:
+        seen.note("deleted", name)
+
+    with running(registry, wire_cluster.kubeconfig, namespaces=[namespace], peering_name="default", standalone=False):
+        wire_cluster.apply(TRAIN, namespace=namespace)
+        seen.wait_for("created", "A")
+        wire_cluster.wait_for(
+            TRAINS, "early", lambda train: "created" in (train.get("status") or {}), namespace=namespace
+        )
+        wire_cluster.run(wire_cluster.client.delete, TRAINS, "early", namespace=namespace)
+        seen.wait_for("deleted", "early")
+        wire_cluster.wait_for(TRAINS, "early", "Deleted", namespace=namespace)
+        peerings = custom_resource("kopf.dev", "v1", "kopfpeerings", "KopfPeering")
+        paired = wire_cluster.run(wire_cluster.client.get, peerings, "default", namespace=namespace)
+        assert paired["status"]
+
+
+@pytest.fixture
+def seen() -> Seen:
+    """What the handlers noted."""
+    return Seen()

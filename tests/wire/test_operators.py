@@ -60,7 +60,8 @@ def running(registry: kopf.OperatorRegistry, kubeconfig: Path, **options: Any) -
 
     def main() -> None:
         try:
-            asyncio.run(kopf.operator(registry=registry, ready_flag=ready, stop_flag=stop, standalone=True, **options))
+            options.setdefault("standalone", True)
+            asyncio.run(kopf.operator(registry=registry, ready_flag=ready, stop_flag=stop, **options))
         except BaseException as failure:
             failures.append(failure)
             ready.set()

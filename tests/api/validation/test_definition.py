@@ -212,7 +212,7 @@ def spec_of(**properties: Any) -> dict[str, Any]:
             spec_of(a={**STRING, "pattern": "("}),
             [
                 'properties[a].pattern: Invalid value: "(": must be a valid regular expression, but isn\'t: '
-                "error parsing regexp: missing ): ("
+                "error parsing regexp: missing closing ): `(`"
             ],
         ),
         (
