@@ -124,6 +124,65 @@ const scenarios = {
     await informer.stop();
   },
 
+  // a kind that only this cluster knows
+  async custom() {
+    const group = `${namespace}.example.com`;
+    const [version, plural] = ["v1", "widgets"];
+    const spec = { type: "object", properties: { size: { type: "integer", _default: 1 } } };
+    const status = { type: "object", properties: { size: { type: "integer" } } };
+    const definition = {
+      metadata: { name: `${plural}.${group}` },
+      spec: {
+        group,
+        scope: "Namespaced",
+        names: { plural, kind: "Widget" },
+        versions: [{
+          name: version,
+          served: true,
+          storage: true,
+          subresources: { status: {} },
+          schema: { openAPIV3Schema: { type: "object", properties: { spec, status } } },
+        }],
+      },
+    };
+    const definitions = config.makeApiClient(k8s.ApiextensionsV1Api);
+    const objects = config.makeApiClient(k8s.CustomObjectsApi);
+    await definitions.createCustomResourceDefinition({ body: definition });
+    const where = { group, version, namespace, plural };
+    const widget = { apiVersion: `${group}/${version}`, kind: "Widget", metadata: { name: "w" } };
+    const created = await objects.createNamespacedCustomObject({ ...where, body: { ...widget, spec: {} } });
+    assert.equal(created.spec.size, 1);
+    const patch = [{ op: "replace", path: "/spec/size", value: 2 }];
+    await objects.patchNamespacedCustomObject({ ...where, name: "w", body: patch }, by(k8s.PatchStrategy.JsonPatch));
+    await objects.patchNamespacedCustomObjectStatus(
+      { ...where, name: "w", body: { status: { size: 2 } } }, by(k8s.PatchStrategy.MergePatch),
+    );
+    const path = `/apis/${group}/${version}/namespaces/${namespace}/${plural}`;
+    const found = await seen(path, (_, object) => object.status?.size === 2);
+    assert.equal(found.spec.size, 2);
+    await refused(422, () => objects.patchNamespacedCustomObject(
+      { ...where, name: "w", body: { spec: { size: "two" } } }, by(k8s.PatchStrategy.MergePatch),
+    ));
+    await objects.deleteNamespacedCustomObject({ ...where, name: "w" });
+    await definitions.deleteCustomResourceDefinition({ name: definition.metadata.name });
+  },
+
+  // a command in a container: its output and its status
+  async exec() {
+    const spec = { terminationGracePeriodSeconds: 1, containers: [{ name: "main", image: "busybox" }] };
+    await core.createNamespacedPod({ namespace, body: { metadata: { name: "pod" }, spec } });
+    await seen(`/api/v1/namespaces/${namespace}/pods`, (_, pod) => pod.status.phase === "Running");
+    let output = "";
+    const sink = new Writable({ write: (chunk, _, next) => { output += chunk; next(); } });
+    const status = await new Promise((resolve, reject) => {
+      new k8s.Exec(config)
+        .exec(namespace, "pod", "main", ["echo", "hello"], sink, sink, null, false, resolve)
+        .catch(reject);
+    });
+    assert.equal(status.status, "Success");
+    assert.match(output, /echo hello/);
+  },
+
   // a Deployment is watched until it is ready, scaled, and one of its pods' logs read
   async workloads() {
     await apps.createNamespacedDeployment({ namespace, body: web });

@@ -26,9 +26,9 @@ def node_project(npm_package: Callable[[str], Path]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("scenario", ["objects", "apply", "generic", "informer", "workloads"])
+@pytest.mark.parametrize("scenario", ["objects", "apply", "generic", "informer", "workloads", "custom", "exec"])
 def test_scenario(node_project: Path, wire_cluster: BlockingCluster, namespace: str, scenario: str) -> None:
-    """Objects and patches, server-side apply, the untyped client, an informer, and workloads with watch and logs."""
+    """Objects and patches, server-side apply, the untyped client, an informer, workloads, custom kinds, exec."""
     env = {**os.environ, "KUBECONFIG": str(wire_cluster.kubeconfig)}
     command = ["node", SCRIPT.name, scenario, namespace]
     done = subprocess.run(

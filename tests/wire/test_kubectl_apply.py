@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 DEPLOYMENT = """
 apiVersion: apps/v1
 kind: Deployment
@@ -37,6 +39,17 @@ def managers(kubectl: Any, name: str = "deployment/web") -> dict[str, tuple[str,
     }
 
 
+def test_any_kubectl(kubectl: Any) -> None:
+    """Applied, changed and refused, as every kubectl that has --server-side does it."""
+    apply = ("apply", "--server-side", "-f", "-")
+    assert kubectl(*apply, input=manifest()) == "deployment.apps/web serverside-applied\n"
+    kubectl(*apply, "--field-manager=robot", "--force-conflicts", input=manifest(replicas=3))
+    refused = kubectl.fails(*apply, input=manifest(replicas=2))
+    assert 'conflict with "robot"' in refused
+    assert kubectl.json("get", "deployment", "web")["spec"]["replicas"] == 3
+
+
+@pytest.mark.modern_kubectl
 def test_server_side_apply(kubectl: Any) -> None:
     """Applied, changed, given up; a second manager conflicts until it forces, and then owns."""
     apply = ("apply", "--server-side", "-f", "-")
@@ -60,6 +73,7 @@ def test_server_side_apply(kubectl: Any) -> None:
     assert f'conflict with "{scaler}" with subresource "scale" using apps/v1: .spec.replicas' in refused
 
 
+@pytest.mark.modern_kubectl
 def test_from_client_side_to_server_side(kubectl: Any) -> None:
     """kubectl's migration: what client-side apply owned is server-side apply's, and what leaves the manifest goes."""
     kubectl("apply", "-f", "-", input=manifest())
@@ -92,6 +106,7 @@ def test_last_applied(kubectl: Any) -> None:
     assert 'a: "1"' in kubectl("apply", "view-last-applied", "cm/plain")
 
 
+@pytest.mark.modern_kubectl
 def test_diff_and_dry_run(kubectl: Any) -> None:
     """diff --server-side shows what an apply would change; a server dry run changes nothing."""
     apply = ("apply", "--server-side", "-f", "-")
@@ -117,6 +132,7 @@ def test_what_does_not_fit(kubectl: Any) -> None:
     assert ".nonsense: field not declared in schema" in refused
 
 
+@pytest.mark.modern_kubectl
 def test_status_and_replace(kubectl: Any) -> None:
     """--subresource=status writes the status alone; create, label and edit are tracked under kubectl's names."""
     kubectl("create", "deployment", "web", "--image=nginx:1", "--replicas=0")
