@@ -44,7 +44,7 @@ from minik8s.clock import Clock
 from minik8s.config import AUDIT_EVENTS
 from minik8s.machinery.errors import ServiceUnavailable
 from minik8s.machinery.meta import Doc
-from minik8s.store.protocol import Store
+from minik8s.store.protocol import Compacted, Store
 
 if TYPE_CHECKING:
     from minik8s.apiserver.interception import Interceptor
@@ -173,6 +173,17 @@ class StoreWorld:
         prefix = (self._registry.served(resource).storage.group_resource,)
         entries = self._store.scan((*prefix, namespace) if namespace else prefix)
         return [entry.value for entry in entries]
+
+    @property
+    def revision(self) -> int:
+        return self._store.revision
+
+    def changes(self, resource: Resource[Any], after: int) -> Sequence[tuple[str, str, Doc | None]] | None:
+        try:
+            changes = self._store.changes(self._registry.served(resource).storage.group_resource, after)
+        except Compacted:
+            return None
+        return [(*change.entry.key[1:], None if change.deleted else change.entry.value) for change in changes]
 
 
 @attrs.define(eq=False)

@@ -146,6 +146,10 @@ class MemoryStore:
                 newest = table.changed
         return newest
 
+    def changes(self, resource: str, after: Revision) -> list[Change]:
+        table = self._tables.get(resource)
+        return table.log.since(after) if table else []
+
     async def get(self, key: Key) -> Entry | None:
         return self.peek(key)
 

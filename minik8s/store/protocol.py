@@ -183,6 +183,10 @@ class Store(Protocol):
         """The revision of the newest write to one of these resources, 0 before the first; lags no more than `peek`."""
         ...
 
+    def changes(self, resource: str, after: Revision) -> list[Change]:
+        """What has happened under a resource above `after`, without waiting for more. Raises Compacted."""
+        ...
+
     async def range(
         self,
         prefix: Prefix,

@@ -92,6 +92,28 @@ class StoreSuite:
 
         self.run(body)
 
+    def test_what_has_happened(self) -> None:
+        """`changes` is what a watch would deliver, without waiting; `occupied` says whether anything is left."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            assert not store.occupied("pods"), "nothing has been written"
+            first = await store.put(pod("a"), {})
+            second = await store.put(pod("a"), {"n": 2})
+            await store.put(("nodes", "", "n"), {})
+            assert store.occupied("pods"), "a pod is there"
+            assert [c.revision for c in store.changes("pods", 0)] == [first.modified, second.modified]
+            assert store.changes("pods", second.modified) == [], "nothing has happened since"
+            await store.delete(pod("a"))
+            (gone,) = store.changes("pods", second.modified)
+            assert (gone.deleted, gone.entry.key) == (True, pod("a")), "the deletion has happened"
+            assert not store.occupied("pods"), "the last pod has gone"
+            assert store.changes("jobs", 0) == [], "a resource that nobody has written"
+            await store.compact(store.revision)
+            with pytest.raises(Compacted):
+                store.changes("pods", 0)
+
+        self.run(body)
+
     def test_scans_are_ranges(self) -> None:
         """What a scan finds, by prefix and by term, is what a range finds at the same moment."""
 

@@ -76,6 +76,18 @@ class World(Protocol):
 
     def list(self, resource: Resource[Any], namespace: str = "") -> Sequence[Doc]: ...
 
+    @property
+    def revision(self) -> int:
+        """The revision of the newest write."""
+        ...
+
+    def changes(self, resource: Resource[Any], after: int) -> Iterable[tuple[str, str, Doc | None]] | None:
+        """(namespace, name, document or None when deleted) of what was written above a revision, oldest first.
+
+        None when that was too long ago: then `list` has to be asked.
+        """
+        ...
+
 
 class AdmissionPlugin:
     """The base: neither changes nor refuses anything. `name` is upstream's name of the plugin."""

@@ -1,20 +1,25 @@
 """ResourceQuota: refuses what would take a namespace beyond its quotas.
 
 Usage is counted from the store at the moment of the write rather than read from the quota's status, so that no
-write slips through while a controller is still counting; publishing `status.used` is that controller's job.
+write slips through while a controller is still counting; publishing `status.used` is that controller's job. A count is
+remembered and kept up by what was written since, so that a full namespace costs no more than an empty one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from minik8s.api.pods import ResourceAmounts
 from minik8s.api.quota import applies_to, missing_amounts, quota_hard, usage_of
+from minik8s.api.resource import Resource
 from minik8s.api.resources import RESOURCE_QUOTAS
 from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
 from minik8s.machinery.meta import Doc, name_of
 from minik8s.machinery.quantity import ZERO, Quantity
+
+MAX_TALLIES = 128
+"""Pairs of quota and kind whose count is remembered; the one unused for longest is counted anew."""
 
 
 class ResourceQuota(AdmissionPlugin):
@@ -22,6 +27,9 @@ class ResourceQuota(AdmissionPlugin):
 
     name: ClassVar[str] = "ResourceQuota"
     is_last: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        self._tallies: dict[tuple[str, ...], _Tally] = {}
 
     def validate(self, attributes: Attributes, world: World) -> None:
         resource, new = attributes.request.resource, attributes.object
@@ -41,7 +49,7 @@ class ResourceQuota(AdmissionPlugin):
         wanted = {name: amount for name, amount in wanted.items() if name in hard and amount > ZERO}
         if not wanted:
             return
-        used = self._used(attributes, world, quota)
+        used = self._used(attributes, world, quota, hard)
         over = [name for name in sorted(wanted) if used.get(name, ZERO) + wanted[name] > hard[name]]
         if over:
             raise attributes.forbidden(
@@ -49,16 +57,49 @@ class ResourceQuota(AdmissionPlugin):
                 f"used: {_listed(used, over)}, limited: {_listed(hard, over)}"
             )
 
-    def _used(self, attributes: Attributes, world: World, quota: Doc) -> ResourceAmounts:
+    def _used(self, attributes: Attributes, world: World, quota: Doc, hard: ResourceAmounts) -> ResourceAmounts:
         """What the namespace's stored objects of this kind use now."""
-        resource = attributes.request.resource
-        total: ResourceAmounts = {}
-        for obj in world.list(resource, attributes.namespace):
-            if applies_to(quota, resource, obj):
-                for name, amount in usage_of(resource, obj).items():
-                    total[name] = total.get(name, ZERO) + amount
-        return total
+        resource, spec = attributes.request.resource, quota["spec"]
+        scopes = repr((spec.get("scopes"), spec.get("scopeSelector")))
+        identity = quota["metadata"].get("uid", "")
+        key = (identity, name_of(quota), attributes.namespace, resource.api_version, resource.plural, scopes, *hard)
+        tally = self._tallies.pop(key, None) or _Tally()
+        while len(self._tallies) >= MAX_TALLIES:
+            del self._tallies[next(iter(self._tallies))]
+        self._tallies[key] = tally
+        return tally.count(world, resource, attributes.namespace, quota, hard)
 
 
-def _listed(amounts: Mapping[str, Quantity], over: list[str]) -> str:
-    return ",".join(f"{name}={amounts.get(name, ZERO)}" for name in over)
+class _Tally:
+    """What a namespace's objects of one kind use of a quota, kept up from one look to the next."""
+
+    def __init__(self) -> None:
+        self._revision = -1
+        self._seen: dict[str, ResourceAmounts] = {}
+        self._total: ResourceAmounts = {}
+
+    def count(
+        self, world: World, resource: Resource[Any], namespace: str, quota: Doc, hard: ResourceAmounts
+    ) -> ResourceAmounts:
+        """The total now; only what was written since the last look is counted."""
+        changes = world.changes(resource, self._revision) if self._revision >= 0 else None
+        if changes is None:
+            self._seen, self._total = {}, {}
+            changes = [(namespace, name_of(obj), obj) for obj in world.list(resource, namespace)]
+        self._revision = world.revision
+        for home, name, obj in changes:
+            if home == namespace:
+                usage = usage_of(resource, obj) if obj is not None and applies_to(quota, resource, obj) else {}
+                self._move(name, {key: amount for key, amount in usage.items() if key in hard})
+        return self._total
+
+    def _move(self, name: str, new: ResourceAmounts) -> None:
+        old, total = self._seen.pop(name, {}), self._total
+        for key in {*old, *new}:
+            total[key] = total.get(key, ZERO) - old.get(key, ZERO) + new.get(key, ZERO)
+        if new:
+            self._seen[name] = new
+
+
+def _listed(amounts: Mapping[str, Quantity], names: Iterable[str]) -> str:
+    return ",".join(f"{name}={amounts.get(name, ZERO)}" for name in names)

@@ -87,3 +87,29 @@ async def test_a_namespace_that_becomes_stricter(server: Any) -> None:
     told = await server.call("PATCH", "pods/p/ephemeralcontainers", debug, type=STRATEGIC)
     assert told.status_code == 403
     assert '"debug" must set securityContext.allowPrivilegeEscalation=false' in told.json()["message"]
+
+
+async def test_a_count_is_kept_up(start: Any) -> None:
+    """Creations, updates, deletions and the end of pods count at once, also when history has been forgotten."""
+    async with start(history=5) as small:
+        quota = {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "3", "requests.cpu": "2"}}}
+        await small.ok("POST", "resourcequotas", quota)
+
+        async def full() -> bool:
+            answer = await small.call("POST", "pods?dryRun=All", pod("probe", requests={"cpu": "1m"}))
+            return answer.status_code == 403 and "used: pods=3" in answer.text
+
+        for round_ in range(3):
+            for name in "abc":
+                assert not await full()
+                await small.ok("POST", "pods", pod(name, requests={"cpu": "500m"}))
+            assert await full()
+            await small.ok("PATCH", "pods/a/status", {"status": {"phase": "Succeeded"}}, type=MERGE)
+            assert not await full()
+            await small.ok("POST", "pods", pod("d", requests={"cpu": "1"}))
+            assert await full()
+            for number in range(20 * round_):
+                await small.ok("POST", "configmaps", {"metadata": {"name": f"n{round_}-{number}"}})
+            for name in "abcd":
+                await small.ok("DELETE", f"pods/{name}?gracePeriodSeconds=0")
+            assert not await full()

@@ -22,7 +22,9 @@ READY = {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": 
 
 
 class Store:
-    """A world of given objects; `default` with its account is always there."""
+    """A world of given objects; `default` with its account is always there. It remembers no history."""
+
+    revision = 0
 
     def __init__(self, *objects: tuple[Resource[Any], dict[str, Any]]) -> None:
         self.objects: dict[tuple[str, str, str], Doc] = {}
@@ -48,6 +50,9 @@ class Store:
             for (kind, home, _), obj in self.objects.items()
             if kind == resource.group_resource and namespace in ("", home)
         ]
+
+    def changes(self, resource: Resource[Any], after: int) -> None:
+        return None
 
 
 def attributes(
