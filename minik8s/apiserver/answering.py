@@ -21,7 +21,7 @@ from minik8s.api.resources import COMPONENT_STATUSES, ENDPOINTS
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.encoding import Encoder
 from minik8s.apiserver.fanout import Fanout
-from minik8s.apiserver.httpcall import NO_CACHE, ZIP_LEVEL, ZIPPED, Header, HttpCall, headers_of, warning_headers
+from minik8s.apiserver.httpcall import NO_CACHE, ZIP_LEVEL, ZIPPED, Header, HttpCall, headers_of
 from minik8s.apiserver.negotiation import DEFAULT, Representation
 from minik8s.apiserver.response import (
     ApiResponse,
@@ -80,12 +80,17 @@ class Answerer:
         resource = response.resource or request.resource
         if isinstance(response, ObjectResponse) and response.resource is None:
             representation = Representation(representation.media_type)
-        encoder = self._encoder(call, resource, response, representation)
-        headers = headers_of(_content_type(encoder, response), response.warnings)
+        warnings = response.warnings
         if resource in DEPRECATED:
-            headers += warning_headers([DEPRECATED[resource]])
+            warnings = [*warnings, DEPRECATED[resource]]
         elif request.resource.custom is not None and request.resource.custom.deprecated:
-            headers += warning_headers([request.resource.custom.deprecated])
+            warnings = [*warnings, request.resource.custom.deprecated]
+        is_plain = representation.shape == "object" and representation.media_type == JSON
+        if is_plain and isinstance(response, ObjectResponse) and response.source is not None and not call.pretty:
+            await call.answer(response.code, response.source.encoded + b"\n", headers_of(JSON, warnings))
+            return
+        encoder = self._encoder(call, resource, response, representation)
+        headers = headers_of(_content_type(encoder, response), warnings)
         if isinstance(response, ObjectResponse):
             await call.answer(response.code, encoder.object(response), headers)
         elif isinstance(response, ListResponse):

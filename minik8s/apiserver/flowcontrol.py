@@ -30,6 +30,7 @@ class FlowControl:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._seen: Revision = -1
         self._read_at: Revision = -1
         self._schemas: list[Doc] = []
         self._levels: dict[str, str] = {}
@@ -37,9 +38,12 @@ class FlowControl:
 
     def headers(self, user: User, call: HttpCall) -> Headers:
         """The headers of a request; none where no schema matches, as in a store without any."""
-        changed = self._store.last_change(_RESOURCES)
-        if changed != self._read_at or len(self._known) > REMEMBERED:
-            self._read(changed)
+        revision = self._store.revision
+        if revision != self._seen:
+            self._seen = revision
+            changed = self._store.last_change(_RESOURCES)
+            if changed != self._read_at:
+                self._read(changed)
         key: Hashable
         info, watches = call.info, "watch" in call.options
         if info is None:
@@ -49,6 +53,8 @@ class FlowControl:
             key = (user.name, user.groups, call.method, what, not info.name, watches)
         headers = self._known.get(key)
         if headers is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
             headers = self._known[key] = self._find(user, _verb(call), info, call.path)
         return headers
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Seque
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
-from minik8s.api.request import ApiRequest, User
+from minik8s.api.request import JSON, ApiRequest, User
 from minik8s.apiserver.authentication import Certificate
 from minik8s.apiserver.fanout import Stream
 from minik8s.apiserver.options import truth
@@ -36,6 +36,7 @@ ZIP_LEVEL = 1
 ZIPPED: Sequence[Header] = ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding"))
 MAX_BODY = 3 * 1024 * 1024
 NO_CACHE: Header = (b"cache-control", b"no-cache, private")
+_JSON_TYPE: Header = (b"content-type", JSON.encode())
 _BROWSERS = ("curl/", "Wget/", "Mozilla/")
 
 
@@ -156,7 +157,7 @@ class ClientLeft(Exception):
 
 
 def headers_of(media_type: str, warnings: Sequence[str]) -> list[Header]:
-    headers = [(b"content-type", media_type.encode()), NO_CACHE]
+    headers = [_JSON_TYPE if media_type == JSON else (b"content-type", media_type.encode()), NO_CACHE]
     return [*headers, *warning_headers(warnings)] if warnings else headers
 
 

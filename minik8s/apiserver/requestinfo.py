@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import attrs
 
@@ -18,6 +19,8 @@ NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 _ITEM_VERBS: Mapping[str, Verb] = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _COLLECTION_VERBS: Mapping[str, Verb] = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
 _PROXY_VERBS: Mapping[str, Verb] = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+REMEMBERED_LENGTH = 300
+"""Characters of a path that is worth remembering."""
 PASSES_ON = "proxy"
 """The only subresource that has a path of its own, and takes any method."""
 
@@ -37,7 +40,14 @@ class RequestInfo:
 
 
 def parse_path(path: str) -> RequestInfo | None:
-    """None when the path is not one of a resource: discovery, health, anything else. Raises NotFound."""
+    """None when the path is not one of a resource: discovery, health, anything else. Raises NotFound.
+
+    Most paths have been seen before: of collections, of objects that are read and patched again and again.
+    """
+    return _remembered(path) if len(path) <= REMEMBERED_LENGTH else _parse(path)
+
+
+def _parse(path: str) -> RequestInfo | None:
     parts = path.strip("/").split("/")
     rest: Sequence[str]
     if parts[0] == "api" and len(parts) > 2:
@@ -54,6 +64,9 @@ def parse_path(path: str) -> RequestInfo | None:
     if "" in rest[:3] or (sub != PASSES_ON and (len(rest) > 3 or path.endswith("/"))):
         raise NotFound.path()
     return RequestInfo(group, version, plural, namespace, name, sub, "/".join(rest[3:]), legacy_watch)
+
+
+_remembered = lru_cache(maxsize=4096)(_parse)
 
 
 def _split_namespace(rest: Sequence[str]) -> tuple[str, Sequence[str]]:

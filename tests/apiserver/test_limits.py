@@ -17,6 +17,7 @@ from minik8s.testing.clocks import ManualClock
 pytestmark = pytest.mark.anyio
 
 LARGE = {"metadata": {"name": "large"}, "data": {"k": "x" * 200_000}}
+PATH = "/api/v1/namespaces/default/configmaps"
 SMALL = {"metadata": {"name": "small"}, "data": {"k": "x" * 1000}}
 
 
@@ -122,7 +123,7 @@ async def test_a_request_that_takes_too_long(server: Any) -> None:
         messages.append(message)
 
     scope = {
-        "type": "http", "method": "POST", "path": "/api/v1/namespaces/default/configmaps", "headers": [],
+        "type": "http", "method": "POST", "path": PATH, "raw_path": PATH.encode(), "headers": [],
         "query_string": b"timeout=5s",
     }  # fmt: skip
     app = server.http._transport._app
