@@ -113,6 +113,8 @@ LEAST: list[tuple[Resource[Any], dict[str, Any]]] = [
 NAMES = {r.API_SERVICES: "v1.e.io", r.IP_ADDRESSES: "10.99.0.7"}
 ELSEWHERE = {r.EVENTS_V1, r.CUSTOM_RESOURCE_DEFINITIONS, r.CERTIFICATE_SIGNING_REQUESTS}
 """Kinds whose least object has tests of its own."""
+FILLED_IN = {r.PODS, r.JOBS, r.NAMESPACES}
+"""Kinds in which the server fills in what nobody owns and nobody may take away: who applies it cannot give it up."""
 
 
 async def test_the_table_is_complete() -> None:
@@ -144,3 +146,29 @@ async def test_replacing_an_object_by_itself_is_no_change(
     assert {**applied, "metadata": 0} == {**read, "metadata": 0}
     assert applied["metadata"].get("generation") == read["metadata"].get("generation")
     await server.ok("DELETE", path)
+
+
+@pytest.mark.parametrize(("resource", "body"), LEAST, ids=lambda v: getattr(v, "group_resource", ""))
+async def test_applying_what_was_read(server: Any, resource: Resource[Any], body: dict[str, Any]) -> None:
+    """A whole object can be applied, at /status as well, and comes out as it was; again, nothing is written; given
+    up it stays as far as its creator owns it."""
+    name = NAMES.get(resource, "x1")
+    collection = resource.path("default")
+    read = await server.ok("POST", f"{collection}?fieldManager=creator", {**body, "metadata": {"name": name}})
+    path = f"{collection}/{name}"
+    metadata = {key: read["metadata"][key] for key in ("name", "labels", "annotations") if key in read["metadata"]}
+    config = {**read, "metadata": metadata}
+    for subresource in ("", "/status"):
+        if subresource and resource.subresource("status") is None:
+            continue
+        url = f"{path}{subresource}?fieldManager=m"
+        applied = await server.ok("PATCH", url, config, type=APPLY_PATCH)
+        assert {**applied, "metadata": 0} == {**read, "metadata": 0}
+        assert await server.ok("PATCH", url, config, type=APPLY_PATCH) == applied
+        if resource in FILLED_IN:
+            continue
+        least = {key: config[key] for key in ("apiVersion", "kind")} | {"metadata": {"name": name}}
+        left = await server.ok("PATCH", url, least, type=APPLY_PATCH)
+        assert "m" not in {entry["manager"] for entry in left["metadata"].get("managedFields", ())}
+        if not subresource:
+            assert {**left, "metadata": 0} == {**read, "metadata": 0}, "the creator owns all of it"
