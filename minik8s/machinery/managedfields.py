@@ -17,7 +17,7 @@ import attrs
 from minik8s.machinery.fieldset import SELF, FieldSet, difference, is_valid, union
 from minik8s.machinery.meta import Doc, Obj, rfc3339
 from minik8s.machinery.patch.shape import Shape
-from minik8s.machinery.patch.typed import compare, shape_node
+from minik8s.machinery.patch.typed import UNTYPED, Node, compare, shape_node
 
 View = Callable[[Doc, str], tuple[Doc, Shape] | None]
 """A document of the kind in another API version, with its type there; None when it cannot be had in that version, which
@@ -135,8 +135,32 @@ def track_update(
     if not changes.touched:
         return [dict(entry) for entry in managers]
     writer = Manager(manager, "Update", api_version, subresource, time=rfc3339(now))
-    before = [_manager(entry) for entry in managers]
+    before = [reconciled(_manager(entry), api_version, type) for entry in managers]
     return write_managers(capped(record(before, writer, changes)))
+
+
+def reconciled(manager: Manager, api_version: str, type: Shape) -> Manager:
+    """The manager with fields that the type still knows one by one.
+
+    A schema may have made one value of a list or map whose parts somebody owns; then he owns the whole of it. The other
+    way round nothing is done, as upstream (structured-merge-diff `typed/reconcile_schema.go`).
+    """
+    if type.schema is None or manager.api_version != api_version:  # built-in types do not change
+        return manager
+    fields = _collapsed(manager.fields, shape_node(type))
+    return manager if fields is manager.fields else attrs.evolve(manager, fields=fields)
+
+
+def _collapsed(fields: FieldSet, node: Node) -> FieldSet:
+    result: FieldSet = fields
+    for key, below in fields.items():
+        if key == SELF or not below:
+            continue
+        child = (node.child(key[2:]) or UNTYPED) if key.startswith("f:") else node.item_node
+        kept = {} if child.is_leaf else _collapsed(below, child)
+        if kept is not below:
+            result = {**result, key: kept}
+    return result
 
 
 def record(managers: Sequence[Manager], writer: Manager, changes: Changes) -> list[Manager]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -194,3 +195,20 @@ async def test_versions(widgets: Any) -> None:
     assert fields(obj, "new") == {"f:spec": {".": {}, "f:size": {}, "f:more": {".": {}, "f:a": {}}}}
     moved = await widgets.ok("PATCH", url("v2", query="fieldManager=old"), widget("v2"), type=APPLY)
     assert "tags" not in moved["spec"], "an applier is the same in every version"
+
+
+async def test_a_list_becomes_atomic(widgets: Any) -> None:
+    """Who owned elements of a list that a new schema takes as one value owns the list, alone or with others."""
+    await widgets.ok("PATCH", url(query="fieldManager=one"), widget(tags=["x"]), type=APPLY)
+    await widgets.ok("PATCH", url(query="fieldManager=two"), widget(tags=["y"]), type=APPLY)
+    changed = copy.deepcopy(VERSIONS)
+    schema = changed[0]["schema"]["openAPIV3Schema"]
+    schema["properties"]["spec"]["properties"]["tags"]["x-kubernetes-list-type"] = "atomic"
+    merge = "application/merge-patch+json"
+    await widgets.ok("PATCH", f"{DEFINITIONS}/widgets.example.com", {"spec": {"versions": changed}}, type=merge)
+    config = widget(tags=["x", "z"])
+    message = 'Apply failed with 1 conflict: conflict with "two": .spec.tags'
+    await widgets.refused("PATCH", url(query="fieldManager=one"), 409, "Conflict", message, config, type=APPLY)
+    obj = await widgets.ok("PATCH", url(query="fieldManager=one&force=true"), config, type=APPLY)
+    assert obj["spec"]["tags"] == ["x", "z"]
+    assert (fields(obj, "one"), fields(obj, "two")) == ({"f:spec": {"f:tags": {}}}, None)

@@ -24,6 +24,7 @@ from minik8s.machinery.managedfields import (
     ignored_fields,
     owned_by,
     read_managers,
+    reconciled,
     record,
     tracked,
     without_metadata_itself,
@@ -128,7 +129,7 @@ def _untypable(config: Doc, errors: list[str]) -> ApiError:
 
 def _known_managers(live: Doc | None, entries: Sequence[Doc], kind: Kind, now: datetime) -> list[Manager]:
     """The managers so far. What stands in an object that nobody tracked belongs to `before-first-apply`."""
-    managers = read_managers(entries) or []
+    managers = [reconciled(m, kind.api_version, kind.type) for m in read_managers(entries) or ()]
     if managers or live is None:
         return managers
     before = Manager(BEFORE_FIRST_APPLY, "Update", kind.api_version, kind.subresource, time=rfc3339(now))
