@@ -185,14 +185,18 @@ class Client:
         name: str = "",
         **options: str,
     ) -> T:
-        """Creates; the namespace defaults to the object's own. With `subresource` (binding, eviction, token) `name`
-        is the object's. Raises AlreadyExists, Invalid, Forbidden."""
+        """Creates; the namespace defaults to the object's own, its kind to the resource's. With `subresource` (binding,
+        eviction, token) `name` is the object's. Raises AlreadyExists, Invalid, Forbidden."""
         namespace = namespace or obj.get("metadata", {}).get("namespace", "")
+        if not subresource:
+            obj = _typed(resource, obj)
         return await self._call("create", resource, namespace, name, subresource, options, obj)
 
     async def update(self, resource: Resource[T], obj: Doc, *, subresource: str = "", **options: str) -> T:
         """Replaces. Raises Conflict when the object's resourceVersion is stale."""
         meta = obj["metadata"]
+        if subresource in ("", "status"):
+            obj = _typed(resource, obj)
         return await self._call("update", resource, meta.get("namespace", ""), meta["name"], subresource, options, obj)
 
     async def update_status(self, resource: Resource[T], obj: Doc, **options: str) -> T:
@@ -230,6 +234,8 @@ class Client:
         Creates what does not exist. Raises Conflict when another manager owns a field, unless `force`.
         """
         meta = obj["metadata"]
+        if subresource in ("", "status"):
+            obj = _typed(resource, obj)
         options = {"fieldManager": manager or self.field_manager or self.user_agent.partition("/")[0]}
         if dry_run:
             options["dryRun"] = "All"
@@ -317,6 +323,13 @@ class Client:
             user=self.user,
             user_agent=self.user_agent,
         )
+
+
+def _typed(resource: Resource[Any], obj: Doc) -> Doc:
+    """The object with its kind, which servers want to be told of custom resources."""
+    if "kind" in obj and "apiVersion" in obj:
+        return obj
+    return {"kind": resource.kind, "apiVersion": resource.api_version, **obj}
 
 
 def _given(**options: str) -> dict[str, str]:
