@@ -10,8 +10,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -27,14 +26,9 @@ from minik8s.api.resource import Resource
 from minik8s.api.resources import NODES, SERVICE_ACCOUNTS, STORAGE_CLASSES
 from minik8s.api.strategies import load_all
 from minik8s.apiserver.admission.hooks import Hook, HookFunction, Hooks
-from minik8s.apiserver.audit import AuditLog
 from minik8s.apiserver.bootstrap import bootstrap, publish_address, publish_client_ca
-from minik8s.apiserver.context import StoreWorld
 from minik8s.apiserver.dispatch import dispatch
-from minik8s.apiserver.faults import Faults
 from minik8s.apiserver.http import HttpApp
-from minik8s.apiserver.interception import Interceptor, Where
-from minik8s.apiserver.requestlog import RequestLog
 from minik8s.client.client import Client
 from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
@@ -42,20 +36,22 @@ from minik8s.client.inprocess import InProcessTransport
 from minik8s.client.kubeconfig import ClusterCredentials
 from minik8s.client.manifests import Source, apply_manifests
 from minik8s.client.waiting import wait_for
-from minik8s.client.why import Explanation, why
 from minik8s.clock import Clock, RealClock
 from minik8s.config import DEFAULT_CONTROLLERS, ClusterConfig
+from minik8s.control import Control
 from minik8s.controllers import controllers
 from minik8s.controllers.hostpath_provisioner import DEFAULT_CLASS
 from minik8s.controllers.runtime import Context, ControllerManager
 from minik8s.controlplane import server_context
 from minik8s.credentials import Credentials
+from minik8s.machinery.errors import AlreadyExists
 from minik8s.machinery.meta import Doc, Obj, is_condition_true
 from minik8s.nodes import NodePool
 from minik8s.proxy.proxier import Proxier
-from minik8s.quiescence import queued, settle
 from minik8s.scheduler.scheduler import Scheduler
 from minik8s.schema import yamlform as yamlform  # here, because `apply` would else import PyYAML at its first call
+from minik8s.snapshot import load
+from minik8s.store import MemoryStore
 from minik8s.virtualtime import EPOCH, VirtualClock
 
 load_all()  # every cluster needs these and what is below: their import is no part of its start
@@ -73,7 +69,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Mapping[str, Any])
 
 
-class Cluster:
+class Cluster(Control):
     """A Kubernetes cluster in the running event loop.
 
         async with Cluster(nodes=3) as cluster:
@@ -81,7 +77,8 @@ class Cluster:
             await cluster.wait_for(DEPLOYMENTS, "web", "Available")
 
     Options are those of `ClusterConfig`. `clock` may also be a `Clock` of your own. `admission` are functions that are
-    asked about every creation and update (`apiserver.admission.hooks`); `cluster.admission.add` takes more.
+    asked about every creation and update (`apiserver.admission.hooks`); `cluster.admission.add` takes more. `origin` is
+    a snapshot to begin with.
     """
 
     def __init__(
@@ -90,6 +87,7 @@ class Cluster:
         *,
         clock: Clock | Literal["real", "virtual"] = "real",
         admission: Iterable[Hook | HookFunction] = (),
+        origin: Path | str | MemoryStore | None = None,
         **options: Any,
     ) -> None:
         if isinstance(clock, str) and (clock != "real" or config is None):
@@ -103,7 +101,8 @@ class Cluster:
         self._credentials = Credentials(self.config, self.clock)
         self.directory = Path()
         self.url = ""
-        self._context = server_context(self.config, self.clock, self.rng, self._credentials.tokens)
+        store = load(origin) if isinstance(origin, Path | str) else origin
+        self._context = server_context(self.config, self.clock, self.rng, self._credentials.tokens, store)
         for hook in admission:
             self.admission.add(hook)
         self.client: Client
@@ -113,9 +112,6 @@ class Cluster:
         self.informers: Informers
         self.nodes: NodePool
         self._proxier: Proxier | None = None
-        self._faults: Faults | None = None
-        self._manager: ControllerManager | None = None
-        self._scheduler: Scheduler | None = None
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -143,25 +139,6 @@ class Cluster:
         return self._context.dynamic.hooks
 
     @property
-    def faults(self) -> Faults:
-        """What a test makes go wrong at the server's door; one that never fired is an error when the cluster ends."""
-        self._faults = self._faults or Faults(self._context)
-        return self._faults
-
-    @property
-    def world(self) -> StoreWorld:
-        """What is stored, to be read without awaiting; never change what comes out."""
-        return self._context.world
-
-    def intercept(self, interceptor: Interceptor) -> None:
-        """Puts a function between every request and its answer: see `apiserver.interception`."""
-        self._context.interceptors.append(interceptor)
-
-    def recording(self, **where: Any) -> RequestLog:
-        """Notes the requests that are made while its context lasts; `where` as in `apiserver.interception.Where`."""
-        return RequestLog(self._context, Where(**where))
-
-    @property
     def kubeconfig(self) -> Path:
         """A kubeconfig file for this cluster alone, in its directory. Raises RuntimeError if it serves no socket."""
         return self._credentials.kubeconfig()
@@ -183,11 +160,6 @@ class Cluster:
     def token(self) -> str:
         """The administrator's bearer token."""
         return self._credentials.token
-
-    @property
-    def audit(self) -> AuditLog:
-        """The requests that were answered last, the cluster's own components' aside: who asked for what."""
-        return self._context.audit
 
     @property
     def ca_bundle(self) -> bytes:
@@ -221,10 +193,6 @@ class Cluster:
         where = namespace if resource.namespaced else ""
         return await wait_for(self.client, resource, name, condition, namespace=where, timeout=timeout)
 
-    async def why(self, resource: Resource[Any], name: str, *, namespace: str = "default") -> Explanation:
-        """Why an object is as it is, pending or failing or slow: print it. Raises NotFound."""
-        return await why(self.client, resource, name, namespace if resource.namespaced else "")
-
     async def address_of(self, namespace: str, service: str, port: int | str) -> tuple[str, int]:
         """(host, port) at which a Service's port answers on this machine, once the proxy serves it.
 
@@ -236,32 +204,20 @@ class Cluster:
         with anyio.fail_after(SERVE_SECONDS):
             return await self._proxier.served_address(namespace, service, port)
 
-    async def settle(self, timeout: float = 5.0) -> None:
-        """Returns when nothing remains to be done before the next timer: everybody has seen and done what there is.
+    def fork(self, **options: Any) -> Cluster:
+        """A second cluster that begins with all that is stored in this one, and goes its own way from there.
 
-        What only time will bring (a back-off, a probe's period, a lease) is not waited for. Raises NotSettled, which
-        says what is still busy, after `timeout` seconds of real time.
+        Documents are shared, so that a branch costs milliseconds however much there is: set up once, and fork for every
+        test. What lives in memory begins anew: nodes are as after a reboot, containers are started again. `options`
+        change the configuration; the branch has a directory and a port of its own. Enter it like any cluster.
         """
-        await settle(self.nodes.busy, self._queued, timeout)
-
-    async def advance(self, *, settle_timeout: float = 5.0, **duration: float) -> None:
-        """Lets time pass: `advance(hours=24)`, arguments as of `timedelta`. Everything due happens, in order.
-
-        Needs `clock="virtual"`. Real processes and clients outside live in their own time: the cluster waits until it
-        has settled before each step, not for what they may still be going to do. Raises RuntimeError with another
-        clock, ValueError for a time that lies behind us, NotSettled.
-        """
-        if not isinstance(self.clock, VirtualClock):
-            raise RuntimeError('only a cluster with clock="virtual" can advance its time')
-        await self.clock.advance(timedelta(**duration).total_seconds(), partial(self.settle, settle_timeout))
-
-    @property
-    def jumps(self) -> bool:
-        """Whether waits are passed over: in virtual time, where nothing lives in a time of its own."""
-        return self.config.clock == "virtual" and not self.config.serve and self.config.runtime == "simulated"
-
-    def _queued(self) -> list[str]:
-        return queued(self._manager, self._scheduler, self.informers, self._context.store.revision)
+        config = attrs.evolve(self.config, **{"directory": None, "port": 0, **options})
+        store = self._context.store
+        assert isinstance(store, MemoryStore)
+        branch = Cluster(config, origin=store.fork())
+        if isinstance(branch.clock, VirtualClock):
+            branch.clock.start = self.clock.now()
+        return branch
 
     def _clock(self) -> Clock:
         """A cluster that others can look at from outside has to begin now."""
@@ -280,7 +236,8 @@ class Cluster:
         await bootstrap(context, rbac=self.config.rbac)
         self.client = Client(InProcessTransport(partial(dispatch, context)), in_process=True)
         if "hostpath-provisioner" in self.config.controllers:
-            await self.client.create(STORAGE_CLASSES, DEFAULT_CLASS)
+            with suppress(AlreadyExists):
+                await self.client.create(STORAGE_CLASSES, DEFAULT_CLASS)
         self._exchanges = await stack.enter_async_context(_task_group())
         stack.push_async_callback(self._close_http)
         if self.config.serve:

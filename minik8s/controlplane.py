@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from minik8s.api.request import ADMIN
+from minik8s.api.resources import IP_ADDRESSES, SERVICES
 from minik8s.api.users import ANONYMOUS
 from minik8s.apiserver.admission import builtin_plugins
 from minik8s.apiserver.allocation import ServiceAllocator
@@ -28,12 +29,17 @@ Without the controller the wait would never end, so the plugin is left out, as t
 """
 
 
-def server_context(config: ClusterConfig, clock: Clock, rng: Random, tokens: TokenIssuer) -> ServerContext:
-    """The parts of an API server that nobody has started yet."""
+def server_context(
+    config: ClusterConfig, clock: Clock, rng: Random, tokens: TokenIssuer, origin: MemoryStore | None = None
+) -> ServerContext:
+    """The parts of an API server that nobody has started yet; it takes `origin` over, with what is in it."""
     registry = Registry()
     codec = DocumentCodec(registry.indexed, frozen=config.freeze)
     disabled = {plugin for plugin, controller in _ENDED_BY.items() if controller not in config.controllers}
-    store = MemoryStore(codec, history=config.history)
+    store = origin or MemoryStore(codec, history=config.history)
+    store.adopt(codec, config.history)
+    services = ServiceAllocator(config.service_cidr, config.node_port_range, rng)
+    services.remember(entry.value for kind in (SERVICES, IP_ADDRESSES) for entry in store.scan((kind.group_resource,)))
     return ServerContext(
         store=store,
         authorizer=NodeAuthorizer(store, RBACAuthorizer(store)) if config.rbac else AlwaysAllow(),
@@ -41,7 +47,7 @@ def server_context(config: ClusterConfig, clock: Clock, rng: Random, tokens: Tok
         clock=clock,
         rng=rng,
         plugins=builtin_plugins(rng, disabled=disabled),
-        services=ServiceAllocator(config.service_cidr, config.node_port_range, rng),
+        services=services,
         tokens=tokens,
         inflight=InFlight(config.max_requests_inflight, config.max_mutating_requests_inflight),
         audit=AuditLog(config.audit_events, rng, clock),

@@ -7,7 +7,7 @@ portallocator}; like there, static choices are spared the upper band that automa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Network, ip_address
 from random import Random
@@ -69,6 +69,11 @@ class ServiceAllocator:
             self._claims -= added
             raise
         self._claims -= added if dry_run else before - wanted
+
+    def remember(self, objects: Iterable[Doc]) -> None:
+        """Claims what stored Services and IPAddresses hold: of a server that begins with them."""
+        for obj in objects:
+            self._claims |= _claims_of(obj) if obj["kind"] == SERVICES.kind else {("ip", name_of(obj))}
 
     def release(self, resource: Resource[Any], obj: Doc) -> None:
         """Gives back what a removed Service held."""

@@ -209,6 +209,8 @@ class ServerContext:
     audit: AuditLog = attrs.field(
         default=attrs.Factory(lambda self: AuditLog(AUDIT_EVENTS, self.rng, self.clock), takes_self=True)
     )
+    sessions: WeakSet[WatchSession] = attrs.field(init=False, factory=WeakSet)
+    """The watches that are open."""
     world: StoreWorld = attrs.field(
         init=False,
         default=attrs.Factory(lambda self: StoreWorld(self.store, self.registry, self.authorizer), takes_self=True),
@@ -233,8 +235,6 @@ class ServerContext:
     """What APIService objects there are."""
     interceptors: list[Interceptor] = attrs.field(init=False, factory=list)
     """Who stands between requests and their answers; the first is asked first."""
-    sessions: WeakSet[WatchSession] = attrs.field(init=False, factory=WeakSet)
-    """The watches that are open."""
     webhooks: WebhookConnections = attrs.field(init=False, factory=WebhookConnections)
     mutating: Sequence[AdmissionPlugin] = attrs.field(init=False)
     """The plugins that have an `admit` of their own; `validating` those with a `validate`. Others are not asked."""

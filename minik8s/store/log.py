@@ -28,6 +28,12 @@ class ChangeLog:
     def __len__(self) -> int:
         return len(self._changes)
 
+    def copy(self) -> ChangeLog:
+        """A log with the same history and readers of its own, none so far."""
+        copied = ChangeLog(self.capacity, self.floor)
+        copied._changes, copied._revisions, copied._base = list(self._changes), list(self._revisions), self._base
+        return copied
+
     def append(self, change: Change) -> None:
         self._changes.append(change)
         self._revisions.append(change.revision)

@@ -8,8 +8,7 @@ write compare-and-swap loops, because another implementation may stand behind th
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import anyio
 
@@ -29,82 +28,10 @@ from minik8s.store.protocol import (
     Value,
     ValueCodec,
 )
+from minik8s.store.tables import Table
 
 DEFAULT_HISTORY = 10_000
 """Changes that a log keeps at least."""
-
-
-class _Space:
-    """The entries of one resource in one namespace."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}
-        self._names: list[str] | None = []
-
-    def names(self) -> list[str]:
-        if self._names is None:
-            self._names = sorted(self.entries)
-        return self._names
-
-    def put(self, name: str, entry: Entry) -> None:
-        if name not in self.entries:
-            self._names = None
-        self.entries[name] = entry
-
-    def remove(self, name: str) -> None:
-        del self.entries[name]
-        self._names = None
-
-
-class _Table:
-    """All entries of one resource, and its whole history."""
-
-    def __init__(self, log: ChangeLog) -> None:
-        self.spaces: dict[str, _Space] = {}
-        self.by_term: dict[Term, dict[Key, Entry]] = {}
-        self.log = log
-        self.changed: Revision = 0
-
-    def get(self, key: Key) -> Entry | None:
-        space = self.spaces.get(key[1])
-        return space.entries.get(key[2]) if space else None
-
-    def put(self, entry: Entry, old: Entry | None) -> None:
-        key = entry.key
-        space = self.spaces.get(key[1])
-        if space is None:
-            space = self.spaces[key[1]] = _Space()
-        space.put(key[2], entry)
-        self._unindex(old, keep=entry.terms)
-        for term in entry.terms:
-            self.by_term.setdefault(term, {})[key] = entry
-
-    def remove(self, entry: Entry) -> None:
-        space = self.spaces[entry.key[1]]
-        space.remove(entry.key[2])
-        if not space.entries:
-            del self.spaces[entry.key[1]]
-        self._unindex(entry, keep=frozenset())
-
-    def ordered(self, namespace: str | None, after: tuple[str, str] | None) -> Iterator[Entry]:
-        """Entries in order of (namespace, name), beginning behind `after`."""
-        for name_space in sorted(self.spaces) if namespace is None else [namespace]:
-            space = self.spaces.get(name_space)
-            if space is None or (after and name_space < after[0]):
-                continue
-            names = space.names()
-            start = bisect_right(names, after[1]) if after and name_space == after[0] else 0
-            for name in names[start:] if start else names:
-                yield space.entries[name]
-
-    def _unindex(self, old: Entry | None, keep: frozenset[Term]) -> None:
-        if old is None:
-            return
-        for term in old.terms - keep:
-            found = self.by_term[term]
-            del found[old.key]
-            if not found:
-                del self.by_term[term]
 
 
 class MemoryStore:
@@ -115,10 +42,33 @@ class MemoryStore:
         self._history = history
         self._revision: Revision = 0
         self._floor: Revision = 0
-        self._tables: dict[str, _Table] = {}
+        self._tables: dict[str, Table] = {}
         self._watched: dict[tuple[Prefix, Term | None], ChangeLog] = {}
         self._writes = 0
         self.closed = False
+
+    def adopt(self, codec: ValueCodec, history: int) -> None:
+        """Has `codec` encode and index from now on: a store that was forked or loaded begins a life of its own."""
+        self._codec, self._history = codec, history
+
+    def fork(self) -> MemoryStore:
+        """A store with the same entries, revision and history, which shares every value with this one."""
+        branch = MemoryStore(self._codec, history=self._history)
+        branch._revision, branch._floor = self._revision, self._floor
+        for name, table in self._tables.items():
+            branch._tables[name] = table.copy()
+        return branch
+
+    def restore(self, entries: Iterable[tuple[Key, Value, Revision, Revision]], revision: Revision) -> None:
+        """Fills an empty store: (key, value, created, modified); what was before `revision` is compacted."""
+        for key, value, created, modified in entries:
+            entry = Entry(key, value, created, modified, self._codec.terms(key, value), self._codec)
+            table = self._table(key[0])
+            table.put(entry, None)
+            table.changed = max(table.changed, modified)
+        self._revision = self._floor = revision
+        for table in self._tables.values():
+            table.log.trim(revision)
 
     @property
     def revision(self) -> Revision:
@@ -239,10 +189,10 @@ class MemoryStore:
         yield from (table.log for table in self._tables.values())
         yield from self._watched.values()
 
-    def _table(self, resource: str) -> _Table:
+    def _table(self, resource: str) -> Table:
         table = self._tables.get(resource)
         if table is None:
-            table = self._tables[resource] = _Table(ChangeLog(self._history, self._floor))
+            table = self._tables[resource] = Table(ChangeLog(self._history, self._floor))
         return table
 
     def _check(self, key: Key, old: Entry | None, expect: Revision | None) -> None:
@@ -267,7 +217,7 @@ class MemoryStore:
                     log.append(change)
 
     def _entries(
-        self, table: _Table, namespace: str | None, at: Revision, after: tuple[str, str] | None, term: Term | None
+        self, table: Table, namespace: str | None, at: Revision, after: tuple[str, str] | None, term: Term | None
     ) -> Iterable[Entry]:
         if at != self._revision and (undone := table.log.since(at)):
             return self._past(table, undone, namespace, after, term)
@@ -279,7 +229,7 @@ class MemoryStore:
 
     def _past(
         self,
-        table: _Table,
+        table: Table,
         undone: list[Change],
         namespace: str | None,
         after: tuple[str, str] | None,

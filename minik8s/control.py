@@ -1,0 +1,116 @@
+"""What a test can ask of a cluster and do to it, besides being its client: time, rest, faults, logs, the past, forks.
+
+A base of `Cluster` that needs nothing but its parts, so that the composition root stays readable as the task tree.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from minik8s.api.resource import Resource
+from minik8s.apiserver.audit import AuditLog
+from minik8s.apiserver.context import ServerContext, StoreWorld
+from minik8s.apiserver.faults import Faults
+from minik8s.apiserver.interception import Interceptor, Where
+from minik8s.apiserver.past import Past
+from minik8s.apiserver.requestlog import RequestLog
+from minik8s.client.client import Client
+from minik8s.client.informer import Informers
+from minik8s.client.why import Explanation, why
+from minik8s.clock import Clock
+from minik8s.config import ClusterConfig
+from minik8s.controllers.runtime import ControllerManager
+from minik8s.nodes import NodePool
+from minik8s.quiescence import queued, settle
+from minik8s.scheduler.scheduler import Scheduler
+from minik8s.snapshot import manifests, save
+from minik8s.virtualtime import VirtualClock
+
+
+class Control:
+    """See the module's docstring. `Cluster` fills in the parts."""
+
+    config: ClusterConfig
+    clock: Clock
+    client: Client
+    informers: Informers
+    nodes: NodePool
+    _context: ServerContext
+    _faults: Faults | None = None
+    _manager: ControllerManager | None = None
+    _scheduler: Scheduler | None = None
+
+    @property
+    def faults(self) -> Faults:
+        """What a test makes go wrong at the server's door; one that never fired is an error when the cluster ends."""
+        self._faults = self._faults or Faults(self._context)
+        return self._faults
+
+    @property
+    def world(self) -> StoreWorld:
+        """What is stored, to be read without awaiting; never change what comes out."""
+        return self._context.world
+
+    def intercept(self, interceptor: Interceptor) -> None:
+        """Puts a function between every request and its answer: see `apiserver.interception`."""
+        self._context.interceptors.append(interceptor)
+
+    def recording(self, **where: Any) -> RequestLog:
+        """Notes the requests that are made while its context lasts; `where` as in `apiserver.interception.Where`."""
+        return RequestLog(self._context, Where(**where))
+
+    @property
+    def audit(self) -> AuditLog:
+        """The requests that were answered last, the cluster's own components' aside: who asked for what."""
+        return self._context.audit
+
+    @property
+    def revision(self) -> int:
+        """The resourceVersion of the last write."""
+        return self._context.store.revision
+
+    def at(self, revision: int | str) -> Past:
+        """The objects as they were at a resourceVersion, as far as the cluster remembers (`history`)."""
+        return Past(self._context, int(revision))
+
+    def snapshot(self, path: Path | str) -> None:
+        """Writes everything stored to a file with which `Cluster(origin=path)` begins."""
+        save(self._context.store, Path(path))
+
+    def export(self) -> str:
+        """What users have made, as YAML that `kubectl apply` takes: without status, identities and what has owners."""
+        return manifests(self._context)
+
+    async def why(self, resource: Resource[Any], name: str, *, namespace: str = "default") -> Explanation:
+        """Why an object is as it is, pending or failing or slow: print it. Raises NotFound."""
+        return await why(self.client, resource, name, namespace if resource.namespaced else "")
+
+    async def settle(self, timeout: float = 5.0) -> None:
+        """Returns when nothing remains to be done before the next timer: everybody has seen and done what there is.
+
+        What only time will bring (a back-off, a probe's period, a lease) is not waited for. Raises NotSettled, which
+        says what is still busy, after `timeout` seconds of real time.
+        """
+        await settle(self.nodes.busy, self._queued, timeout)
+
+    async def advance(self, *, settle_timeout: float = 5.0, **duration: float) -> None:
+        """Lets time pass: `advance(hours=24)`, arguments as of `timedelta`. Everything due happens, in order.
+
+        Needs `clock="virtual"`. Real processes and clients outside live in their own time: the cluster waits until it
+        has settled before each step, not for what they may still be going to do. Raises RuntimeError with another
+        clock, ValueError for a time that lies behind us, NotSettled.
+        """
+        if not isinstance(self.clock, VirtualClock):
+            raise RuntimeError('only a cluster with clock="virtual" can advance its time')
+        await self.clock.advance(timedelta(**duration).total_seconds(), partial(self.settle, settle_timeout))
+
+    @property
+    def jumps(self) -> bool:
+        """Whether waits are passed over: in virtual time, where nothing lives in a time of its own."""
+        return self.config.clock == "virtual" and not self.config.serve and self.config.runtime == "simulated"
+
+    def _queued(self) -> list[str]:
+        return queued(self._manager, self._scheduler, self.informers, self._context.store.revision)
