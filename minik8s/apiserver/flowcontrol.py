@@ -12,10 +12,9 @@ from collections.abc import Hashable, Sequence
 from minik8s.api.request import User
 from minik8s.api.resources import FLOW_SCHEMAS, PRIORITY_LEVEL_CONFIGURATIONS
 from minik8s.apiserver.flowschemas import found
-from minik8s.apiserver.httpcall import HttpCall
-from minik8s.apiserver.requestinfo import RequestInfo, verb_of
+from minik8s.apiserver.httpcall import HttpCall, verb_meant
+from minik8s.apiserver.requestinfo import RequestInfo
 from minik8s.clock import Clock
-from minik8s.machinery.errors import MethodNotAllowed
 from minik8s.machinery.meta import Doc, Obj, evolve, name_of, rfc3339, uid_of
 from minik8s.store.protocol import Revision, Store
 
@@ -55,7 +54,7 @@ class FlowControl:
         if headers is None:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            headers = self._known[key] = self._find(user, _verb(call), info, call.path)
+            headers = self._known[key] = self._find(user, verb_meant(call), info, call.path)
         return headers
 
     def _read(self, changed: Revision) -> None:
@@ -75,15 +74,6 @@ class FlowControl:
                     (b"x-kubernetes-pf-prioritylevel-uid", level.encode()),
                 )
         return ()
-
-
-def _verb(call: HttpCall) -> str:
-    if call.info is not None:
-        try:
-            return verb_of(call.method, call.info, call.options, namespaced=False)
-        except MethodNotAllowed:
-            pass
-    return call.method.lower()
 
 
 def matches(schema: Doc, user: User, verb: str, info: RequestInfo | None, path: str) -> bool:

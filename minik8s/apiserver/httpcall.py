@@ -14,9 +14,9 @@ from minik8s.api.request import JSON, ApiRequest, User
 from minik8s.apiserver.authentication import Certificate
 from minik8s.apiserver.fanout import Stream
 from minik8s.apiserver.options import truth
-from minik8s.apiserver.requestinfo import RequestInfo
+from minik8s.apiserver.requestinfo import RequestInfo, verb_of
 from minik8s.apiserver.upgrade.stream import Upgradable, Upgraded
-from minik8s.machinery.errors import BadRequest, RequestEntityTooLarge
+from minik8s.machinery.errors import BadRequest, MethodNotAllowed, RequestEntityTooLarge
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -154,6 +154,16 @@ class HttpCall:
 
 class ClientLeft(Exception):
     """The client closed the connection before it had sent its request."""
+
+
+def verb_meant(call: HttpCall) -> str:
+    """The verb of a request that need not be understood any further: for who has to say what was asked."""
+    if call.info is not None:
+        try:
+            return verb_of(call.method, call.info, call.options, namespaced=False)
+        except MethodNotAllowed:
+            pass
+    return call.method.lower()
 
 
 def headers_of(media_type: str, warnings: Sequence[str]) -> list[Header]:

@@ -6,12 +6,14 @@ It begins with the request's id, which the answer carries as Audit-Id, and ends 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from typing import Any
 
 from minik8s.api.request import APPLY_PATCH, ApiRequest
+from minik8s.api.resource import Resource
 from minik8s.apiserver.audit import DECISION, REASON
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.counting import Labels, Series
-from minik8s.apiserver.httpcall import HttpCall
+from minik8s.apiserver.httpcall import HttpCall, verb_meant
 from minik8s.apiserver.requestinfo import RequestInfo
 
 _VERBS = {
@@ -48,7 +50,8 @@ class Observer:
         request, code = call.request, call.code or LEFT
         key: Hashable
         if request is None:
-            verb, key = call.method.lower(), (call.method, code)
+            verb = verb_meant(call)
+            key = (verb if call.method in _METHODS else "", code, self._served(call))
         else:
             verb = request.verb
             key = (request.resource, verb, request.subresource, request.content_type, code,
@@ -66,10 +69,14 @@ class Observer:
         self._audit.keep((*head, code, began, seconds, user_agent, call.client, annotations))
 
     def _new_series(self, key: Hashable, call: HttpCall, request: ApiRequest | None, code: int) -> Series:
-        method = call.method if call.method in _METHODS else "other"
-        about = _about(request) if request is not None else (method, *_NOTHING)
+        about = _about(request) if request is not None else _about_refused(call, self._served(call))
         dry_run = "All" if request is not None and request.options.get("dryRun") else ""
         return self._metrics.series(key, (*about, dry_run, str(code)), ends=call.lasts is None)
+
+    def _served(self, call: HttpCall) -> Resource[Any] | None:
+        """What a request was about that was refused before it was understood, if there is such a thing."""
+        info = call.info
+        return None if info is None else self._ctx.registry.get(info.group, info.version, info.plural)
 
 
 def keep_direct(ctx: ServerContext, request: ApiRequest, code: int, began: float) -> None:
@@ -82,6 +89,13 @@ def keep_direct(ctx: ServerContext, request: ApiRequest, code: int, began: float
     audit_id = ctx.audit.identify(None)
     head = (audit_id, request.verb, path, "", request.user, None, info)
     ctx.audit.keep((*head, code, began, seconds, user_agent, None, annotations))
+
+
+def _about_refused(call: HttpCall, resource: Resource[Any] | None) -> Labels:
+    if resource is None:
+        return (call.method if call.method in _METHODS else "other", *_NOTHING)
+    verb = verb_meant(call)
+    return (_VERBS.get(verb, "other"), resource.group, resource.version, resource.plural, "", "")
 
 
 def _about(request: ApiRequest) -> Labels:

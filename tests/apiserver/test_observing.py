@@ -67,15 +67,20 @@ async def test_refusals_are_events_too(guarded: Any, admin: dict[str, str]) -> N
     await guarded.call("GET", "configmaps", headers={**admin, "impersonate-user": "jane"})
     await guarded.call("GET", "/api/v1/nonsense", headers=admin)
     stranger, acting, lost = guarded.ctx.audit
-    assert (stranger.user.name, stranger.code) == ("system:anonymous", 403)
+    assert (stranger.user.name, stranger.code, stranger.verb) == ("system:anonymous", 403, "list")
+    text = (await guarded.call("GET", "/metrics", headers=admin)).text
+    refused = [line for line in text.splitlines() if line.startswith("apiserver_request_total{") and '"403"' in line]
+    assert len(refused) == 1
+    assert 'resource="configmaps"' in refused[0]
     assert stranger.annotations["authorization.k8s.io/decision"] == "forbid"
     assert (acting.user.name, acting.impersonated.name) == ("system:admin", "jane")
-    assert (lost.code, lost.resource, lost.verb) == (404, "nonsense", "get")
+    assert (lost.code, lost.resource, lost.verb) == (404, "nonsense", "list")
 
 
 async def test_requests_within_the_process(server: Any) -> None:
     """Those of users are kept, those of the cluster itself are not."""
     await server.client.list(CONFIG_MAPS)
+    await dispatch(server.ctx, ApiRequest("list", CONFIG_MAPS, user=User("kubelet", trusted=True)))
     assert not list(server.ctx.audit)
     await dispatch(server.ctx, ApiRequest("list", CONFIG_MAPS, user=User("jane"), user_agent="test"))
     (event,) = server.ctx.audit
