@@ -54,7 +54,7 @@ class Observer:
             key = (verb if call.method in _METHODS else "", code, self._served(call))
         else:
             verb = request.verb
-            key = (request.resource, verb, request.subresource, request.content_type, code,
+            key = (request.resource, verb, request.subresource, request.content_type == APPLY_PATCH, code,
                    bool(request.name), bool(request.namespace), "dryRun" in request.options)  # fmt: skip
         series = self._series.get(key)
         if series is None:
