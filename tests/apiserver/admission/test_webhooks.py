@@ -526,3 +526,47 @@ async def test_configurations_that_cannot_be(server: Any, change: dict[str, Any]
     answer = await server.call("POST", CONFIGURATIONS, {"metadata": {"name": "c"}, "webhooks": [{**good, **change}]})
     assert answer.status_code == 422
     assert text in answer.json()["message"]
+
+
+async def test_server_side_apply(server: Any, backend: Any, register: Any) -> None:
+    """An applier owns what it applied and not what a webhook has made of it, at creation and after."""
+    await register("mutating", "m", backend.on("/m", label("webhook")))
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"}}
+    for value in ("v", "w"):
+        config["data"] = {"k": value}
+        made = await server.ok("PATCH", "configmaps/a?fieldManager=me", config, type="application/apply-patch+yaml")
+        assert made["metadata"]["labels"] == {"by": "webhook"}
+        (entry,) = made["metadata"]["managedFields"]
+        assert (entry["manager"], entry["fieldsV1"]) == ("me", {"f:data": {"f:k": {}}})
+    seen = [(r["operation"], r["options"]["kind"], r["options"]["fieldManager"]) for r in backend.requests("/m")]
+    assert seen == [("CREATE", "CreateOptions", "me"), ("UPDATE", "PatchOptions", "me")]
+
+
+async def test_an_old_webhook(server: Any, backend: Any, register: Any) -> None:
+    """One that only knows v1beta1 is asked in v1beta1, and need not repeat the uid."""
+    config = backend.on("/v", lambda r: b'{"response": {"allowed": false, "status": {"message": "old"}}}')
+    await register("validating", "v", config, admissionReviewVersions=["v1beta1"])
+    why = 'admission webhook "v.example.com" denied the request: old'
+    await server.refused("POST", "configmaps", 400, "", why, CM)
+    ((_, review),) = backend.reviews
+    assert review["apiVersion"] == "admission.k8s.io/v1beta1"
+
+
+async def test_connections_are_kept_and_closed(server: Any, backend: Any, register: Any) -> None:
+    """Many reviews go over one connection; closing the server's connections leaves none."""
+    peers: set[Any] = set()
+    answer = type(backend).__call__
+
+    class Noting(type(backend)):  # type: ignore[misc]
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            peers.add(tuple(scope["client"]))
+            await answer(self, scope, receive, send)
+
+    backend.__class__ = Noting
+    await register("validating", "v", backend.on("/v"))
+    for number in range(5):
+        await server.ok("POST", "configmaps", {"metadata": {"name": f"c{number}"}})
+    assert len(backend.reviews) == 5
+    await server.ctx.webhooks.aclose()
+    await server.ok("POST", "configmaps", CM)
+    assert len(peers) <= 2
