@@ -166,6 +166,18 @@ async def test_a_configured_client_ca(tmp_path: Path) -> None:
                 pass
 
 
+async def test_what_delegating_servers_read() -> None:
+    """The CAs whose clients are accepted stand in kube-system, for those who may read them there."""
+    async with Cluster(**SMALL) as cluster:
+        name, namespace = "extension-apiserver-authentication", "kube-system"
+        found: Any = await cluster.client.get(CONFIG_MAPS, name, namespace=namespace)
+        assert found["data"]["client-ca-file"] == cluster.ca_bundle.decode()
+        scheduler = cluster.client.as_user("system:kube-scheduler")
+        assert await scheduler.get(CONFIG_MAPS, name, namespace=namespace) == found
+        with pytest.raises(Forbidden):
+            await scheduler.list(CONFIG_MAPS, namespace=namespace)
+
+
 async def test_kubeconfigs_without_tls() -> None:
     """Where there is no TLS there are no certificates: the kubeconfig impersonates."""
     async with Cluster(tls=False, **SMALL) as cluster:

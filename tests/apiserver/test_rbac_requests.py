@@ -122,6 +122,16 @@ async def test_an_update_that_creates_needs_create(ruled: Any, admin: Any) -> No
     assert (code, "cannot create resource" in status["message"]) == (403, True)
 
 
+async def test_a_websocket_needs_create(ruled: Any, admin: Any) -> None:
+    """exec by GET, as WebSockets begin, takes the right to create as well, for it does the same."""
+    rule = {"verbs": ["get"], "apiGroups": [""], "resources": ["pods/exec", "pods/attach", "pods/portforward"]}
+    await ruled.client.create(CLUSTER_ROLES, {"metadata": {"name": "getter"}, "rules": [rule]})
+    await grant(ruled, "alice", "getter")
+    for subresource in ("exec", "attach", "portforward"):
+        code, status = await call(ruled, admin, "alice", "GET", f"pods/p/{subresource}")
+        assert (code, f'cannot create resource "pods/{subresource}"' in status["message"]) == (403, True)
+
+
 POD_READER = [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}]
 NODE_READER = [{"verbs": ["get", "list"], "apiGroups": [""], "resources": ["nodes"]}]
 
