@@ -44,6 +44,16 @@ class Pipe(ByteReceiveStream, ByteSendStream):
         self._receive.close()
 
 
+class Nothing(ByteReceiveStream):
+    """Ends at once."""
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        raise anyio.EndOfStream
+
+    async def aclose(self) -> None:
+        return
+
+
 class Cat:
     """A session that gives back what it gets, and ends with exit code 3 when that ends."""
 
@@ -269,6 +279,28 @@ async def test_clients_that_go(server: Any, nodes: Nodes, goodbye: bytes) -> Non
         else:
             await stream.aclose()
         await nodes.session.closed.wait()
+
+
+async def test_a_command_may_finish_what_it_was_told(server: Any, nodes: Nodes) -> None:
+    """A client that says something and goes is heard out: its input ends, and the session is closed after that."""
+
+    class Slow(Cat):
+        async def wait(self) -> int:
+            heard.extend([data async for data in self.pipe])
+            heard.append(b"closed too early" if self.closed.is_set() else b"its end")
+            return 0
+
+    heard: list[bytes] = []
+    nodes.session.pipe.close()
+    session = nodes.session = Slow()
+    session.stdout = Nothing()
+    async with connected(server, websocket(EXEC)) as stream:
+        await head_of(stream)
+        await stream.send(WebSocket(client=True).send(b"\x00do it"))
+        await stream.aclose()
+        await session.closed.wait()
+    assert heard[:2] == [b"do it", b"its end"]
+    assert b"closed too early" not in heard
 
 
 async def test_shutdown(server: Any, nodes: Nodes) -> None:

@@ -70,7 +70,7 @@ def test_a_terminal(kubectl: Any, pod: str) -> None:
     """exec -it is a terminal of the caller's size that follows it; Ctrl-C interrupts, Ctrl-D ends the shell."""
     with closing(kubectl.terminal("exec", "-it", pod, "--", "sh", "-c", "PS1='> ' exec sh")) as terminal:
         terminal.expect(b"> ")
-        terminal.type(b"stty size\n")
+        terminal.type(b"until stty size | grep 31; do :; done\n")  # the size may come a moment after the input
         terminal.expect(b"31 101")
         terminal.resize(40, 120)
         terminal.type(b"until stty size | grep 40; do :; done\n")
@@ -90,7 +90,7 @@ def test_a_terminal(kubectl: Any, pod: str) -> None:
 
 def test_run_and_remove(kubectl: Any) -> None:
     """run -it --rm talks to the container it has started, passes on its exit code, and cleans up."""
-    script = "echo hi; read x; echo got $x; stty size; exit 3"
+    script = "echo hi; read x; echo got $x; until stty size | grep 101; do :; done; exit 3"
     command = ["run", "-it", "--rm", "r", "--image=busybox", "--restart=Never", "--", "sh", "-c", script]
     with closing(kubectl.terminal(*command)) as terminal:
         terminal.expect(b"prompt")
@@ -123,6 +123,21 @@ def test_attach(kubectl: Any) -> None:
         assert code == 0
     kubectl("wait", "pod/a", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=30s")
     assert "got one" in kubectl("logs", "a")
+
+
+def test_debug(kubectl: Any, pod: str) -> None:
+    """debug -it starts an ephemeral container in the pod, in a copy of it, or a pod on a node, and talks to it."""
+    script = ["--image=busybox", "--", "sh", "-c", "read x; echo got $x; tty"]
+    for target in (["p", "--target=p"], ["p", "--copy-to=copy", "--container=p"], ["node/node-1"]):
+        with closing(kubectl.terminal("debug", "-it", *target, *script)) as terminal:
+            terminal.expect(b"prompt")
+            terminal.type(b"abc\n")
+            terminal.expect(b"got abc\r\n/dev/")
+            code, said = terminal.end()
+            assert code == 0, said
+    kubectl("wait", "pod/p", "--for=jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.exitCode}=0")
+    [debugger] = kubectl.json("get", "pod", "p")["spec"]["ephemeralContainers"]
+    assert debugger["targetContainerName"] == "p"
 
 
 def test_copy(kubectl: Any, pod: str, tmp_path: Path) -> None:

@@ -21,19 +21,6 @@ def ended_with(code: int | None, command: Sequence[str]) -> Obj:
     }
 
 
-def failed_with(error: BaseException) -> Obj:
-    """The Status of a session that broke down."""
-    text = f"error executing command in container: {error}"
-    return {
-        "metadata": {},
-        "status": "Failure",
-        "message": f"Internal error occurred: {text}",
-        "reason": "InternalError",
-        "details": {"causes": [{"message": text}]},
-        "code": 500,
-    }
-
-
 def as_text(status: Obj) -> str:
     """What protocols without Status objects are told: nothing of a success."""
     return str(status.get("message", ""))

@@ -97,14 +97,16 @@ class Inbox:
 
 async def converse(agreement: Agreement, target: Target, ports: Sequence[int], stream: Upgraded) -> None:
     """Forwards for as long as the client stays. `ports` are those of the query, for the protocols that need them."""
-    with anyio.CancelScope() as scope:
-        stream.watch_idleness(scope, IDLE_SECONDS)
+    async with anyio.create_task_group() as group:
+        stream.watch_idleness(group.cancel_scope, IDLE_SECONDS)
+        group.start_soon(stream.keep_up, agreement.heartbeat, group.cancel_scope)
         if agreement.transport == "spdy":
             await SpdyForwarder(stream, target).run()
         elif agreement.protocol == SPDY_TUNNEL:
             await SpdyForwarder(Tunnel(stream), target).run()
         else:
             await ChannelForwarder(stream, agreement.protocol, target, ports).run()
+        group.cancel_scope.cancel()
 
 
 async def forward(target: Target, port: int, inbox: Inbox, send: Send, end: Callable[[], Awaitable[None]]) -> str:

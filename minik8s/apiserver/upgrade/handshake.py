@@ -59,6 +59,11 @@ class Agreement:
     protocol: str
     head: bytes
 
+    @property
+    def heartbeat(self) -> bytes:
+        """A frame that means nothing and may be sent at any time: an unsolicited pong, or a SPDY ping."""
+        return b"\x8a\x00" if self.transport == "websocket" else b"\x80\x03\x00\x06\x00\x00\x00\x04\x00\x00\x00\x02"
+
 
 def agree(method: str, raw_headers: Iterable[Header], *, websocket: Collection[str], spdy: Sequence[str]) -> Agreement:
     """Chooses among what the client offers. Raises BadRequest for what is no upgrade, Forbidden without a match."""

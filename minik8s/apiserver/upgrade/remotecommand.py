@@ -1,7 +1,8 @@
 """exec and attach: moves bytes between a client's streams and a session's, and says at last how it ended.
 
 Whichever protocol was agreed on, here it is a `Client` with inputs and outputs. The conversation ends with the session,
-after everything that it wrote, or with the client: then the session is closed, and with it the command. Upstream:
+after everything that it wrote, or with the client: then the session is closed, and with it the command, after a moment
+to do what it was told. (A container runtime would let such a command run on, seen by nobody.) Upstream:
 k8s.io/kubelet/pkg/cri/streaming/remotecommand.
 """
 
@@ -15,7 +16,7 @@ import attrs
 from anyio.abc import ByteReceiveStream, ByteSendStream
 
 from minik8s.apiserver.context import Session
-from minik8s.apiserver.upgrade.commandstatus import ended_with, failed_with
+from minik8s.apiserver.upgrade.commandstatus import ended_with
 from minik8s.apiserver.upgrade.handshake import Agreement
 from minik8s.apiserver.upgrade.inputs import Input, Resize, Stdin, StdinEnded, Wanted
 from minik8s.apiserver.upgrade.spdyclient import SpdyClient
@@ -27,6 +28,8 @@ IDLE_SECONDS = 4 * 3600.0
 """A conversation in which nothing is said for this long is over (the kubelet's streamingConnectionIdleTimeout)."""
 LINGER_SECONDS = 2.0
 """How long a client may take to close its side; a connection that is closed too early would lose the last words."""
+GRACE_SECONDS = 2.0
+"""How long a command may go on without a client: time to do what it was told before the client left."""
 
 
 class Client(Protocol):
@@ -56,10 +59,12 @@ async def converse(agreement: Agreement, session: Session, wanted: Wanted, strea
         client = WebSocketClient(stream, agreement.protocol)
     else:
         client = SpdyClient(stream, agreement.protocol, _spdy_streams(wanted, agreement.protocol))
-    with anyio.CancelScope() as scope:
-        stream.watch_idleness(scope, IDLE_SECONDS)
+    async with anyio.create_task_group() as group:
+        stream.watch_idleness(group.cancel_scope, IDLE_SECONDS)
+        group.start_soon(stream.keep_up, agreement.heartbeat, group.cancel_scope)
         if await client.begin():
             await _Conversation(client, session, wanted).run()
+        group.cancel_scope.cancel()
 
 
 def _spdy_streams(wanted: Wanted, protocol: str) -> frozenset[str]:
@@ -79,16 +84,11 @@ class _Conversation:
     async def run(self) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(self._listen, group.cancel_scope)
-            try:
-                async with anyio.create_task_group() as outputs:
-                    outputs.start_soon(self._tell, "stdout", self.session.stdout)
-                    outputs.start_soon(self._tell, "stderr", self.session.stderr)
-                code = await self.session.wait()
-                await self.client.finish(ended_with(code, self.wanted.command))
-            except* anyio.BrokenResourceError:
-                group.cancel_scope.cancel()
-            except* OSError as errors:
-                await self.client.finish(failed_with(errors.exceptions[0]))
+            async with anyio.create_task_group() as outputs:
+                outputs.start_soon(self._tell, "stdout", self.session.stdout)
+                outputs.start_soon(self._tell, "stderr", self.session.stderr)
+            code = await self.session.wait()
+            await self.client.finish(ended_with(code, self.wanted.command))
             with anyio.move_on_after(LINGER_SECONDS):
                 await anyio.sleep_forever()
             group.cancel_scope.cancel()
@@ -105,16 +105,24 @@ class _Conversation:
                     stdin = None
                 case Resize(width, height):
                     self.session.resize(width, height)
+        await _end(stdin)
+        if self.wanted.command and not self.wanted.tty:
+            with anyio.move_on_after(GRACE_SECONDS):
+                await self.session.wait()
         scope.cancel()
 
     async def _tell(self, name: str, source: ByteReceiveStream | None) -> None:
         """Hands an output on until its end; what the client did not ask for is read all the same."""
-        send = (self.client.stdout if name == "stdout" else self.client.stderr) if getattr(self.wanted, name) else None
+        wanted = getattr(self.wanted, name)
+        send = self.client.stdout if name == "stdout" else self.client.stderr
         if source is None:
             return
         async for data in source:
-            if send is not None:
-                await send(data)
+            try:
+                if wanted:
+                    await send(data)
+            except anyio.BrokenResourceError:
+                wanted = False  # there is nobody left who could want it
 
 
 async def _put(stdin: ByteSendStream | None, data: bytes) -> ByteSendStream | None:

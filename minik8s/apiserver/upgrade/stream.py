@@ -15,6 +15,8 @@ from anyio.lowlevel import checkpoint
 
 HIGH_WATER = 256 * 1024
 """Bytes that may wait for a reader before the socket is no longer read."""
+HEARTBEAT_SECONDS = 5.0
+"""How often a client whose input has to wait is shown that somebody is there, as kubectl does it the other way."""
 
 
 class Wire(Protocol):
@@ -51,13 +53,30 @@ class Upgraded(ByteStream):
     def watch_idleness(self, scope: anyio.CancelScope, seconds: float) -> None:
         """Cancels `scope` once nothing has gone over the wire, either way, for so long."""
         self._idle = (scope, seconds)
-        self._stir()
+        scope.deadline = anyio.current_time() + seconds
 
     def _stir(self) -> None:
         if self._idle is not None:
             scope, seconds = self._idle
             if scope.deadline - anyio.current_time() < seconds * 0.9:  # a new deadline costs more than this question
                 scope.deadline = anyio.current_time() + seconds
+
+    async def keep_up(self, heartbeat: bytes, scope: anyio.CancelScope) -> None:
+        """Cancels `scope` when the client has gone and nobody comes to read that.
+
+        A socket that is not read does not tell of its end, and a client whose pings wait behind its own input takes
+        the server for dead. So a heartbeat is sent from time to time: it comforts the one and finds out the other.
+        """
+        gone = False
+        while True:
+            with anyio.move_on_after(HEARTBEAT_SECONDS):
+                await anyio.sleep_forever()
+            if gone:
+                scope.cancel()
+                return
+            gone = self._ended
+            if self._paused:
+                await self.answer(heartbeat)
 
     def feed(self, data: bytes) -> None:
         """Takes what the socket received."""
