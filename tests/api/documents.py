@@ -6,6 +6,7 @@ replays as well as anything.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
@@ -82,3 +83,42 @@ def _is_chosen(field: Field, rng: Random, density: float, depth: int) -> bool:
 
 def _text(rng: Random) -> str:
     return rng.choice(TEXTS)
+
+
+def variation(type: Type, base: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """A good document with a few fields drawn anew: often still good, and then never seen before."""
+    rng = Random(seed)
+    doc: dict[str, Any] = copy.deepcopy(dict(base))
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        _vary(type, doc, rng)
+    return doc
+
+
+def _vary(type: Type, doc: dict[str, Any], rng: Random) -> None:
+    """Goes down a random path of what is there, and sets a random field of the struct where it stops."""
+    while True:
+        below = [
+            (field.type, value)
+            for name, field in type.fields.items()
+            if name not in ("metadata", "status") or type.has_type_meta is False
+            for value in _structs(field.type, doc.get(name))
+        ]
+        if below and rng.random() < 0.8:
+            inner, doc = rng.choice(below)
+            type = inner.item if inner.kind in ("list", "map") and inner.item is not None else inner
+            continue
+        name = rng.choice([name for name in type.fields if name not in ("metadata", "status", "managedFields")] or [""])
+        if name:
+            doc[name] = _value(type.fields[name].type, rng, 0.1, _DEPTH - 4)
+        return
+
+
+def _structs(type: Type, value: Any) -> list[dict[str, Any]]:
+    """The structs that a field of this type holds."""
+    if type.kind == "struct":
+        return [value] if isinstance(value, dict) else []
+    if type.item is None or type.item.kind != "struct":
+        return []
+    if type.kind == "list":
+        return [item for item in value or () if isinstance(item, dict)]
+    return [item for item in (value or {}).values() if isinstance(item, dict)]

@@ -155,7 +155,7 @@ def _is_significant(pod: Doc, old: Doc) -> bool:
     if pod["spec"] == old["spec"]:
         return False
     for field in ("containers", "initContainers", "ephemeralContainers"):
-        images = [{c["name"]: c.get("image") for c in spec.get(field) or ()} for spec in (pod["spec"], old["spec"])]
+        images = [{c.get("name"): c.get("image") for c in spec.get(field) or ()} for spec in (pod["spec"], old["spec"])]
         if images[0] != images[1]:
             return True
     return False

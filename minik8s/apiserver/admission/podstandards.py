@@ -278,7 +278,7 @@ def _seccomp_restricted(spec: Part, containers: list[Part]) -> Finding:
 
 
 def _sysctls(spec: Part, containers: list[Part], minor: int = LATEST) -> Finding:
-    wanted = [s["name"] for s in _security(spec).get("sysctls") or ()]
+    wanted = [s.get("name", "") for s in _security(spec).get("sysctls") or ()]
     found = [name for name in wanted if _SAFE_SYSCTLS.get(name, LATEST + 1) > minor]
     return ("forbidden sysctls", ", ".join(found)) if found else None
 

@@ -53,8 +53,8 @@ class ServiceAccount(AdmissionPlugin):
 
     def _mount_token(self, spec: Obj) -> None:
         volumes: list[Any] = spec.get("volumes") or []
-        existing = next((v["name"] for v in volumes if v["name"].startswith(VOLUME_PREFIX)), None)
-        name = existing or self._volume_name({v["name"] for v in volumes})
+        existing = next((v["name"] for v in volumes if v.get("name", "").startswith(VOLUME_PREFIX)), None)
+        name = existing or self._volume_name({v.get("name", "") for v in volumes})
         needed = False
         for list_name in ("initContainers", "containers"):
             for container in spec.get(list_name) or ():
