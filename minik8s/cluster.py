@@ -311,8 +311,9 @@ class Cluster(Control):
         group.start_soon(self.informers.run, name="informers")
         self._manager = ControllerManager(context, controllers(config.controllers))
         group.start_soon(self._manager.run, name="controllers")
-        if config.scheduler:
-            self._scheduler = Scheduler(client, self.informers, clock, rng, recorders)
+        if config.scheduler is not False:
+            plugins: Any = () if config.scheduler is True else config.scheduler
+            self._scheduler = Scheduler(client, self.informers, clock, rng, recorders, plugins=plugins)
             group.start_soon(self._scheduler.run, name="scheduler")
         if config.proxy:
             self._proxier = Proxier(self.informers, clock, recorders)

@@ -8,7 +8,7 @@ on its node meanwhile. Upstream: `pkg/scheduler/schedule_one.go` and `eventhandl
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from random import Random
 
@@ -29,10 +29,10 @@ from minik8s.machinery.meta import Doc, find_condition, is_terminating, name_of,
 from minik8s.scheduler.cache import Cache
 from minik8s.scheduler.cycle import Decision, Refusal, Scheduling
 from minik8s.scheduler.diagnosis import Diagnosis
-from minik8s.scheduler.framework import Code, CycleState, Event, Nomination, Status
+from minik8s.scheduler.framework import Code, CycleState, Event, Nomination, Plugin, Status
 from minik8s.scheduler.info import NodeInfo, PodInfo
 from minik8s.scheduler.plugins.defaults import default_profile
-from minik8s.scheduler.profile import Profile
+from minik8s.scheduler.profile import Profile, Weighted
 from minik8s.scheduler.queue import QueuedPod, SchedulingQueue
 from minik8s.scheduler.volumes import Volumes
 
@@ -57,7 +57,7 @@ class SchedulerStatistics:
 
 
 class Scheduler:
-    """Schedules the pods whose spec.schedulerName is the profile's name."""
+    """Schedules the pods whose spec.schedulerName is the profile's name; `plugins` join the default profile."""
 
     def __init__(
         self,
@@ -68,11 +68,12 @@ class Scheduler:
         recorders: Recorders,
         profile: Profile | None = None,
         *,
+        plugins: Iterable[Plugin | Weighted] = (),
         percentage_of_nodes_to_score: int = 0,
     ) -> None:
         self._client = client.as_component("kube-scheduler", "system:kube-scheduler")
         self._volumes = Volumes(self._client, informers, clock)
-        self.profile = profile or default_profile(self._client, self._volumes)
+        self.profile = profile or default_profile(self._client, self._volumes, more=plugins)
         self.cache = Cache()
         self.queue = SchedulingQueue(self.profile)
         self.statistics = SchedulerStatistics()

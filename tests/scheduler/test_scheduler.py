@@ -243,3 +243,33 @@ async def test_many_pods_fill_the_nodes_exactly(node: Any, pod: Any) -> None:
                 break
         assert len(refused) == 2
         assert sorted(Counter(where.values()).values()) == [4, 4, 4, 4, 4]
+
+
+class Fussy:
+    """Takes no node but one, and prefers nothing."""
+
+    name = "Fussy"
+    local = True
+
+    def filter(self, state: CycleState, pod: PodInfo, node: Any) -> Status | None:
+        return (
+            None if node.name == "second" else Status(Code.UNSCHEDULABLE, ("node(s) are not to its taste",), self.name)
+        )
+
+
+async def test_plugins_of_somebody_elses(node: Any, pod: Any) -> None:
+    """Plugins that a cluster is given join the default profile: their verdicts count, and their words are shown."""
+    async with cluster(scheduler=(Fussy(),)) as up:
+        await add_node(up, node("first"))
+        await add_pod(up, pod("p"))
+        assert "1 node(s) are not to its taste" in (await refused(up, "p"))["message"]
+        await add_node(up, node("second"))
+        assert await bound(up, "p") == "second"
+
+
+async def test_plugins_that_cannot_be(node: Any) -> None:
+    """A plugin without a name, and one whose name is taken, are refused when the cluster starts."""
+    for plugin in (object(), type("Twin", (), {"name": "NodeName"})()):
+        with pytest.raises(ValueError, match="needs a name of its own"):
+            async with cluster(scheduler=(plugin,)):
+                pytest.fail("it started")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from minik8s.client.client import Client
+from minik8s.scheduler.framework import Plugin
 from minik8s.scheduler.plugins.defaultbinder import DefaultBinder
 from minik8s.scheduler.plugins.defaultpreemption import DefaultPreemption
 from minik8s.scheduler.plugins.imagelocality import ImageLocality
@@ -22,9 +25,21 @@ from minik8s.scheduler.profile import DEFAULT_SCHEDULER, Profile, Weighted
 from minik8s.scheduler.volumes import Volumes
 
 
-def default_profile(client: Client, volumes: Volumes, name: str = DEFAULT_SCHEDULER) -> Profile:
-    """The profile `default-scheduler`; `client` is what binds, `volumes` what knows of claims."""
-    return Profile(name, [*default_plugins(volumes), Weighted(DefaultBinder(client))])
+def default_profile(
+    client: Client, volumes: Volumes, name: str = DEFAULT_SCHEDULER, *, more: Iterable[Plugin | Weighted] = ()
+) -> Profile:
+    """The profile `default-scheduler`; `client` is what binds, `volumes` what knows of claims.
+
+    `more` are plugins of somebody else's: they come after the default ones and, where they bind, before the binder.
+    Raises ValueError for one without a name, or with a name that is taken.
+    """
+    weighted = [plugin if isinstance(plugin, Weighted) else Weighted(plugin) for plugin in more]
+    plugins = [*default_plugins(volumes), *weighted, Weighted(DefaultBinder(client))]
+    names = [getattr(entry.plugin, "name", "") for entry in plugins]
+    for name_ in names:
+        if not name_ or names.count(name_) > 1:
+            raise ValueError(f"every scheduler plugin needs a name of its own; {name_!r} is not")
+    return Profile(name, plugins)
 
 
 def default_plugins(volumes: Volumes | None = None) -> list[Weighted]:
