@@ -14,7 +14,7 @@ from minik8s.api.columns.jsonpath import compile_path
 from minik8s.api.resource import ALL_VERBS, Custom, Resource, ScalePaths, Subresource, version_priority
 from minik8s.api.rules import rules_of
 from minik8s.api.strategies.custom import CustomResourceStrategy
-from minik8s.machinery.meta import Doc, is_condition_true
+from minik8s.machinery.meta import Doc, is_terminating
 from minik8s.schema.structural import root_type
 
 PRESERVE_EVERYTHING: Final[Doc] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -58,7 +58,7 @@ def define(crd: Doc) -> Definition:
     versions = [_version(crd, version) for version in ordered]
     storage = next(made for made, version in zip(versions, ordered, strict=True) if version.get("storage"))
     conversion = spec.get("conversion") or {"strategy": "None"}
-    return Definition(crd["metadata"]["name"], versions, storage, conversion, is_condition_true(crd, "Terminating"))
+    return Definition(crd["metadata"]["name"], versions, storage, conversion, is_terminating(crd))
 
 
 def _version(crd: Doc, version: Doc) -> Version:
@@ -82,7 +82,7 @@ def _version(crd: Doc, version: Doc) -> Version:
         spec["scope"] == "Namespaced",
         short_names=tuple(names.get("shortNames") or ()),
         categories=tuple(names.get("categories") or ()),
-        verbs=_WHILE_TERMINATING if is_condition_true(crd, "Terminating") else ALL_VERBS,
+        verbs=_WHILE_TERMINATING if is_terminating(crd) else ALL_VERBS,
         subresources=_subresources(subresources),
         singular=names.get("singular") or kind.lower(),
         list_kind=names.get("listKind") or f"{kind}List",

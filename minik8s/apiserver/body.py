@@ -179,8 +179,10 @@ def fit(
         obj["metadata"]["managedFields"] = [{}]  # decoding drops an empty list; here it says that nobody owns anything
     if not decoded.unknown and not duplicates:
         return obj, []
-    problems = [f'unknown field "{path}"' for path in decoded.unknown]
-    problems += [f'duplicate field "{path}"' for path in duplicates]
+    unknown = [f'unknown field "{path}"' for path in decoded.unknown]
+    twice = [f'duplicate field "{path}"' for path in duplicates]
+    custom = resource is not None and resource.custom is not None  # decoded in two steps, of which this is the second
+    problems = [*twice, *unknown] if custom else [*unknown, *twice]
     return obj, problems[:MAX_STRICT_ERRORS]
 
 

@@ -250,6 +250,9 @@ class ServerContext:
         self.registry.keepers[PRIORITY_LEVEL_CONFIGURATIONS.group_resource] = schemas
         return apis
 
+    def __attrs_post_init__(self) -> None:
+        self.custom.serve()
+
     @custom.default
     def _custom(self) -> CustomResources:
         custom = CustomResources(self)

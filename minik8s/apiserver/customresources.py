@@ -46,7 +46,6 @@ class CustomResources:
     def __init__(self, ctx: ServerContext) -> None:
         self._ctx = ctx
         self._installed: dict[str, tuple[Doc, CustomStorage]] = {}
-        self._serve()
 
     def prepare(self, obj: Obj) -> Obj:
         """A definition about to be stored, with the status that it has then."""
@@ -68,7 +67,7 @@ class CustomResources:
         """Follows a write: of a definition, or of an object of one that is being deleted."""
         while await self._settle_names() or await self._clean_up():
             pass
-        self._serve()
+        self.serve()
         await self._ctx.apis.follow()
 
     async def _settle_names(self) -> bool:
@@ -79,7 +78,7 @@ class CustomResources:
                 return True
         return False
 
-    def _serve(self) -> None:
+    def serve(self) -> None:
         """Installs, replaces and removes resources until they are what the stored definitions say."""
         registry, store = self._ctx.registry, self._ctx.store
         wanted = {name_of(e.value): e.value for e in store.scan(_PREFIX) if is_condition_true(e.value, "Established")}
@@ -210,5 +209,5 @@ def _same(before: Doc, now: Doc) -> bool:
         before["spec"] == now["spec"]
         and before["metadata"]["uid"] == now["metadata"]["uid"]
         and before["status"]["acceptedNames"] == now["status"]["acceptedNames"]
-        and is_condition_true(before, "Terminating") == is_condition_true(now, "Terminating")
+        and is_terminating(before) == is_terminating(now)
     )

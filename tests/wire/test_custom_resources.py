@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import kopf
+import kr8s.asyncio
+import lightkube
 import pytest
 import yaml
+from kr8s.asyncio.objects import new_class
 from kubernetes import client, config, dynamic, watch
+from lightkube.generic_resource import get_generic_resource, load_in_cluster_generic_resources
+from lightkube.types import PatchType
 
 from minik8s import custom_resource
 from minik8s.blocking import BlockingCluster
@@ -236,3 +242,43 @@ def test_a_kopf_operator_with_its_own_kinds(wire_cluster: BlockingCluster, names
 def seen() -> Seen:
     """What the handlers noted."""
     return Seen()
+
+
+def test_lightkube(wire_cluster: BlockingCluster, namespace: str) -> None:
+    """Generic resources, loaded from the definitions, with status and apply."""
+    kubeconfig = lightkube.KubeConfig.from_file(str(wire_cluster.kubeconfig)).get()
+    light = lightkube.Client(config=kubeconfig, namespace=namespace, field_manager="light")
+    try:
+        load_in_cluster_generic_resources(light)
+        train = get_generic_resource("rail.example.com/v1", "Train")
+        assert train is not None
+        made = light.create(train(metadata={"name": "light"}, spec={"line": "L"}))
+        assert made.spec == {"line": "L", "replicas": 1}
+        light.patch(train.Status, "light", {"status": {"x": 1}}, patch_type=PatchType.MERGE)
+        applied = light.apply(train(metadata={"name": "light"}, spec={"line": "L", "replicas": 3}), force=True)
+        assert (applied.spec["replicas"], applied.status) == (3, {"x": 1})
+        assert [found.metadata.name for found in light.list(train)] == ["light"]
+        light.delete(train, "light")
+    finally:
+        light._client._client.close()
+
+
+@pytest.mark.anyio
+# it says that it has not been tested with 1.36
+@pytest.mark.filterwarnings("ignore:Kubernetes version .* is not supported:UserWarning")
+async def test_kr8s(wire_cluster: BlockingCluster, namespace: str) -> None:
+    """A class made at run time, found by discovery as well; scaled and waited for."""
+    api = await kr8s.asyncio.api(kubeconfig=str(wire_cluster.kubeconfig), namespace=namespace)
+    try:
+        with anyio.fail_after(20):
+            kind = new_class("Train", "rail.example.com/v1", scalable=True, scalable_spec="replicas")
+            train = await kind({"metadata": {"name": "kr8s"}, "spec": {"line": "K"}}, api=api)
+            await train.create()
+            await train.scale(2)
+            await train.patch({"status": {"x": 1}}, subresource="status")
+            await train.wait("jsonpath='{.status.x}'=1")
+            assert [found.name async for found in api.get("trains.rail.example.com")] == ["kr8s"]
+            await train.delete()
+            await train.wait("delete")
+    finally:
+        await api._session.aclose()

@@ -84,6 +84,12 @@ async def test_unknown_fields_are_pruned_reported_or_refused(server: Any) -> Non
     assert answer.headers.get_list("warning") == warnings
     quiet = await server.call("POST", FOOS + "?fieldValidation=Ignore", body)
     assert "warning" not in quiet.headers
+    twice = b'{"apiVersion":"example.com/v1","kind":"Foo","metadata":{"name":"f"},"spec":{"a":1,"a":2,"zz":1}}'
+    message = (
+        'Foo in version "v1" cannot be handled as a Foo: strict decoding error: duplicate field "spec.a", '
+        'unknown field "spec.zz"'
+    )
+    await server.refused("POST", FOOS + "?fieldValidation=Strict", 400, "BadRequest", message, twice)
     message = (
         'Foo in version "v1" cannot be handled as a Foo: strict decoding error: unknown field "foo", '
         'unknown field "spec.zz"'
