@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from minik8s import Cluster
 from minik8s.api.request import ApiRequest, User
 from minik8s.api.resources import CONFIG_MAPS
 from minik8s.apiserver.audit import AuditLog
@@ -108,6 +109,19 @@ def test_events_are_appended_to_a_file(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert [line["requestURI"] for line in lines] == ["/%C3%A9", "/%C3%A9"]
     assert lines[0]["user"] == {"username": "jane"}
+
+
+async def test_a_cluster_is_told_how_to_audit(tmp_path: Path) -> None:
+    """How many events to remember, which file to write; the file ends with the cluster."""
+    path = tmp_path / "audit.jsonl"
+    options: dict[str, Any] = {"nodes": 0, "controllers": (), "scheduler": False, "proxy": False, "serve": False}
+    async with Cluster(audit_events=1, audit_log=str(path), **options) as cluster:
+        for name in ("a", "b"):
+            await cluster.http.get(f"/api/v1/namespaces/default/configmaps/{name}")
+        (event,) = cluster.audit
+        assert (event.name, event.code) == ("b", 404)
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert [line["objectRef"]["name"] for line in lines] == ["a", "b"]
 
 
 async def test_requests_are_counted(server: Any) -> None:
