@@ -143,6 +143,19 @@ class StoreSuite:
 
         self.run(body)
 
+    def test_sizes_count_what_there_is(self) -> None:
+        """Objects of each resource, in all namespaces; a resource that has none left is not named."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            assert store.sizes() == {}, "nothing has been written"
+            for key in (pod("a"), ("pods", "elsewhere", "a"), ("nodes", "", "n")):
+                await store.put(key, {})
+            assert store.sizes() == {"pods": 2, "nodes": 1}, "every namespace counts"
+            await store.delete(("nodes", "", "n"))
+            assert store.sizes() == {"pods": 2}, "the last node has gone"
+
+        self.run(body)
+
     def test_expect_zero_creates_only(self) -> None:
         """With expect=0 a second writer is refused and changes nothing."""
 
