@@ -311,7 +311,7 @@ class Cluster(Control):
         group.start_soon(self.informers.run, name="informers")
         self._manager = ControllerManager(context, controllers(config.controllers))
         group.start_soon(self._manager.run, name="controllers")
-        if config.scheduler is not False:
+        if config.scheduler not in (False, None):
             plugins: Any = () if config.scheduler is True else config.scheduler
             self._scheduler = Scheduler(client, self.informers, clock, rng, recorders, plugins=plugins)
             group.start_soon(self._scheduler.run, name="scheduler")

@@ -121,7 +121,7 @@ class ClusterConfig:
     clock           "virtual" passes over waits: see `Cluster.advance`
     seed            source of every name, UID and jitter; None draws one
     controllers     names of the controllers to run
-    scheduler       whether to run one, or plugins that join its default profile (see `scheduler.framework`)
+    scheduler       whether to run one (None: no), or plugins that join its default profile (`scheduler.framework`)
     service_cidr    ClusterIPs come from here; with the proxy they must be addresses of this machine
     pod_cidr        pod addresses of the subprocess runtime
     history         how many changes the store remembers for watches that resume
@@ -149,7 +149,7 @@ class ClusterConfig:
     clock: Literal["real", "virtual"] = attrs.field(default="real", validator=_one_of("real", "virtual"))
     seed: int | None = None
     controllers: tuple[str, ...] = DEFAULT_CONTROLLERS
-    scheduler: bool | Sequence[object] = True
+    scheduler: bool | Sequence[object] | None = True
     proxy: bool = True
     service_cidr: str = attrs.field(default="127.96.0.0/12", validator=_network)
     pod_cidr: str = attrs.field(default="127.64.0.0/10", validator=_network)
