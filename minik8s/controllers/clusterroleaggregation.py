@@ -1,6 +1,6 @@
 """Gives a ClusterRole with an aggregationRule the rules of all ClusterRoles that its selectors find.
 
-Any change of a ClusterRole wakes those that aggregate. Upstream: `pkg/controller/clusterroleaggregation`.
+A change of a ClusterRole wakes those whose selectors find it. Upstream: `pkg/controller/clusterroleaggregation`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ class ClusterRoleAggregationController(Controller[str]):
 
     name: ClassVar[str] = "clusterrole-aggregation"
     component: ClassVar[str] = "clusterrole-aggregation-controller"
+    workers: ClassVar[int] = 1
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.roles: Informer[Any] = self.informers(CLUSTER_ROLES)
-        self._aggregating: set[str] = set()
+        self._aggregating: dict[str, Sequence[LabelSelector]] = {}
 
     def handlers(self) -> Iterable[tuple[Informer[Any], Handler[Any]]]:
         yield self.roles, self._on_role
@@ -40,25 +41,25 @@ class ClusterRoleAggregationController(Controller[str]):
         return None
 
     def _on_role(self, old: Doc | None, new: Doc | None) -> None:
-        role = old if new is None else new
-        if role is None:
-            return
+        """Wakes the role itself if it aggregates, and those that the change concerns."""
         if new is not None and new.get("aggregationRule"):
-            self._aggregating.add(name_of(role))
-        else:
-            self._aggregating.discard(name_of(role))
-        for name in self._aggregating:
-            self.queue.add(name)
+            self._aggregating[name_of(new)] = _selectors(new)
+            self.queue.add(name_of(new))
+        elif old is not None:
+            self._aggregating.pop(name_of(old), None)
+        states = [labels_of(role) for role in (old, new) if role is not None]
+        for name, selectors in self._aggregating.items():
+            if any(selector.matches(labels) for selector in selectors for labels in states):
+                self.queue.add(name)
 
 
 def aggregated(role: Doc, roles: Iterable[Doc]) -> list[Obj]:
     """The rules of the roles that a role's selectors find, selector by selector, in order of their names."""
-    ordered = sorted(roles, key=name_of)
+    others = [other for other in roles if name_of(other) != name_of(role)]
     found: list[Obj] = []
     for selector in _selectors(role):
-        for other in ordered:
-            if name_of(other) != name_of(role) and selector.matches(labels_of(other)):
-                found += [rule for rule in other.get("rules") or () if rule not in found]
+        for other in sorted((o for o in others if selector.matches(labels_of(o))), key=name_of):
+            found += [rule for rule in other.get("rules") or () if rule not in found]
     return found
 
 
