@@ -295,15 +295,25 @@ def only_times_differ(new: Doc, old: Doc) -> bool:
     """Whether a write has changed nothing but when somebody changed something; then there is nothing to store."""
     metadata, before = new["metadata"], old["metadata"]
     entries, stored = metadata.get("managedFields") or (), before.get("managedFields") or ()
-    if len(entries) != len(stored) or not all(map(_same_but_for_time, entries, stored)):
+    if len(entries) != len(stored) or len(new) != len(old) or len(metadata) != len(before):
         return False
-    if any(new.get(key) != old.get(key) for key in {*new, *old} if key != "metadata"):
-        return False
-    return all(metadata.get(key) == before.get(key) for key in {*metadata, *before} if key != "managedFields")
+    for entry, other in zip(entries, stored, strict=True):
+        if entry is not other and not _same_but_for_time(entry, other):
+            return False
+    for key, value in new.items():
+        if key != "metadata" and value != old.get(key):
+            return False
+    return all(value == before.get(key) for key, value in metadata.items() if key != "managedFields")
 
 
 def _same_but_for_time(entry: Doc, other: Doc) -> bool:
-    return entry is other or all(entry.get(key) == other.get(key) for key in {*entry, *other} if key != "time")
+    return (
+        entry.get("manager") == other.get("manager")
+        and entry.get("operation") == other.get("operation")
+        and entry.get("apiVersion") == other.get("apiVersion")
+        and entry.get("subresource") == other.get("subresource")
+        and entry.get("fieldsV1") == other.get("fieldsV1")
+    )
 
 
 def owned_by(managers: Iterable[Manager]) -> FieldSet:

@@ -317,3 +317,15 @@ async def test_duplicates_in_the_stored_list(server: Any) -> None:
         {"containerPort": 53, "protocol": "UDP"},
         {"containerPort": 53, "name": "dns", "protocol": "TCP"},
     ]
+
+
+async def test_entries_of_a_client(server: Any) -> None:
+    """A writer may bring managedFields of its own, however sparse; what makes no sense leaves those that were there."""
+    entry = {"operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {"f:a": {}}}}
+    await server.ok("POST", "configmaps", config_map(data={"a": "1"}))
+    for entries in ([entry], [{**entry, "manager": "x", "apiVersion": "v1"}], [{**entry, "operation": "Foo"}]):
+        body = config_map(metadata={"name": "t1", "managedFields": entries}, data={"a": "1"})
+        for _ in range(2):
+            replaced = await server.ok("PUT", "configmaps/t1", body)
+    assert managers(replaced) == [("x", "Apply", "v1")]
+    assert (await apply(server, "configmaps/t1", config_map(), "x")).get("data", {}) == {}
