@@ -43,7 +43,7 @@ async def execute(ctx: ServerContext, served: Served, request: ApiRequest) -> Up
     if any("\0" in argument or len(argument) >= MAX_COMMAND for argument in command):
         raise BadRequest("an argument of the command is too long or contains a NUL byte")
     wanted = _wanted(request, command)
-    _check_runs(pod)
+    _check_runs(pod, "exec into")
     options = {"container": container, "command": command, **wanted.flags}
     await admit_connect(ctx, request, "PodExecOptions", options)
     return _response(wanted, lambda: ctx.connector.exec(pod, container, command, stdin=wanted.stdin, tty=wanted.tty))
@@ -54,7 +54,7 @@ async def attach(ctx: ServerContext, served: Served, request: ApiRequest) -> Upg
     pod = await _connected_pod(ctx, served, request)
     container = chosen_container(pod, request.options.get("container", ""))
     wanted = _wanted(request, ())
-    _check_runs(pod)
+    _check_runs(pod, "attach")
     await admit_connect(ctx, request, "PodAttachOptions", {"container": container, **wanted.flags})
     return _response(wanted, lambda: ctx.connector.attach(pod, container))
 
@@ -104,11 +104,11 @@ def _check_bound(pod: Doc) -> None:
         raise BadRequest(f"pod {name_of(pod)} does not have a host assigned")
 
 
-def _check_runs(pod: Doc) -> None:
+def _check_runs(pod: Doc, what: str) -> None:
     _check_bound(pod)
     if is_terminal(pod):
         phase = pod["status"]["phase"]
-        raise BadRequest(f"cannot exec into a container in a completed pod; current phase is {phase}")
+        raise BadRequest(f"cannot {what} a container in a completed pod; current phase is {phase}")
 
 
 def _wanted(request: ApiRequest, command: Sequence[str]) -> Wanted:

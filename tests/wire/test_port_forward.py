@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from minik8s import PODS
 from minik8s.blocking import BlockingCluster
 
 pytestmark = pytest.mark.modern_kubectl
+CLIENT_NODE = "@kubernetes/client-node@1.4.0"
 SERVER = """
 import hashlib, http.server, os
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -153,3 +157,35 @@ def test_kr8s(wire_cluster: BlockingCluster, web: str) -> None:
     with pod.portforward(remote_port=8080, local_port=None) as port:
         assert fetch(port, 3) == b"xxx"
         assert len(fetch(port, 1_000_000)) == 1_000_000
+
+
+@leaves_sockets
+def test_asyncio_client(wire_cluster: BlockingCluster, web: str) -> None:
+    """`kubernetes_asyncio`: its WsApiClient reads a command's output, and its exit code from the error channel."""
+    kubernetes = pytest.importorskip("kubernetes_asyncio")
+    from kubernetes_asyncio.stream import WsApiClient
+
+    async def main() -> None:
+        await kubernetes.config.load_kube_config(str(wire_cluster.kubeconfig))
+        async with WsApiClient() as sockets:
+            call = kubernetes.client.CoreV1Api(api_client=sockets).connect_get_namespaced_pod_exec
+            options: dict[str, Any] = {"stdout": True, "stderr": True, "stdin": True, "tty": False}
+            options["_preload_content"] = False
+            async with await call("w", "default", command=["sh", "-c", "read x; echo $x; exit 3"], **options) as socket:
+                await socket.send_str("\x00abc\n")
+                received = [message.data async for message in socket]
+            assert received[0] == b"\x01abc\n"
+            assert sockets.parse_error_data(received[1][1:]) == 3
+
+    asyncio.run(main())
+
+
+def test_javascript_client(wire_cluster: BlockingCluster, web: str, npm_package: Callable[[str], Path]) -> None:
+    """`@kubernetes/client-node`: exec, the end of its input, and port-forward; `client_node_streams.mjs` says how."""
+    folder = npm_package(CLIENT_NODE)
+    script = Path(__file__).with_name("client_node_streams.mjs")
+    shutil.copy(script, folder)
+    env = {**os.environ, "KUBECONFIG": str(wire_cluster.kubeconfig)}
+    command = ["node", script.name, "default", "w"]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
