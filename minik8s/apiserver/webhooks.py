@@ -152,6 +152,7 @@ async def _post(client: httpx.AsyncClient, target: _Target, body: bytes) -> tupl
     headers = {
         "Content-Type": "application/json",
         "Accept": "application/json, */*",
+        "Accept-Encoding": "identity",  # what is compressed has no bound before it is there
         "User-Agent": "kube-apiserver-admission",
     }
     extensions: dict[str, Any] = {}
@@ -165,14 +166,14 @@ async def _post(client: httpx.AsyncClient, target: _Target, body: bytes) -> tupl
         response = await client.send(request, stream=True)
         try:
             parts, size = [], 0
-            async for part in response.aiter_bytes():
+            async for part in response.aiter_raw():
                 parts.append(part)
                 size += len(part)
                 if size > MAX_ANSWER:
                     raise _failed(target, f"the answer is larger than {MAX_ANSWER} bytes")
         finally:
             await response.aclose()
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, RuntimeError) as error:
         raise _failed(target, _go_words(error, target)) from None
     return response.status_code, b"".join(parts)
 

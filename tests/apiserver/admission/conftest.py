@@ -42,6 +42,8 @@ class Backend:
         self.answers: dict[str, Answer] = {}
         self.reviews: list[tuple[str, dict[str, Any]]] = []
         self.queries: list[str] = []
+        self.encoding = b""
+        """The Content-Encoding under which answers claim to be sent."""
 
     def on(self, path: str, answer: Answer = allow) -> dict[str, Any]:
         """The clientConfig of a webhook that answers like this."""
@@ -75,7 +77,8 @@ class Backend:
             text = json.dumps(
                 {"apiVersion": review.get("apiVersion"), "kind": review.get("kind"), "response": response}
             ).encode()
-        await send({"type": "http.response.start", "status": status, "headers": []})
+        headers = [(b"content-encoding", self.encoding)] if self.encoding else []
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": text})
 
 

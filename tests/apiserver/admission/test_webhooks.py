@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 from typing import Any
 
 import anyio
@@ -367,6 +368,14 @@ async def test_an_enormous_answer(server: Any, backend: Any) -> None:
     """Reading stops at the bound."""
     config = backend.on("/big", lambda request: b'"' + b"x" * (9 << 20) + b'"')
     with pytest.raises(WebhookError, match="the answer is larger than"):
+        await post_review(server.ctx, config, {"request": {"uid": "u"}}, 30)
+
+
+async def test_a_compressed_answer(server: Any, backend: Any) -> None:
+    """Nobody asked for one, and what would come out of it has no bound: it is taken for what it looks like."""
+    backend.encoding = b"gzip"
+    config = backend.on("/zip", lambda request: gzip.compress(b"{}" + b" " * (64 << 20), 1))
+    with pytest.raises(WebhookError, match="json parse error"):
         await post_review(server.ctx, config, {"request": {"uid": "u"}}, 30)
 
 
