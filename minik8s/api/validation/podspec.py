@@ -127,7 +127,8 @@ def validate_pod_spec(spec: Part, path: str, *, in_pod: bool) -> Causes:
         yield from validate_scheduling_gates(gates, f"{path}.schedulingGates")
     if constraints := spec.get("topologySpreadConstraints"):
         yield from validate_topology_spread(constraints, f"{path}.topologySpreadConstraints")
-    yield from validate_host_process(spec, path)
+    if _has_security(spec):
+        yield from validate_host_process(spec, path)
     yield from _host_users(spec, path)
     yield from _names(spec, path)
     if (seconds := spec.get("activeDeadlineSeconds")) is not None:
@@ -141,6 +142,14 @@ def validate_pod_spec(spec: Part, path: str, *, in_pod: bool) -> Causes:
         yield from validate_overhead(overhead, f"{path}.overhead")
     if spec.get("os") is not None:
         yield from validate_os(spec, path)
+
+
+def _has_security(spec: Part) -> bool:
+    """Whether the pod or any container of it says anything about its security."""
+    if spec.get("securityContext"):
+        return True
+    containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    return any("securityContext" in container for container in (*containers, *(spec.get("ephemeralContainers") or ())))
 
 
 def _is_int32(text: str) -> bool:

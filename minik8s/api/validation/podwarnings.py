@@ -99,15 +99,18 @@ def _pod(spec: Part, path: str, annotations: Part, metadata_path: str) -> Iterat
         yield from _volume(volume, f"{path}.volumes[{index}]")
     yield from _same(spec.get("hostAliases") or (), "ip", f"{path}.hostAliases")
     yield from _same_secrets(spec.get("imagePullSecrets") or (), f"{path}.imagePullSecrets")
+    count = 0
     for field in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(field) or ()):
-            yield from _container(container, f"{path}.{field}[{index}]")
+            count += 1
+            yield from _container(container, path, field, index)
     if (seconds := spec.get("terminationGracePeriodSeconds")) is not None and seconds < 0:
         text = "must be >= 0; negative values are invalid and will be treated as 1"
         yield f"{path}.terminationGracePeriodSeconds: {text}"
     if overhead := spec.get("overhead"):
         yield from _fractions(overhead, f"{path}.overhead")
-    yield from _named_ports(spec, path)
+    if count > 1:  # one container's own names are unique already
+        yield from _named_ports(spec, path)
 
 
 def _old_prefix(key: str) -> str | None:
@@ -150,14 +153,16 @@ def _volume(volume: Part, path: str) -> Iterator[str]:
         yield from _claim_spec(claim.get("spec") or {}, f"{path}.ephemeral.volumeClaimTemplate.spec")
 
 
-def _container(container: Part, path: str) -> Iterator[str]:
-    for part, amounts in (container.get("resources") or {}).items():
-        if part in ("limits", "requests"):
-            yield from _fractions(amounts, f"{path}.resources.{part}")
-    if variables := container.get("env"):
-        yield from _hidden_env(variables, f"{path}.env")
-    if ports := container.get("ports"):
-        yield from _same_ports(ports, f"{path}.ports")
+def _container(container: Part, path: str, field: str, index: int) -> Iterator[str]:
+    """Most containers have nothing to say much about, so even their path is only made when it is needed."""
+    if resources := container.get("resources"):
+        for part in ("limits", "requests"):
+            if amounts := resources.get(part):
+                yield from _fractions(amounts, f"{path}.{field}[{index}].resources.{part}")
+    if len(variables := container.get("env") or ()) > 1:
+        yield from _hidden_env(variables, f"{path}.{field}[{index}].env")
+    if len(ports := container.get("ports") or ()) > 1:
+        yield from _same_ports(ports, f"{path}.{field}[{index}].ports")
 
 
 def _fractions(amounts: Part, path: str) -> Iterator[str]:
