@@ -246,7 +246,7 @@ class Cluster(Control):
         self.informers = Informers(self.client, self.clock, self.rng)
         recorders = Recorders(self.client, self.clock, self.rng)
         self.nodes = context.connector = self._node_pool(recorders)
-        self.nodes.open(stack)
+        await self.nodes.open(stack)
         self._run_components(await stack.enter_async_context(_task_group()), recorders)
         await self._ready()
 
@@ -316,7 +316,7 @@ class Cluster(Control):
             self._scheduler = Scheduler(client, self.informers, clock, rng, recorders, plugins=plugins)
             group.start_soon(self._scheduler.run, name="scheduler")
         if config.proxy:
-            self._proxier = Proxier(self.informers, clock, recorders)
+            self._proxier = Proxier(self.informers, clock, recorders, sockets=self.nodes.sockets)
             group.start_soon(self._proxier.run, name="proxy")
         self.nodes.start(group)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
 
@@ -15,7 +15,8 @@ VERSION = "v1.36.2"
 AUDIT_EVENTS = 1000
 """How many requests the audit log remembers unless told otherwise."""
 
-RUNTIMES = ("subprocess", "simulated")
+Runtime: TypeAlias = Literal["subprocess", "simulated", "sandbox"]
+RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 
 DEFAULT_CONTROLLERS = (
     "namespace",
@@ -100,6 +101,11 @@ def _network(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
         ) from None
 
 
+def _not_loopback_in_sandbox(config: ClusterConfig, attribute: attrs.Attribute[Any], value: str) -> None:
+    if config.runtime == "sandbox" and IPv4Network(value).is_loopback:
+        raise ValueError(f"'{attribute.name}' must not be of 127.0.0.0/8 in the sandbox runtime, not {value!r}")
+
+
 def _ports(_: object, attribute: attrs.Attribute[Any], value: tuple[int, int]) -> None:
     if not 1 <= value[0] <= value[1] <= 65535:
         raise ValueError(f"'{attribute.name}' must be the first and the last of a range of ports, not {value!r}")
@@ -110,7 +116,8 @@ class ClusterConfig:
     """Options of a cluster; the defaults are a good sandbox on loopback.
 
     nodes           how many nodes to start
-    runtime         "subprocess" runs real processes, "simulated" only pretends to, deterministically
+    runtime         "subprocess" runs real processes, "simulated" only pretends to, deterministically; "sandbox" gives
+                    them networks and mounts of their own by Linux namespaces, where this machine lets its user
     images          image name -> command line (an entrypoint) or argv, beside the built-in images
     host, port      where the API server listens; port 0 takes a free one; `serve=False` opens no socket
     tls             serve HTTPS with a CA of the cluster's own
@@ -122,8 +129,9 @@ class ClusterConfig:
     seed            source of every name, UID and jitter; None draws one
     controllers     names of the controllers to run
     scheduler       whether to run one (None: no), or plugins that join its default profile (`scheduler.framework`)
-    service_cidr    ClusterIPs come from here; with the proxy they must be addresses of this machine
-    pod_cidr        pod addresses of the subprocess runtime
+    service_cidr    ClusterIPs come from here; with the proxy they must be addresses of this machine. The sandbox
+                    runtime has a network for them, and the default is Kubernetes' own 10.96.0.0/12 there
+    pod_cidr        pod addresses; 10.244.0.0/16 by default in the sandbox runtime
     history         how many changes the store remembers for watches that resume
     audit_events    how many answered requests `cluster.audit` remembers; 0 for none
     audit_log       a file that every audit event is appended to, one JSON document a line; None for none
@@ -136,7 +144,7 @@ class ClusterConfig:
     """
 
     nodes: int = attrs.field(default=1, validator=_whole(0))
-    runtime: Literal["subprocess", "simulated"] = attrs.field(default="subprocess", validator=_one_of(*RUNTIMES))
+    runtime: Runtime = attrs.field(default="subprocess", validator=_one_of(*RUNTIMES))
     images: Mapping[str, str | tuple[str, ...]] = attrs.field(factory=dict, validator=_images)
     host: str = "127.0.0.1"
     port: int = attrs.field(default=0, validator=_whole(0, 65535))
@@ -151,8 +159,8 @@ class ClusterConfig:
     controllers: tuple[str, ...] = DEFAULT_CONTROLLERS
     scheduler: bool | Sequence[object] | None = True
     proxy: bool = True
-    service_cidr: str = attrs.field(default="127.96.0.0/12", validator=_network)
-    pod_cidr: str = attrs.field(default="127.64.0.0/10", validator=_network)
+    service_cidr: str = attrs.field(validator=[_network, _not_loopback_in_sandbox])
+    pod_cidr: str = attrs.field(validator=[_network, _not_loopback_in_sandbox])
     node_port_range: tuple[int, int] = attrs.field(default=(30000, 32767), validator=_ports)
     history: int = attrs.field(default=10_000, validator=_whole(1))
     audit_events: int = attrs.field(default=AUDIT_EVENTS, validator=_whole(0))
@@ -161,3 +169,11 @@ class ClusterConfig:
     max_mutating_requests_inflight: int = attrs.field(default=200, validator=_whole(0))
     freeze: bool = False
     strict: bool = False
+
+    @service_cidr.default
+    def _service_cidr(self) -> str:
+        return "10.96.0.0/12" if self.runtime == "sandbox" else "127.96.0.0/12"
+
+    @pod_cidr.default
+    def _pod_cidr(self) -> str:
+        return "10.244.0.0/16" if self.runtime == "sandbox" else "127.64.0.0/10"

@@ -63,7 +63,7 @@ class Credentials:
     @property
     def root_ca(self) -> str:
         """The CA bundle that pods find in kube-root-ca.crt; "" where nobody could read or need it."""
-        needed = self.config.runtime == "subprocess" or (self.config.serve and self.config.tls)
+        needed = self.config.runtime != "simulated" or (self.config.serve and self.config.tls)
         return self.authority.pem.decode() if needed else ""
 
     def serving(self, addresses: Iterable[str]) -> ssl.SSLContext:

@@ -6,11 +6,14 @@ registry, and one dispatch of pod events by node.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
+from ipaddress import ip_network
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 from anyio.abc import ByteStream, TaskGroup
 
@@ -33,6 +36,13 @@ from minik8s.kubelet.server import Answer, answer
 from minik8s.machinery.errors import ServiceUnavailable
 from minik8s.machinery.meta import Doc
 
+if TYPE_CHECKING:
+    from minik8s.kubelet.runtime.network import PodNetwork
+
+
+DNS_INDEX = 10
+"""Which of the ClusterIPs is the cluster's DNS: kubeadm's choice, and so that of every manifest for one."""
+
 
 class NodePool:
     """Kubelets by node name; it is the API server's `NodeConnector`."""
@@ -53,13 +63,25 @@ class NodePool:
         self._directory = directory
         self._dispatch = PodDispatch(informers)
         self._spawner: Spawner | None = None
+        self._network: PodNetwork | None = None
         self._addresses: Addresses
         self._registry = ImageRegistry(config.images, directory=directory / "images")
         self.kubelets: dict[str, Kubelet] = {}
 
-    def open(self, stack: AsyncExitStack) -> None:
-        """Takes what the nodes share; `stack` gives it back, and must outlive every kubelet."""
+    @property
+    def sockets(self) -> Callable[[str, int, int], socket.socket] | None:
+        """(address, family, kind) -> a socket that reaches pods in a network of their own; None where there is none."""
+        return None if self._network is None else self._network.make_socket
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Takes what the nodes share; `stack` gives it back, and must outlive every kubelet.
+
+        Raises SandboxUnavailable where the sandbox runtime is wanted and this machine does not let us.
+        """
         config = self._config
+        if config.runtime == "sandbox":
+            await self._open_sandbox(stack)
+            return
         if config.runtime == "simulated":
             self._addresses = AddressPool(config.pod_cidr, self._rng, claim=no_claim)
         else:
@@ -69,6 +91,23 @@ class NodePool:
                 self._spawner.start()
                 stack.push_async_callback(self._spawner.aclose)
         stack.callback(self._addresses.close)
+
+    async def _open_sandbox(self, stack: AsyncExitStack) -> None:
+        """A refusal instead of another runtime: who asks for isolation must not get less without knowing it."""
+        from minik8s.kubelet.runtime.feasibility import SandboxUnavailable, why_impossible
+        from minik8s.kubelet.runtime.network import RESERVED, PodNetwork
+        from minik8s.kubelet.runtime.sandbox import USER_NAMESPACE
+
+        config = self._config
+        if problem := await why_impossible():
+            raise SandboxUnavailable(problem)
+        self._addresses = AddressPool(config.pod_cidr, self._rng, claim=no_claim, reserved=RESERVED)
+        stack.callback(self._addresses.close)
+        self._spawner = Spawner(USER_NAMESPACE)
+        stack.push_async_callback(self._spawner.aclose)
+        self._network = PodNetwork(self._spawner, config.pod_cidr, config.service_cidr)
+        stack.callback(self._network.close)
+        await self._network.open()
 
     def start(self, group: TaskGroup) -> None:
         """Starts the configured number of nodes."""
@@ -88,6 +127,7 @@ class NodePool:
             directory=self._directory / name,
             dispatch=self._dispatch,
             files=self._config.runtime != "simulated",
+            cluster_dns=str(ip_network(self._config.service_cidr)[DNS_INDEX]) if self._network is not None else "",
         )
         self.kubelets[name] = kubelet
         group.start_soon(kubelet.run, name=f"kubelet {name}")
@@ -96,6 +136,17 @@ class NodePool:
     def _runtime(self) -> Runtime:
         if self._config.runtime == "simulated":
             return SimulatedRuntime(clock=self._clock, rng=self._rng, addresses=self._addresses)
+        if self._network is not None and self._spawner is not None:
+            from minik8s.kubelet.runtime.sandbox import SandboxRuntime
+
+            return SandboxRuntime(
+                clock=self._clock,
+                rng=self._rng,
+                images=self._registry,
+                addresses=self._addresses,
+                spawner=self._spawner,
+                network=self._network,
+            )
         return SubprocessRuntime(
             clock=self._clock,
             rng=self._rng,

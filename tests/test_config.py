@@ -20,7 +20,7 @@ from minik8s.config import ClusterConfig
         ({"port": 65536}, "'port' must be a whole number from 0 to 65535, not 65536"),
         ({"audit_events": -1}, "'audit_events' must be a whole number from 0, not -1"),
         ({"max_requests_inflight": "many"}, "'max_requests_inflight' must be a whole number from 0, not 'many'"),
-        ({"runtime": "docker"}, "'runtime' must be one of 'subprocess', 'simulated', not 'docker'"),
+        ({"runtime": "docker"}, "'runtime' must be one of 'subprocess', 'simulated', 'sandbox', not 'docker'"),
         ({"images": ["a"]}, "'images' must map names to commands, not be ['a']"),
         ({"images": {"a": 5}}, "'images': the command of 'a' must be a line or a sequence of words, not 5"),
         ({"images": {"a": (1,)}}, "'images': the command of 'a' must be a line or a sequence of words, not (1,)"),

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import click
 
-from minik8s.config import DEFAULT_CONTROLLERS, ClusterConfig
+from minik8s.config import DEFAULT_CONTROLLERS, RUNTIMES, ClusterConfig
 
 Command = Callable[..., Any]
 
@@ -126,10 +126,10 @@ def cluster_options(function: Command) -> Command:
         ),
         click.option(
             "--runtime",
-            type=click.Choice(["subprocess", "simulated"]),
+            type=click.Choice(RUNTIMES),
             default="subprocess",
             show_default=True,
-            help="Run real processes, or only pretend to.",
+            help="Run real processes, only pretend to, or isolate them by namespaces (Linux).",
         ),
         click.option("--seed", type=int, default=None, help="Source of all names and UIDs."),
         controllers_option,

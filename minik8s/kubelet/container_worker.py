@@ -35,6 +35,7 @@ from minik8s.kubelet.runtime.protocol import (
     Sandbox,
     StartError,
 )
+from minik8s.kubelet.security import check_user, read_only_root, run_as
 from minik8s.kubelet.termination_message import message_limit
 from minik8s.machinery.meta import Doc
 
@@ -220,7 +221,7 @@ class ContainerWorker:
                 await self._sleep(delay - SYNC_SECONDS)
 
     def _config(self, image: Image, env: Mapping[str, str]) -> ContainerConfig:
-        _check_user(self.host.pod, self.spec)
+        check_user(self.host.pod, self.spec)
         directory, attempt = self.host.directory, self._attempt()
         termination_log = directory / "containers" / self.record.name / f"{attempt}.termination-log"
         mounts = self.host.mounts(self.spec, env)
@@ -241,6 +242,8 @@ class ContainerWorker:
             stdin_once=bool(self.spec.get("stdinOnce")),
             tty=bool(self.spec.get("tty")),
             resources=self.spec.get("resources") or {},
+            run_as=run_as(self.host.pod, self.spec),
+            read_only_root=read_only_root(self.spec),
         )
 
     def _attempt(self) -> int:
@@ -386,11 +389,3 @@ async def all_stopped(workers: Iterable[ContainerWorker]) -> None:
 def _minutes(seconds: float) -> str:
     """Go's time.Duration from a minute on: `1m20s`, `5m0s`."""
     return f"{int(seconds // 60)}m{seconds % 60:g}s"
-
-
-def _check_user(pod: Doc, container: Doc) -> None:
-    """Raises ConfigError for a container that would run as root although it must not (verifyRunAsNonRoot)."""
-    context = {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
-    if context.get("runAsNonRoot") and context.get("runAsUser") == 0:
-        where = f'pod: "{full_name(pod)}", container: {container["name"]}'
-        raise ConfigError(f"container's runAsUser breaks non-root policy ({where})")

@@ -24,6 +24,7 @@ from minik8s.machinery.meta import Doc, namespace_of
 class NodeContext:
     """The surroundings of a node's pods.
 
+    `cluster_dns` is the address of the cluster's DNS, for runtimes that can show a file with it.
     `files` False spares a runtime without processes what only they could read: volumes' files and tokens.
     """
 
@@ -39,6 +40,7 @@ class NodeContext:
     statuses: StatusManager
     allocatable: Mapping[str, str]
     files: bool = True
+    cluster_dns: str = ""
 
     async def objects(
         self, resource: Resource[Any], namespace: str, names: frozenset[str], *, fresh: bool

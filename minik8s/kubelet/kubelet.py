@@ -47,8 +47,9 @@ class Kubelet:
     """The agent of the node `node_name`.
 
     `labels` and `taints` are the node's own at registration, `capacity` its resources (allocatable is the same),
-    `address` its InternalIP. `dispatch` is shared by the kubelets of a cluster; without it the kubelet has its own.
-    `files` False spares a runtime without processes the volumes' files and tokens. `run` closes the runtime at its end.
+    `address` its InternalIP, `cluster_dns` the address of the cluster's DNS. `dispatch` is shared by the kubelets of a
+    cluster; without it the kubelet has its own. `files` False spares a runtime without processes the volumes' files and
+    tokens. `run` closes the runtime at its end.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Kubelet:
         address: str = "127.0.0.1",
         dispatch: PodDispatch | None = None,
         files: bool = True,
+        cluster_dns: str = "",
     ) -> None:
         signed = client.as_component(COMPONENT, f"system:node:{node_name}", ["system:nodes"])
         capacity = {**DEFAULT_CAPACITY, **(capacity or {})}
@@ -85,6 +87,7 @@ class Kubelet:
             statuses=StatusManager(signed, clock),
             allocatable=capacity,
             files=files,
+            cluster_dns=cluster_dns,
         )
         self.agent = NodeAgent(self.node, labels=labels or {}, taints=taints, capacity=capacity)
         self.workers: dict[str, PodWorker] = {}

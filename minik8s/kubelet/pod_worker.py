@@ -29,10 +29,11 @@ from minik8s.kubelet.deadline import Deadline
 from minik8s.kubelet.downward import Surroundings
 from minik8s.kubelet.env import environment
 from minik8s.kubelet.images import ImagePuller
-from minik8s.kubelet.pod_spec import FIELDS, hostname, records_of, referenced, resize_restarts
+from minik8s.kubelet.pod_network import sandbox_config
+from minik8s.kubelet.pod_spec import FIELDS, records_of, referenced, resize_restarts
 from minik8s.kubelet.pod_status import PodView, pod_status
 from minik8s.kubelet.restart import role_of
-from minik8s.kubelet.runtime.protocol import Mount, RuntimeFailure, Sandbox, SandboxConfig
+from minik8s.kubelet.runtime.protocol import Mount, RuntimeFailure, Sandbox
 from minik8s.kubelet.volumes.manager import MountFailure, PodVolumes
 from minik8s.machinery.meta import (
     Doc,
@@ -40,7 +41,6 @@ from minik8s.machinery.meta import (
     annotations_of,
     is_terminating,
     labels_of,
-    name_of,
     namespace_of,
     parse_time,
     revision_of,
@@ -224,15 +224,7 @@ class PodWorker:
     async def _make_sandbox(self) -> None:
         if self._resumed:
             self.event("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.", "Normal")
-        config = SandboxConfig(
-            namespace=namespace_of(self.pod),
-            name=name_of(self.pod),
-            uid=uid_of(self.pod),
-            directory=self.directory,
-            hostname=hostname(self.pod),
-            annotations=annotations_of(self.pod),
-            host_network=bool(self.pod["spec"].get("hostNetwork")),
-        )
+        config = sandbox_config(self.pod, self.directory, self.node.cluster_dns)
         delay = 0.0
         while self._sandbox is None:
             try:

@@ -3,7 +3,7 @@
 Upstream's kube-proxy writes kernel rules; this one listens. ClusterIPs are loopback addresses of the machine, so the
 proxy binds `ClusterIP:port`, node ports and local load-balancer addresses and relays TCP and UDP to the endpoints
 that the EndpointSlices name. `servicemap` decides what to listen on, `balancer` which endpoint comes next (both pure),
-`relay` and `datagrams` move bytes, `proxier` carries out the map's changes.
+`relay` and `datagrams` move bytes, `networks` says whose sockets they use, `proxier` carries out the map's changes.
 
 Promises: an endpoint gets traffic while it is ready and not terminating (or, when no such endpoint is left, serving and
 terminating); a change of endpoints never touches an established TCP connection; a Service without endpoints refuses

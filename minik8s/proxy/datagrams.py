@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from minik8s.clock import Clock, TimerHandle
+from minik8s.proxy.networks import Sockets, plain, to_endpoint
 from minik8s.proxy.poller import READ, Poller
 from minik8s.proxy.servicemap import Endpoint
 
@@ -41,9 +42,12 @@ class _Flow:
 class UdpListener:
     """A bound address whose datagrams go to endpoints and whose endpoints' answers go back."""
 
-    def __init__(self, sock: socket.socket, poller: Poller, clock: Clock, choose: Choose) -> None:
+    def __init__(
+        self, sock: socket.socket, poller: Poller, clock: Clock, choose: Choose, sockets: Sockets = plain
+    ) -> None:
         """Takes over `sock`, which is bound."""
         sock.setblocking(False)
+        self._sockets = sockets
         self._socket = sock
         self._poller = poller
         self._clock = clock
@@ -97,8 +101,10 @@ class UdpListener:
         endpoint = self._choose(client[0], [])
         if endpoint is None:
             return None
-        sock = socket.socket(socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET, socket.SOCK_DGRAM)
-        sock.setblocking(False)
+        try:
+            sock = to_endpoint(self._sockets, endpoint, socket.SOCK_DGRAM)
+        except OSError:
+            return None
         try:
             sock.connect(endpoint)
         except OSError:

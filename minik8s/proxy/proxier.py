@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from functools import partial
 
 import anyio
 
@@ -18,6 +19,7 @@ from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock, TimerHandle
 from minik8s.machinery.meta import Doc, labels_of, name_of, namespace_of
+from minik8s.proxy.networks import Sockets, plain, with_aliases
 from minik8s.proxy.poller import make_poller
 from minik8s.proxy.relay import Connections, bind
 from minik8s.proxy.served import Bind, Served, Status
@@ -37,6 +39,7 @@ class Proxier:
     nodes                 names of the nodes of this machine, for Local traffic policies; None: all nodes
     node_port_addresses   where node ports are opened, kube-proxy's --nodeport-addresses
     host                  the node name under which Events are signed
+    sockets               sockets of the network that pods have of their own, None where they share this machine's
     """
 
     def __init__(
@@ -48,7 +51,8 @@ class Proxier:
         nodes: Collection[str] | None = None,
         node_port_addresses: Collection[str] = ("127.0.0.1",),
         host: str = "",
-        binder: Bind = bind,
+        binder: Bind | None = None,
+        sockets: Sockets | None = None,
     ) -> None:
         self._services = informers(SERVICES)
         self._slices = informers(ENDPOINT_SLICES)
@@ -57,7 +61,9 @@ class Proxier:
         self._recorder = recorders.recorder(COMPONENT, host)
         self._nodes = nodes
         self._node_port_addresses = tuple(node_port_addresses)
-        self._bind = binder
+        self._aliases = sockets is not None
+        self._sockets = sockets or plain
+        self._bind = binder or partial(bind, sockets=self._sockets)
         self._maps: dict[Key, ServiceMap] = {}
         self._served: dict[tuple[Key, Frontend], Served] = {}
         self._holders: dict[Frontend, Key] = {}  # which Service serves an address itself
@@ -100,7 +106,7 @@ class Proxier:
     async def run(self) -> None:
         """Serves until cancelled; then every socket is closed and established connections are reset."""
         poller = make_poller(asyncio.get_running_loop())
-        self._connections = Connections(poller, self._clock)
+        self._connections = Connections(poller, self._clock, self._sockets)
         removals = []
         try:
             await self._services.synced()
@@ -165,7 +171,8 @@ class Proxier:
         if service is None:
             return {}
         slices = self._slices.lister.by_index("service", "/".join(key))
-        return frontends_of(service, slices, nodes=self._nodes, node_port_addresses=self._node_port_addresses)
+        wanted = frontends_of(service, slices, nodes=self._nodes, node_port_addresses=self._node_port_addresses)
+        return with_aliases(wanted) if self._aliases else wanted
 
     def _drop(self, key: Key, frontend: Frontend) -> None:
         self._served.pop((key, frontend)).close()

@@ -15,6 +15,7 @@ from errno import EINPROGRESS, EMFILE, ENFILE
 
 from minik8s.clock import Clock, TimerHandle
 from minik8s.logs import get_logger
+from minik8s.proxy.networks import Sockets, plain, to_endpoint
 from minik8s.proxy.poller import READ, WRITE, Poller
 from minik8s.proxy.servicemap import Endpoint
 
@@ -38,9 +39,10 @@ _view = memoryview(_chunk)
 class Connections:
     """Every relayed connection of a proxy; they outlive the listeners that accepted them."""
 
-    def __init__(self, poller: Poller, clock: Clock) -> None:
+    def __init__(self, poller: Poller, clock: Clock, sockets: Sockets = plain) -> None:
         self.poller = poller
         self.clock = clock
+        self.sockets = sockets
         self.living: set[Connection] = set()
 
     def close(self) -> None:
@@ -74,7 +76,8 @@ class TcpListener:
             self._watch()
         else:
             self.close()
-            self._take(bind(*self.address, self._socket.family, socket.SOCK_STREAM))
+            sockets = self._connections.sockets
+            self._take(bind(*self.address, self._socket.family, socket.SOCK_STREAM, sockets))
         self._listening = on
 
     def _take(self, sock: socket.socket) -> None:
@@ -135,8 +138,11 @@ class Connection:
         """Tries endpoint after endpoint; the client is reset when none answers."""
         while (endpoint := self._choose(self._host, self._tried)) is not None:
             self._tried.append(endpoint)
-            sock = self._upstream = socket.socket(socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET)
-            sock.setblocking(False)
+            try:
+                sock = self._upstream = to_endpoint(self._connections.sockets, endpoint, socket.SOCK_STREAM)
+            except OSError as error:
+                _log.warning("no socket for an endpoint", endpoint=endpoint, error=str(error))
+                continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if _start_connect(sock, endpoint):
                 if _is_connected(sock):  # over loopback usually at once
@@ -307,9 +313,9 @@ class Side:
         return True
 
 
-def bind(host: str, port: int, family: int, kind: int) -> socket.socket:
+def bind(host: str, port: int, family: int, kind: int, sockets: Sockets = plain) -> socket.socket:
     """A bound socket that does not listen. Raises OSError: EACCES, EADDRINUSE, EADDRNOTAVAIL."""
-    sock = socket.socket(family, kind)
+    sock = sockets(host, family, kind)
     try:
         if kind == socket.SOCK_STREAM:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

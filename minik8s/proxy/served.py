@@ -107,7 +107,8 @@ class Served:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = self._bind(host, port, family, KINDS[self.frontend.protocol])
         if self.frontend.protocol == "UDP":
-            return UdpListener(sock, self._connections.poller, self._connections.clock, self._choose)
+            connections = self._connections
+            return UdpListener(sock, connections.poller, connections.clock, self._choose, connections.sockets)
         listener = TcpListener(sock, self._connections, self._choose)
         try:
             listener.set_listening(bool(self.port.endpoints))

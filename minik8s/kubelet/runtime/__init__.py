@@ -4,9 +4,12 @@
 
 - `subprocess` runs containers as process groups of this machine: `spawner` (the fork server, a program of its own),
   `processes` (our side of it), `rootfs` (directory, mounts, environment), `logs`, `probes`, `addresses`, `usage`.
+- `sandbox` runs them in Linux namespaces of their own, without root: `feasibility` (whether this machine allows it),
+  `network` (the pods' network and sockets in it), `podfiles` (/etc/hosts and the like).
 - `simulated` runs nothing: a table says how long things take and how they end. For scale and virtual time.
 - `images` maps image names to local commands, for both.
 
-Deliberately missing: isolation of files, users and network (a container sees the host's), cgroup limits, image
-downloads, log rotation, and telling stdout from stderr in a log (one pipe keeps the order instead).
+Deliberately missing: in the subprocess runtime isolation of files, users and network (a container sees the host's); in
+all of them process namespaces, cgroup limits, image downloads, log rotation, and telling stdout from stderr in a log
+(one pipe keeps the order instead).
 """

@@ -55,14 +55,21 @@ class AddressesExhausted(Exception):
 
 
 class AddressPool:
-    """Hands out the addresses of `cidr`; shared by the nodes of a cluster."""
+    """Hands out the addresses of `cidr`, but for the first `reserved`; shared by the nodes of a cluster."""
 
-    def __init__(self, cidr: str, rng: random.Random, claim: Callable[[str], Claim | None] = claim_on_machine) -> None:
+    def __init__(
+        self,
+        cidr: str,
+        rng: random.Random,
+        claim: Callable[[str], Claim | None] = claim_on_machine,
+        *,
+        reserved: int = 0,
+    ) -> None:
         network = ipaddress.ip_network(cidr)
         self._claim = claim
         self._held: dict[str, Claim] = {}
-        self._first = int(network.network_address) + 1
-        self._count = max(1, network.num_addresses - 2)
+        self._first = int(network.network_address) + 1 + reserved
+        self._count = max(1, network.num_addresses - 2 - reserved)
         self._next = rng.randrange(self._count)
         self._make = type(network.network_address)
 

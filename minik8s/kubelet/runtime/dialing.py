@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
+from collections.abc import Callable
+from typing import TypeAlias
 
 import anyio
 from anyio.abc import SocketStream
 
 DIAL_SECONDS = 30.0
 
+Sockets: TypeAlias = Callable[[str, int, int], socket.socket]
+"""(address, family, kind) -> a socket that reaches the address."""
 
-async def connect_tcp(host: str, port: int) -> SocketStream:
+
+def plain(address: str, family: int, kind: int) -> socket.socket:
+    """A socket of the network that this process is in."""
+    return socket.socket(family, kind)
+
+
+async def connected(host: str, port: int, sockets: Sockets) -> socket.socket:
+    """A connected socket to an address. Raises OSError; cancelled, it leaves nothing behind."""
+    sock = sockets(host, socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, (host, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def connect_tcp(host: str, port: int, sockets: Sockets = plain) -> SocketStream:
     """Raises OSError: `dial tcp <host>:<port>: connect: connection refused`."""
     where = f"dial tcp {host}:{port}"
     try:
         with anyio.fail_after(DIAL_SECONDS):
-            return await anyio.connect_tcp(host, port)
+            if sockets is plain:
+                return await anyio.connect_tcp(host, port)
+            return await SocketStream.from_socket(await connected(host, port, sockets))
     except TimeoutError:
         raise OSError(f"{where}: i/o timeout") from None
     except OSError as error:

@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -18,6 +19,7 @@ import anyio
 import attrs
 
 from minik8s.config import VERSION
+from minik8s.kubelet.runtime.dialing import Sockets, connected, plain
 from minik8s.kubelet.runtime.protocol import ExecResult, ProbeResult, RuntimeFailure
 
 _MINOR = ".".join(VERSION.lstrip("v").split(".")[:2])
@@ -40,18 +42,20 @@ async def run_probe(
     timeout: float,
     execute: Callable[[Sequence[str]], Awaitable[ExecResult]],
     lifecycle: bool = False,
+    sockets: Sockets = plain,
 ) -> ProbeResult:
     """Carries out `handler` (the API's probe or lifecycle handler) against a pod's `address`.
 
     A lifecycle hook by HTTP has succeeded once it was answered, whatever the status (upstream's `runHTTPHandler`).
+    `sockets` makes the sockets that reach the pod.
     """
     try:
         if "exec" in handler:
             return await _exec(handler["exec"].get("command") or [], timeout, execute)
         if "httpGet" in handler:
-            return await _http(handler["httpGet"], address, timeout, lifecycle)
+            return await _http(handler["httpGet"], address, timeout, lifecycle, sockets)
         if "tcpSocket" in handler:
-            return await _tcp(handler["tcpSocket"], address, timeout)
+            return await _tcp(handler["tcpSocket"], address, timeout, sockets)
         if "grpc" in handler:
             raise Failed("gRPC probes are not supported by this runtime: use an exec, httpGet or tcpSocket probe")
         raise Failed("missing probe handler")
@@ -83,10 +87,14 @@ def _reason(error: OSError) -> str:
 
 
 async def _connect(
-    host: str, port: int, context: ssl.SSLContext | None
+    host: str, port: int, context: ssl.SSLContext | None, sockets: Sockets
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     try:
-        return await asyncio.open_connection(host, port, ssl=context, limit=MAX_HEADER)
+        if sockets is plain or not _is_address(host):
+            return await asyncio.open_connection(host, port, ssl=context, limit=MAX_HEADER)
+        sock = await connected(host, port, sockets)
+        name = host if context else None
+        return await asyncio.open_connection(sock=sock, ssl=context, server_hostname=name, limit=MAX_HEADER)
     except socket.gaierror:
         raise Failed(f"dial tcp: lookup {host}: no such host") from None
     except ssl.SSLError as error:
@@ -95,15 +103,23 @@ async def _connect(
         raise Failed(f"dial tcp {_join(host, port)}: connect: {_reason(error)}") from error
 
 
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _join(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def _tcp(handler: Mapping[str, Any], address: str, timeout: float) -> ProbeResult:
+async def _tcp(handler: Mapping[str, Any], address: str, timeout: float, sockets: Sockets) -> ProbeResult:
     host, port = handler.get("host") or address, int(handler["port"])
     try:
         with anyio.fail_after(timeout):
-            _, writer = await _connect(host, port, None)
+            _, writer = await _connect(host, port, None, sockets)
     except TimeoutError:
         raise Failed(f"dial tcp {_join(host, port)}: i/o timeout") from None
     writer.transport.abort()
@@ -126,7 +142,9 @@ class _Response:
     body: bytes
 
 
-async def _http(handler: Mapping[str, Any], address: str, timeout: float, lifecycle: bool) -> ProbeResult:
+async def _http(
+    handler: Mapping[str, Any], address: str, timeout: float, lifecycle: bool, sockets: Sockets
+) -> ProbeResult:
     scheme = str(handler.get("scheme") or "HTTP").lower()
     path = str(handler.get("path") or "/")
     host = _join(handler.get("host") or address, int(handler["port"]))
@@ -135,7 +153,7 @@ async def _http(handler: Mapping[str, Any], address: str, timeout: float, lifecy
     headers = _headers(handler.get("httpHeaders") or [], agent)
     try:
         with anyio.fail_after(timeout):
-            response = await _follow(url, headers)
+            response = await _follow(url, headers, sockets)
     except TimeoutError:
         text = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
         raise Failed(f'Get "{url.geturl()}": {text}') from None
@@ -159,12 +177,12 @@ def _headers(given: Sequence[Mapping[str, str]], agent: str) -> list[tuple[str, 
     return [(name, value) for name, value in headers if value or name.lower() not in ("user-agent", "accept")]
 
 
-async def _follow(url: SplitResult, headers: list[tuple[str, str]]) -> _Response:
+async def _follow(url: SplitResult, headers: list[tuple[str, str]], sockets: Sockets) -> _Response:
     """GET with redirects on the same host followed; one that leads elsewhere is the answer itself."""
     first = url
     for _ in range(MAX_REDIRECTS):
         try:
-            response = await _get(url, headers)
+            response = await _get(url, headers, sockets)
         except Failed as failure:
             raise Failed(f'Get "{url.geturl()}": {failure}') from failure
         location = response.headers.get("location")
@@ -177,9 +195,10 @@ async def _follow(url: SplitResult, headers: list[tuple[str, str]]) -> _Response
     raise Failed(f'Get "{url.geturl()}": stopped after {MAX_REDIRECTS} redirects')
 
 
-async def _get(url: SplitResult, headers: list[tuple[str, str]]) -> _Response:
+async def _get(url: SplitResult, headers: list[tuple[str, str]], sockets: Sockets) -> _Response:
     secure = url.scheme == "https"
-    reader, writer = await _connect(url.hostname or "", url.port or (443 if secure else 80), _tls() if secure else None)
+    host, port = url.hostname or "", url.port or (443 if secure else 80)
+    reader, writer = await _connect(host, port, _tls() if secure else None, sockets)
     try:
         writer.write(_request(url, headers))
         return await _read_response(reader)

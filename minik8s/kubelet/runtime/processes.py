@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import anyio
 import attrs
@@ -26,6 +26,8 @@ from minik8s.kubelet.runtime.protocol import StartError
 
 CONCURRENT_STARTS = 16
 """Starts under way at once; more only makes the machine switch between them."""
+MAKE_SECONDS = 60.0
+"""How long making namespaces may take on a machine that is very busy."""
 
 
 Stdio: TypeAlias = tuple[int | None, int | None, int | None]
@@ -36,7 +38,8 @@ class Command:
     """What to run; `paths` are the files to try as the program.
 
     `stdio` are descriptors for stdin, stdout and stderr; None is /dev/null for stdin and the log for the others. With
-    `tty` they are a terminal, and `output` is its master if the log is to be read from it.
+    `tty` they are a terminal, and `output` is its master if the log is to be read from it. `namespaces` are descriptors
+    of namespaces to enter, that of the mounts last; there `user` may be another uid and gid.
     """
 
     argv: Sequence[str]
@@ -47,6 +50,8 @@ class Command:
     tty: bool = False
     stdio: Stdio = (None, None, None)
     output: int | None = None
+    namespaces: Sequence[int] = ()
+    user: tuple[int, int] | None = None
 
 
 @attrs.define
@@ -166,7 +171,7 @@ class Process:
 
 def _spec_file(command: Command) -> tuple[IO[bytes], list[int]]:
     """The request's file, and the descriptors that go with it."""
-    wanted = (*command.stdio, command.output)
+    wanted = (*command.stdio, command.output, *command.namespaces)
     passed = [fd for fd in wanted if fd is not None]
     positions = iter(range(len(passed)))
     places = [None if fd is None else next(positions) for fd in wanted]
@@ -179,21 +184,32 @@ def _spec_file(command: Command) -> tuple[IO[bytes], list[int]]:
         "tty": command.tty,
         "stdio": places[:3],
         "output": places[3],
+        "namespaces": [place for place in places[4:] if place is not None],
+        "user": command.user,
     }
+    return _file_of(dict(spec)), passed
+
+
+def _file_of(spec: dict[str, Any]) -> IO[bytes]:
+    """A file without a name that holds a request's specification."""
     file: IO[bytes]
     if sys.platform == "linux":
         file = os.fdopen(os.memfd_create("minik8s"), "w+b")
     else:
         file = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
-    file.write(marshal.dumps(dict(spec)))
+    file.write(marshal.dumps(spec))
     file.seek(0)
-    return file, passed
+    return file
 
 
 class Spawner:
-    """Owns the fork server, which is started when first needed and again should it ever be killed."""
+    """Owns the fork server, which is started when first needed and again should it ever be killed.
 
-    def __init__(self) -> None:
+    `prefix` is a command that runs the server, in a user namespace for instance.
+    """
+
+    def __init__(self, prefix: Sequence[str] = ()) -> None:
+        self._prefix = prefix
         self._server: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
         self._slots = asyncio.Semaphore(CONCURRENT_STARTS)
@@ -212,7 +228,16 @@ class Spawner:
         ours, theirs = socket.socketpair()
         with theirs:
             self._server = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", spawner.COMMAND, spawner.DIRECTORY, str(theirs.fileno())],
+                [
+                    *self._prefix,
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    "-c",
+                    spawner.COMMAND,
+                    spawner.DIRECTORY,
+                    str(theirs.fileno()),
+                ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -244,6 +269,28 @@ class Spawner:
                     socket.send_fds(self._requests, [b"+"], [control.fileno(), file.fileno(), *passed])
                 except OSError as error:
                     raise StartError("StartError", f"the fork server is gone: {error}") from error
+
+    async def make(
+        self, kind: bytes, spec: Mapping[str, Any], fds: Sequence[int] = ()
+    ) -> tuple[socket.socket, list[int]]:
+        """Asks for namespaces (see `spawner`): a socket to whoever answered, and their descriptors. Raises OSError."""
+        self.start()
+        assert self._requests is not None
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            with theirs, _file_of(dict(spec)) as file:
+                socket.send_fds(self._requests, [kind], [theirs.fileno(), file.fileno(), *fds])
+            with anyio.fail_after(MAKE_SECONDS):
+                await anyio.wait_readable(ours)
+            answer, made, _, _ = socket.recv_fds(ours, 4096, 8)
+            if answer[:1] != b"+":
+                raise OSError(0, answer[1:].decode(errors="replace") or "the process was lost")
+        except BaseException as error:
+            ours.close()
+            if isinstance(error, TimeoutError):
+                raise OSError(0, "it takes too long") from None
+            raise
+        return ours, made
 
     async def aclose(self) -> None:
         """Ends every process started here and returns when they are gone."""

@@ -42,7 +42,7 @@ class StartError(RuntimeFailure):
 @attrs.frozen
 class Image:
     """A resolved image. `present` tells that no pull was needed; `argv` is its entrypoint, `args` its default
-    arguments (both may be empty), `env` what it sets, `stop_signal` what ends it."""
+    arguments (both may be empty), `env` what it sets, `stop_signal` what ends it, `root` its own root file system."""
 
     name: str
     id: str
@@ -52,6 +52,7 @@ class Image:
     working_dir: str = ""
     stop_signal: str = "SIGTERM"
     size_bytes: int = 0
+    root: Path | None = None
 
 
 @attrs.frozen
@@ -65,7 +66,11 @@ class Mount:
 
 @attrs.frozen
 class SandboxConfig:
-    """A pod to be. `directory` is the kubelet's own directory for it; `host_network` shares the node's address."""
+    """A pod to be. `directory` is the kubelet's own directory for it; `host_network` shares the node's address.
+
+    What its files say, where a runtime can show them: `fqdn` and `host_aliases` (address, names) are for /etc/hosts,
+    `resolv_conf` is that file, "" for the machine's own.
+    """
 
     namespace: str
     name: str
@@ -74,6 +79,9 @@ class SandboxConfig:
     hostname: str
     annotations: Mapping[str, str] = attrs.field(factory=dict)
     host_network: bool = False
+    fqdn: str = ""
+    host_aliases: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    resolv_conf: str = ""
 
 
 @attrs.frozen
@@ -91,7 +99,8 @@ class ContainerConfig:
 
     `log_path` is where its output goes. `termination_log` is the host file of terminationMessagePath. With `stdin_once`
     standard input ends with the first client that was attached to it.
-    `resources` is the container's `resources` field as in the API.
+    `resources` is the container's `resources` field as in the API. `run_as` (uid, gid) and `read_only_root` are
+    wishes of its securityContext that only a runtime with namespaces can fulfil.
     """
 
     name: str
@@ -107,6 +116,8 @@ class ContainerConfig:
     stdin_once: bool = False
     tty: bool = False
     resources: Mapping[str, Any] = attrs.field(factory=dict)
+    run_as: tuple[int, int] | None = None
+    read_only_root: bool = False
 
 
 @attrs.frozen

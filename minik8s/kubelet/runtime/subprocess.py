@@ -10,7 +10,6 @@ of a log at once (they look every 0.2 s), and finding processes that leave their
 
 from __future__ import annotations
 
-import errno
 import os
 import random
 import shutil
@@ -28,7 +27,8 @@ from anyio.abc import ByteStream
 
 from minik8s.clock import Clock
 from minik8s.kubelet.runtime.addresses import Addresses, AddressesExhausted
-from minik8s.kubelet.runtime.dialing import connect_tcp
+from minik8s.kubelet.runtime.commands import command_beside, container_command, start_failure
+from minik8s.kubelet.runtime.dialing import Sockets, connect_tcp, plain
 from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.inotify import Watcher
 from minik8s.kubelet.runtime.logs import read_log
@@ -52,13 +52,7 @@ from minik8s.kubelet.runtime.protocol import (
     StartError,
     Usage,
 )
-from minik8s.kubelet.runtime.rootfs import (
-    environment,
-    prepare_root,
-    program_paths,
-    root_directory,
-    working_directory,
-)
+from minik8s.kubelet.runtime.rootfs import prepare_root, root_directory
 from minik8s.kubelet.runtime.sessions import (
     AttachedSession,
     CommandSession,
@@ -148,23 +142,6 @@ def exit_code(wait_status: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def start_failure(error: SpawnError, command: Command) -> StartError:
-    """The system's error in the words of runc and Go's os/exec."""
-    program = command.argv[0]
-    reason = os.strerror(error.errno).lower() if error.errno else "the process was lost"
-    if error.stage == "chdir":
-        detail = f'chdir to cwd ("{command.cwd}") failed: {reason}'
-    elif error.stage != "exec":
-        detail = reason
-    elif error.errno != errno.ENOENT:
-        detail = f'exec: "{program}": {reason}'
-    elif "/" in program:
-        detail = f'exec: "{program}": stat {program}: {reason}'
-    else:
-        detail = f'exec: "{program}": executable file not found in $PATH'
-    return StartError("StartError", f"unable to start container process: {detail}")
-
-
 class SubprocessRuntime:
     """Runs containers as processes.
 
@@ -192,6 +169,7 @@ class SubprocessRuntime:
         self._spawner = spawner or Spawner()
         self._owns_spawner = spawner is None
         self._node_address = node_address
+        self._sockets: Sockets = plain
         self._watcher = Watcher(clock)
         self._used: dict[str, Image] = {}
         self._sandboxes: dict[str, tuple[Sandbox, dict[str, ProcessContainer]]] = {}
@@ -239,9 +217,25 @@ class SubprocessRuntime:
     async def start(self, sandbox: Sandbox, config: ContainerConfig) -> Container:
         if sandbox.id not in self._sandboxes:
             raise StartError("CreateContainerError", f'sandbox "{sandbox.id}" not found')
+        command = await self._prepare(sandbox, config)
+        try:
+            container = await self._start(sandbox, config, command)
+        except BaseException:
+            self._discard(command)
+            raise
+        container.process.on_end(lambda: self._discard(command))
+        return container
+
+    async def _prepare(self, sandbox: Sandbox, config: ContainerConfig) -> Command:
+        """The container's surroundings, and its command in them. Raises StartError."""
         root = root_directory(sandbox, config.name)
         prepare_root(root, config)
-        command = _command(sandbox, config, root)
+        return container_command(sandbox, config, root)
+
+    def _discard(self, command: Command) -> None:
+        """Gives back what `_prepare` has taken; the container has ended, or was not started."""
+
+    async def _start(self, sandbox: Sandbox, config: ContainerConfig, command: Command) -> ProcessContainer:
         ends = container_ends(stdin=config.stdin, tty=config.tty)
         try:
             if ends is not None:
@@ -283,10 +277,13 @@ class SubprocessRuntime:
             raise StartError("StartError", f"cannot {what} a stopped container: container {container.id} not running")
         return running
 
+    def _beside(self, base: Command, argv: Sequence[str], *, stdio: Stdio, tty: bool = False) -> Command:
+        return command_beside(base, argv, stdio=stdio, tty=tty)
+
     async def exec(self, container: Container, argv: Sequence[str], *, timeout: float) -> ExecResult:
         running = self._needs_running(container, "exec in")
         with Output(MAX_EXEC_OUTPUT) as output, anyio.fail_after(timeout):
-            command = _beside(running.command, argv, stdio=(None, output.write_fd, output.write_fd))
+            command = self._beside(running.command, argv, stdio=(None, output.write_fd, output.write_fd))
             process = await self._spawn(command)
             output.close_write()
             running.execs.add(process)
@@ -301,7 +298,7 @@ class SubprocessRuntime:
         running = self._needs_running(container, "exec in")
         ends = _opened(lambda: open_ends(stdin=stdin, tty=tty))
         try:
-            command = _beside(running.command, argv, stdio=ends.theirs, tty=tty)
+            command = self._beside(running.command, argv, stdio=ends.theirs, tty=tty)
             try:
                 process = await self._spawner.spawn(command)
             except SpawnError as error:
@@ -322,7 +319,7 @@ class SubprocessRuntime:
         return AttachedSession(running.process, output, stdin, terminal)
 
     async def connect(self, sandbox: Sandbox, port: int) -> ByteStream:
-        return await connect_tcp(sandbox.address, port)
+        return await connect_tcp(sandbox.address, port, self._sockets)
 
     async def probe(
         self,
@@ -336,7 +333,9 @@ class SubprocessRuntime:
         async def execute(argv: Sequence[str]) -> ExecResult:
             return await self.exec(container, argv, timeout=timeout)
 
-        return await run_probe(handler, sandbox.address, timeout=timeout, execute=execute, lifecycle=lifecycle)
+        return await run_probe(
+            handler, sandbox.address, timeout=timeout, execute=execute, lifecycle=lifecycle, sockets=self._sockets
+        )
 
     def logs(self, log_path: Path, options: LogOptions, *, container: Container | None) -> AsyncIterator[bytes]:
         running = self._running(container)
@@ -352,30 +351,6 @@ class SubprocessRuntime:
                 await self.remove_sandbox(sandbox)
             if self._owns_spawner:
                 await self._spawner.aclose()
-
-
-def _command(sandbox: Sandbox, config: ContainerConfig, root: Path) -> Command:
-    if not config.argv:
-        raise StartError("CreateContainerError", "failed to generate container spec: no command specified")
-    env = environment(sandbox, config, root)
-    cwd = working_directory(root, config.working_dir or config.image.working_dir)
-    if any("\0" in text for text in (*config.argv, *env, *env.values())):
-        raise StartError("StartError", "unable to start container process: a NUL byte in the command or environment")
-    return Command(
-        argv=config.argv,
-        env=env,
-        cwd=cwd,
-        paths=program_paths(config.argv[0], env, root, cwd),
-        log=config.log_path,
-        tty=config.tty,
-    )
-
-
-def _beside(base: Command, argv: Sequence[str], *, stdio: Stdio, tty: bool = False) -> Command:
-    """A command with the environment and directory of a container's own."""
-    env = {**base.env, "TERM": "xterm"} if tty else base.env
-    paths = program_paths(argv[0], env, Path(env["MINIK8S_ROOT"]), base.cwd)
-    return Command(argv=tuple(argv), env=env, cwd=base.cwd, paths=paths, stdio=stdio, tty=tty)
 
 
 def _opened(open_: Callable[[], T]) -> T:

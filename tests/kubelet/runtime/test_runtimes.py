@@ -1,4 +1,4 @@
-"""Every runtime keeps the promises of the protocol: the shipped suite, run against both implementations."""
+"""Every runtime keeps the promises of the protocol: the shipped suite, run against all implementations."""
 
 import random
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +10,11 @@ import pytest
 
 from minik8s.clock import RealClock
 from minik8s.kubelet.runtime.addresses import AddressPool, machine_addresses, no_claim
+from minik8s.kubelet.runtime.feasibility import why_impossible
 from minik8s.kubelet.runtime.images import ImageRegistry
+from minik8s.kubelet.runtime.network import RESERVED, PodNetwork
+from minik8s.kubelet.runtime.processes import Spawner
+from minik8s.kubelet.runtime.sandbox import USER_NAMESPACE, SandboxRuntime
 from minik8s.kubelet.runtime.simulated import PREFIX, SimulatedRuntime
 from minik8s.kubelet.runtime.subprocess import SubprocessRuntime
 from minik8s.testing.runtime_suite import CHECKS, Behaviour, Check, Harness, Program
@@ -64,9 +68,29 @@ async def simulation(directory: Path) -> AsyncIterator[Harness]:
         await runtime.aclose()
 
 
+@asynccontextmanager
+async def sandboxes(directory: Path) -> AsyncIterator[Harness]:
+    """A sandbox runtime of its own."""
+    if problem := await why_impossible():
+        pytest.skip(problem)
+    clock, rng = RealClock(), random.Random(1)
+    addresses = AddressPool("10.244.0.0/16", rng, no_claim, reserved=RESERVED)
+    spawner = Spawner(USER_NAMESPACE)
+    network = PodNetwork(spawner, "10.244.0.0/16", "10.96.0.0/12")
+    await network.open()
+    images = ImageRegistry(directory=directory)
+    runtime = SandboxRuntime(clock=clock, rng=rng, images=images, addresses=addresses, spawner=spawner, network=network)
+    try:
+        yield Harness(runtime, clock, directory, "busybox:1.36", MISSING, as_process)
+    finally:
+        await runtime.aclose()
+        network.close()
+        await spawner.aclose()
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("make", [subprocesses, simulation], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [subprocesses, sandboxes, simulation], ids=lambda make: make.__name__)
 async def test_promise(
     make: Callable[[Path], AbstractAsyncContextManager[Harness]], check: Check, tmp_path: Path
 ) -> None:

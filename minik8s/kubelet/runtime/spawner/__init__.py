@@ -11,11 +11,15 @@ It runs outside the package, as a top-level package `spawner` in an interpreter 
 nothing but a little of the standard library is loaded: starting takes about 20 ms, a shim about 1 MB of its own. Hence
 the relative imports.
 
-Wire format. The server's descriptor is a stream socket; every request is one byte with file descriptors: the shim's
-control socket, a file with the marshalled `Spec`, and the descriptors that `Spec["stdio"]` counts. On the control
-socket the host writes one byte a signal, and the shim answers with lines: `started SHIM_PID MAIN_PID`, or `failed
-ERRNO STAGE`; later `exited WAIT_STATUS`, when nothing of the container is left and its output is in the log. A byte 0
-comes with the writing end of a pipe, to which the container's output is copied from then on.
+Wire format. The server's descriptor is a stream socket; every request is one byte, `+`, with file descriptors: the
+shim's control socket, a file with the marshalled `Spec`, and the descriptors that `Spec["stdio"]` counts. On the
+control socket the host writes one byte a signal, and the shim answers with lines: `started SHIM_PID MAIN_PID`, or
+`failed ERRNO STAGE`; later `exited WAIT_STATUS`, when nothing of the container is left and its output is in the log. A
+byte 0 comes with the writing end of a pipe, to which the container's output is copied from then on.
+
+A server that `unshare` has put into a user namespace also makes namespaces (`isolation`): requests `f`, `p`, `m` with a
+control socket, a marshalled `FabricSpec`, `PodSpec` or `MountSpec` and further descriptors are answered by `+` with
+the new descriptors or by `!` with a complaint. A shim enters those that `Spec["namespaces"]` counts.
 
 Without Linux (no subreaper, parent-death signal or /proc) a descendant that leaves its process group is not found.
 """
@@ -30,7 +34,7 @@ COMMAND = "import sys; sys.path.append(sys.argv[1]); from spawner.server import 
 """To be run with `python -I -S -c`, with `DIRECTORY` and the number of the server's descriptor as arguments.
 
 The directory is appended, so that its `subprocess` does not hide the standard library's."""
-DIRECTORY = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120 (pathlib takes 10 ms to import)
+DIRECTORY = os.path.dirname(os.path.dirname(__file__))
 
 
 if TYPE_CHECKING:
@@ -41,7 +45,7 @@ if TYPE_CHECKING:
 
         `stdio` says for stdin, stdout and stderr which passed descriptor to use; None is /dev/null for stdin and the
         log for the others. With `tty` stdin is a terminal, which becomes the controlling one. `output` is the passed
-        descriptor that the log is read from: a terminal's master.
+        descriptor that the log is read from: a terminal's master. `user` are a uid and a gid to be.
         """
 
         paths: list[bytes]
@@ -52,3 +56,30 @@ if TYPE_CHECKING:
         tty: bool
         stdio: list[int | None]
         output: int | None
+        namespaces: list[int]
+        user: tuple[int, int] | None
+
+    class FabricSpec(TypedDict):
+        """The pods' network: the gateway's address and the ClusterIPs' range."""
+
+        gateway: str
+        services: str
+
+    class PodSpec(TypedDict):
+        """A pod's namespaces; without `address` it has the host's network."""
+
+        address: str
+        gateway: str
+        hostname: str
+
+    class MountSpec(TypedDict):
+        """A container's mounts: (source, path, read-only). `root` is a directory, "" for this machine's own.
+
+        `stage` is an empty directory to build it on; `cwd` is made if it is missing.
+        """
+
+        root: str
+        stage: str
+        mounts: list[tuple[str, str, bool]]
+        read_only: bool
+        cwd: str

@@ -16,7 +16,8 @@ from .system import PR_SET_CHILD_SUBREAPER, Wakeups, children, die_with_parent, 
 if TYPE_CHECKING:
     from . import Spec
 
-MAX_FDS = 8
+MAX_FDS = 16
+RUN = b"+"
 
 
 class Server:
@@ -44,10 +45,15 @@ class Server:
         if not data:
             return False
         server = os.getpid()
+        if data != RUN:
+            from . import isolation  # here, so that every fork has it
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until the shim can tell its SIGTERM from ours
         pid = os.fork()
-        if not pid:
+        if not pid and data == RUN:
             self._shim(server, fds)
+        elif not pid:
+            self.requests.close()
+            isolation.make(data, server, fds)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         self.shims.add(pid)
         for fd in fds:
@@ -64,7 +70,7 @@ class Server:
             for fd in fds:
                 os.set_inheritable(fd, False)
             control = socket.socket(fileno=fds[0])
-            with open(fds[1], "rb") as source:  # noqa: PTH123
+            with open(fds[1], "rb") as source:
                 spec: Spec = marshal.load(source)
             try:
                 Shim(control, spec, fds[2:]).run()

@@ -47,7 +47,7 @@ class Shim:
         shim = os.getpid()
         self.main = os.fork()
         if not self.main:
-            _become(self.spec, stdio, shim, failing)
+            _become(self.spec, stdio, [self.passed[index] for index in self.spec["namespaces"]], shim, failing)
         for fd in {failing, *ours, *self.passed} - {self.output}:
             os.close(fd)
         problem = os.read(failed, 200)
@@ -229,7 +229,7 @@ class Shim:
         self.log.flush()
 
 
-def _become(spec: Spec, stdio: list[int], shim: int, failing: int) -> None:
+def _become(spec: Spec, stdio: list[int], namespaces: list[int], shim: int, failing: int) -> None:
     """In the forked child: turns into the container's program, or reports why not. Never returns."""
     stage = b"setup"
     try:
@@ -241,6 +241,8 @@ def _become(spec: Spec, stdio: list[int], shim: int, failing: int) -> None:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         _reset_signals()
         os.umask(0o022)
+        if namespaces:
+            _isolate(spec, namespaces)
         stage = b"chdir"
         os.chdir(spec["cwd"])
         stage = b"exec"
@@ -251,6 +253,16 @@ def _become(spec: Spec, stdio: list[int], shim: int, failing: int) -> None:
         os.write(failing, b"%d %s" % (errno.EINVAL, stage))
     finally:
         os._exit(127)
+
+
+def _isolate(spec: Spec, namespaces: list[int]) -> None:
+    """Enters the container's namespaces; the last is that of the mounts, so that everything before sees the host."""
+    from .namespaces import become_user, enter
+
+    for fd in namespaces:
+        enter(fd)
+    if spec["user"]:
+        become_user(*spec["user"])
 
 
 def _reset_signals() -> None:

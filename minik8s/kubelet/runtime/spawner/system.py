@@ -12,13 +12,13 @@ from types import FrameType
 LINUX = sys.platform == "linux"
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
-_LIBC = ctypes.CDLL(None)  # opened before the forks, which share it
+LIBC = ctypes.CDLL(None, use_errno=True)  # opened before the forks, which share it
 
 
 def prctl(option: int, value: int) -> None:
     """Sets a process attribute; where there is no prctl, nothing."""
     if LINUX:
-        _LIBC.prctl(option, value, 0, 0, 0)
+        LIBC.prctl(option, value, 0, 0, 0)
 
 
 def die_with_parent(parent: int, signum: int) -> None:
@@ -57,7 +57,7 @@ def children() -> list[int]:
     """The living and unreaped children of this process, adopted ones included; empty where it cannot be known."""
     me = os.getpid()
     try:
-        with open(f"/proc/{me}/task/{me}/children", "rb") as listing:  # noqa: PTH123 (pathlib takes 10 ms to import)
+        with open(f"/proc/{me}/task/{me}/children", "rb") as listing:
             return [int(pid) for pid in listing.read().split()]
     except OSError:
         return [pid for pid in _processes() if _parent(pid) == me]
@@ -65,14 +65,14 @@ def children() -> list[int]:
 
 def _processes() -> list[int]:
     try:
-        return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
         return []
 
 
 def _parent(pid: int) -> int:
     try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
+        with open(f"/proc/{pid}/stat", "rb") as stat:
             return int(stat.read().rpartition(b")")[2].split()[1])
     except OSError:
         return 0

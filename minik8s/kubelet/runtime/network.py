@@ -1,0 +1,85 @@
+"""The pods' network of the sandbox runtime, as the host's process sees it: where sockets come from.
+
+The process cannot enter a network that its own user namespace does not own, and need not: a socket belongs to the
+network that it was made in, whoever uses it. So one helper in the fabric (`spawner.namespaces`) makes sockets and
+passes them on, a handful at a time, and the loop binds, connects and watches them like any other.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import socket
+from collections import deque
+from ipaddress import ip_address, ip_network
+
+from minik8s.kubelet.runtime.processes import Spawner
+
+BATCH = 8
+"""Sockets that one request brings; what is left over is for the next to ask."""
+ANSWER_SECONDS = 5.0
+"""The loop waits for the helper (some 50 us); one that does not answer is an error, not a hang."""
+RESERVED = 1
+"""Addresses at the beginning of the pods' range that are not for pods: the gateway."""
+
+
+class PodNetwork:
+    """Addresses of pods and Services, and sockets that reach them."""
+
+    def __init__(self, spawner: Spawner, pod_cidr: str, service_cidr: str) -> None:
+        self._spawner = spawner
+        self._pods, self._services = ip_network(pod_cidr), ip_network(service_cidr)
+        self.gateway = str(self._pods[RESERVED])
+        self._control: socket.socket | None = None
+        self._fabric = -1
+        self._spare: dict[tuple[int, int], deque[socket.socket]] = {}
+
+    async def open(self) -> None:
+        """Makes the network. Raises OSError."""
+        spec = {"gateway": self.gateway, "services": str(self._services)}
+        self._control, (self._fabric,) = await self._spawner.make(b"f", spec)
+        self._control.settimeout(ANSWER_SECONDS)
+
+    def close(self) -> None:
+        for spare in self._spare.values():
+            for sock in spare:
+                sock.close()
+        self._spare.clear()
+        if self._control is not None:
+            self._control.close()
+            os.close(self._fabric)
+            self._control = None
+
+    def has(self, address: str) -> bool:
+        """Whether an address is a pod's or a Service's."""
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            return False
+        return parsed in self._pods or parsed in self._services
+
+    def make_socket(self, address: str, family: int, kind: int) -> socket.socket:
+        """A socket to be bound to `address` or connected to it: one of its network. Raises OSError."""
+        if not self.has(address):
+            return socket.socket(family, kind)
+        spare = self._spare.setdefault((family, kind), deque())
+        if not spare:
+            spare.extend(self._request(family, kind))
+        return spare.popleft()
+
+    def _request(self, family: int, kind: int) -> list[socket.socket]:
+        if self._control is None:
+            raise OSError(0, "the pods' network is gone")
+        self._control.send(marshal.dumps((int(family), int(kind), BATCH)))
+        answer, made, _, _ = socket.recv_fds(self._control, 64, BATCH)
+        if answer != b"0":
+            number = int(answer or b"0")
+            raise OSError(number, os.strerror(number) if number else "the pods' network is gone")
+        return [socket.socket(fileno=fd) for fd in made]
+
+    async def add_pod(self, address: str, hostname: str) -> list[int]:
+        """Descriptors of a new pod's namespaces; without an address it has the host's network. Raises OSError."""
+        spec = {"address": address, "gateway": self.gateway, "hostname": hostname}
+        control, made = await self._spawner.make(b"p", spec, [self._fabric])
+        control.close()
+        return made

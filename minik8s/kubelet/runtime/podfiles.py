@@ -1,0 +1,49 @@
+"""The files that a kubelet gives every pod: /etc/hosts, /etc/hostname and /etc/resolv.conf.
+
+Upstream: pkg/kubelet/kubelet_pods.go (managedHostsFileContent) and pkg/kubelet/network/dns. They lie in `etc/` of the
+pod's directory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from minik8s.kubelet.runtime.protocol import Sandbox
+
+_LOCAL = """127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet
+fe00::0\tip6-mcastprefix
+fe00::1\tip6-allnodes
+fe00::2\tip6-allrouters
+"""
+
+
+def write_pod_files(sandbox: Sandbox) -> None:
+    """Raises OSError."""
+    directory = sandbox.config.directory / "etc"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "hosts").write_text(hosts(sandbox))
+    (directory / "hostname").write_text(sandbox.config.hostname + "\n")
+    (directory / "resolv.conf").write_text(sandbox.config.resolv_conf or _read("/etc/resolv.conf"))
+
+
+def hosts(sandbox: Sandbox) -> str:
+    """The pod's names beside the local ones; with the host's network the host's file is the base."""
+    config = sandbox.config
+    if config.host_network:
+        text = "# Kubernetes-managed hosts file (host network).\n" + _read("/etc/hosts")
+    else:
+        names = f"{config.fqdn}\t{config.hostname}" if config.fqdn else config.hostname
+        text = f"# Kubernetes-managed hosts file.\n{_LOCAL}{sandbox.address}\t{names}\n"
+    if config.host_aliases:
+        lines = ("\t".join((address, *names)) + "\n" for address, names in config.host_aliases)
+        text += "\n# Entries added by HostAliases.\n" + "".join(lines)
+    return text
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,162 @@
+"""The sandbox runtime: a container is a process group in Linux namespaces, without root.
+
+Everything that the subprocess runtime has (logs, exec, attach, the end of everything with the host) is its own; a pod
+has in addition a network with a real address, a host name and inter-process communication of its own, and a container
+its own view of the file system, in which volumes lie at their true paths. The fork server runs in a user namespace
+whose root the user is (`spawner`), so the container's root has power over nothing but what belongs to the sandbox.
+
+It is no protection from hostile code: the container reads whatever its user may read. Left out: process namespaces
+(`shareProcessNamespace`), cgroups, a way from pods to hosts outside, groups beside the container's one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+from minik8s.clock import Clock
+from minik8s.kubelet.runtime.addresses import Addresses, AddressesExhausted
+from minik8s.kubelet.runtime.commands import refuse_empty, refuse_nul
+from minik8s.kubelet.runtime.images import ImageRegistry
+from minik8s.kubelet.runtime.network import PodNetwork
+from minik8s.kubelet.runtime.podfiles import write_pod_files
+from minik8s.kubelet.runtime.processes import Command, Spawner, Stdio
+from minik8s.kubelet.runtime.protocol import (
+    ContainerConfig,
+    Mount,
+    RuntimeFailure,
+    Sandbox,
+    SandboxConfig,
+    StartError,
+)
+from minik8s.kubelet.runtime.rootfs import TERMINATION_LOG, root_directory
+from minik8s.kubelet.runtime.subprocess import SubprocessRuntime
+
+USER_NAMESPACE = ("unshare", "--user", "--map-root-user")
+"""What the spawner of this runtime is to be prefixed with."""
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""What containerd sets for an image that sets none."""
+
+
+class SandboxRuntime(SubprocessRuntime):
+    """`spawner` runs in a user namespace (`USER_NAMESPACE`), `network` was opened with it; both may be shared."""
+
+    name = "minik8s-sandbox"
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        images: ImageRegistry,
+        addresses: Addresses,
+        spawner: Spawner,
+        network: PodNetwork,
+        node_address: str = "127.0.0.1",
+    ) -> None:
+        super().__init__(
+            clock=clock, rng=rng, images=images, addresses=addresses, spawner=spawner, node_address=node_address
+        )
+        self._network = network
+        self._sockets = network.make_socket
+        self._namespaces: dict[str, list[int]] = {}
+
+    async def create_sandbox(self, config: SandboxConfig) -> Sandbox:
+        sandbox: Sandbox | None = None
+        try:
+            sandbox = await super().create_sandbox(config)
+            write_pod_files(sandbox)
+            address = "" if config.host_network else sandbox.address
+            self._namespaces[sandbox.id] = await self._network.add_pod(address, config.hostname)
+        except BaseException as error:
+            if sandbox is not None:
+                await self.remove_sandbox(sandbox)
+            if isinstance(error, OSError | AddressesExhausted):
+                raise RuntimeFailure("FailedCreatePodSandBox", f"failed to create pod sandbox: {error}") from error
+            raise
+        return sandbox
+
+    async def remove_sandbox(self, sandbox: Sandbox) -> None:
+        try:
+            await super().remove_sandbox(sandbox)
+        finally:
+            for fd in self._namespaces.pop(sandbox.id, ()):
+                os.close(fd)
+
+    async def _prepare(self, sandbox: Sandbox, config: ContainerConfig) -> Command:
+        refuse_empty(config.argv)
+        env = _environment(sandbox, config)
+        refuse_nul(config.argv, env)
+        cwd = Path("/") / (config.working_dir or config.image.working_dir)
+        stage = root_directory(sandbox, config.name)
+        try:
+            stage.mkdir(parents=True, exist_ok=True)
+            config.log_path.parent.mkdir(parents=True, exist_ok=True)
+            config.termination_log.parent.mkdir(parents=True, exist_ok=True)
+            config.termination_log.touch()
+            spec = {
+                "root": str(config.image.root or ""),
+                "stage": str(stage),
+                "mounts": [(str(m.host_path), m.container_path, m.read_only) for m in _mounts(sandbox, config)],
+                "read_only": config.read_only_root,
+                "cwd": str(cwd),
+            }
+            control, (mounts,) = await self._spawner.make(b"m", spec)
+        except OSError as error:
+            raise StartError("CreateContainerError", f"failed to prepare the container's root: {error}") from error
+        control.close()
+        return Command(
+            argv=config.argv,
+            env=env,
+            cwd=cwd,
+            paths=_paths(config.argv[0], env, cwd),
+            log=config.log_path,
+            tty=config.tty,
+            namespaces=(*self._namespaces.get(sandbox.id, ()), mounts),
+            user=config.run_as,
+        )
+
+    def _discard(self, command: Command) -> None:
+        os.close(command.namespaces[-1])
+
+    def _beside(self, base: Command, argv: Sequence[str], *, stdio: Stdio, tty: bool = False) -> Command:
+        env = {**base.env, "TERM": "xterm"} if tty else base.env
+        paths = _paths(argv[0], env, base.cwd)
+        return attrs.evolve(base, argv=tuple(argv), env=env, paths=paths, stdio=stdio, tty=tty, log=None, output=None)
+
+
+def _environment(sandbox: Sandbox, config: ContainerConfig) -> dict[str, str]:
+    """As the subprocess runtime's, so that what was written for its variables works here."""
+    env = {
+        "PATH": DEFAULT_PATH if config.image.root else os.environ.get("PATH", os.defpath),
+        "HOME": "/" if config.run_as and config.run_as[0] else "/root",
+        "HOSTNAME": sandbox.config.hostname,
+        "POD_IP": sandbox.address,
+        "MINIK8S_ROOT": "/",
+    }
+    if config.tty:
+        env["TERM"] = "xterm"
+    return {**env, **config.image.env, **config.env}
+
+
+def _paths(argv0: str, env: Mapping[str, str], cwd: Path) -> list[str]:
+    """The files to try as the program, in the container's own file system."""
+    if "/" not in argv0:
+        return [str(cwd / directory / argv0) for directory in env.get("PATH", os.defpath).split(":")]
+    return [str(cwd / argv0)]
+
+
+def _mounts(sandbox: Sandbox, config: ContainerConfig) -> list[Mount]:
+    """Outer paths first: the volumes, and the pod's own files where no volume takes their place."""
+    directory = sandbox.config.directory
+    mounts = {os.path.normpath("/" + mount.container_path.lstrip("/")): mount for mount in config.mounts}
+    if "/" in mounts:
+        raise StartError("CreateContainerError", "a volume cannot be mounted at /")
+    mounts.setdefault(TERMINATION_LOG, Mount(config.termination_log, TERMINATION_LOG))
+    for name in ("hosts", "hostname", "resolv.conf"):
+        mounts.setdefault(f"/etc/{name}", Mount(directory / "etc" / name, f"/etc/{name}"))
+    return [attrs.evolve(mount, container_path=path) for path, mount in sorted(mounts.items())]

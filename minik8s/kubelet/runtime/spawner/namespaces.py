@@ -1,0 +1,125 @@
+"""Namespaces for the sandbox runtime: the network that pods share, and what each pod has of its own.
+
+All of it happens in the user namespace that the server was started in, whose root it is. The pods' network is a
+network namespace too, the *fabric*: a pod is tied to it by a veth pair, the ClusterIPs are local addresses there, and
+it passes packets from pod to pod. So a pod may bind any port of its own addresses, and whoever has a socket that was
+made in the fabric reaches every pod. Nothing has a name in any file system: a namespace lives as long as a process is
+in it or somebody holds its descriptor, that is, not longer than the host.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import marshal
+import os
+import socket
+import subprocess
+
+from . import TYPE_CHECKING
+from .system import LIBC
+
+if TYPE_CHECKING:
+    from . import FabricSpec, PodSpec
+
+NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x40000000
+
+
+def unshare(flags: int) -> None:
+    """New namespaces for this process. Raises OSError."""
+    if LIBC.unshare(flags):
+        number = ctypes.get_errno()
+        raise OSError(number, f"unshare: {os.strerror(number)}")
+
+
+def enter(fd: int) -> None:
+    """Moves this process into the namespace behind a descriptor. Raises OSError."""
+    if LIBC.setns(fd, 0):
+        number = ctypes.get_errno()
+        raise OSError(number, f"setns: {os.strerror(number)}")
+
+
+def own(kind: str) -> int:
+    """A descriptor of this process's own namespace of a kind (`net`, `uts`, ...)."""
+    return os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def run(argv: list[str], text: str = "", fds: tuple[int, ...] = ()) -> None:
+    """Runs a tool to its end. Raises OSError with what it complains of."""
+    done = subprocess.run(
+        argv, input=text.encode(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=fds, check=False
+    )
+    if done.returncode:
+        raise OSError(0, f"{argv[0]}: {done.stderr.decode(errors='replace').strip()}")
+
+
+def sysctl(name: str, value: str) -> None:
+    with open(f"/proc/sys/{name}", "w") as file:
+        file.write(value)
+
+
+def become_user(uid: int, gid: int) -> None:
+    """This process's one user and group get other numbers, in a user namespace below ours, and no privileges.
+
+    A process without root has one user only, whatever it is called. The privileges go with the exec that follows.
+    """
+    unshare(NEWUSER)
+    for file, text in (("setgroups", "deny"), ("uid_map", f"{uid} 0 1"), ("gid_map", f"{gid} 0 1")):
+        fd = os.open(f"/proc/self/{file}", os.O_WRONLY)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+
+
+def make_pod(spec: PodSpec, passed: list[int]) -> list[int]:
+    """Descriptors of a pod's namespaces: uts, ipc and, if `address` is given, net. `passed` is the fabric's net.
+
+    A pod with the host's network has its host name as well.
+    """
+    address, gateway = spec["address"], spec["gateway"]
+    if not address:
+        unshare(NEWIPC)
+        return [own("ipc")]
+    unshare(NEWNET | NEWUTS | NEWIPC)
+    socket.sethostname(spec["hostname"])
+    sysctl("net/ipv4/ip_unprivileged_port_start", "0")
+    fabric, peer = passed[0], "p" + socket.inet_aton(address).hex()
+    pod = f"""link set lo up
+        link add eth0 type veth peer name {peer} netns /proc/self/fd/{fabric}
+        address add {address}/32 dev eth0
+        link set eth0 up
+        route add {gateway} dev eth0 scope link
+        route add default via {gateway} src {address}
+        """
+    run(["ip", "-batch", "-"], pod, (fabric,))
+    made = [own("uts"), own("ipc"), own("net")]
+    enter(fabric)
+    run(["ip", "-batch", "-"], f"link set {peer} up\nroute add {address} dev {peer} scope link\n")
+    return made
+
+
+def make_fabric(spec: FabricSpec) -> None:
+    """Moves this process into a new network: ClusterIPs are its own addresses, and it is every pod's gateway."""
+    unshare(NEWNET)
+    script = f"""link set lo up
+        address add {spec["gateway"]}/32 dev lo
+        route add local {spec["services"]} dev lo
+        """
+    run(["ip", "-batch", "-"], script)
+    sysctl("net/ipv4/ip_forward", "1")
+    sysctl("net/ipv4/ip_unprivileged_port_start", "0")
+
+
+def serve_sockets(control: socket.socket) -> None:
+    """Makes sockets in this process's network until the host is gone: a request is (family, kind, count)."""
+    while request := control.recv(256):
+        family, kind, count = marshal.loads(request)
+        made: list[socket.socket] = []
+        try:
+            made.extend(socket.socket(family, kind) for _ in range(count))
+        except OSError as error:
+            control.send(b"%d" % (error.errno or 0))
+        else:
+            socket.send_fds(control, [b"0"], [sock.fileno() for sock in made])
+        for sock in made:
+            sock.close()

@@ -1,0 +1,48 @@
+"""Where the proxy's sockets come from: the machine's network, or also one that pods have of their own.
+
+A socket belongs to the network that it was made in, so all that the proxy needs of a pods' network is sockets to bind
+and to connect. ClusterIPs are addresses of that network then, and not of this machine: each gets an *alias*, the
+loopback address with the same host part (10.96.0.10 is 127.96.0.10), so that Services answer on the machine as well.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from ipaddress import IPv4Address, ip_address
+from typing import TypeAlias
+
+from minik8s.proxy.servicemap import Endpoint, Frontend, ServiceMap
+
+Sockets: TypeAlias = Callable[[str, int, int], socket.socket]
+"""(address, family, kind) -> a socket to be bound or connected to the address. Raises OSError."""
+
+
+def plain(address: str, family: int, kind: int) -> socket.socket:
+    """A socket of the network that this process is in."""
+    return socket.socket(family, kind)
+
+
+def to_endpoint(sockets: Sockets, endpoint: Endpoint, kind: int) -> socket.socket:
+    """A non-blocking socket that is to be connected to an endpoint. Raises OSError."""
+    sock = sockets(endpoint.address, socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET, kind)
+    sock.setblocking(False)
+    return sock
+
+
+def alias_of(address: str) -> str:
+    """The loopback address that stands for a ClusterIP on the machine; "" for none (IPv6)."""
+    parsed = ip_address(address)
+    if not isinstance(parsed, IPv4Address):
+        return ""
+    return str(IPv4Address((127 << 24) | (int(parsed) & 0xFFFFFF)))
+
+
+def with_aliases(services: ServiceMap) -> ServiceMap:
+    """The map with an alias before each ClusterIP, where whoever asks for an address on this machine finds it."""
+    result: ServiceMap = {}
+    for frontend, port in services.items():
+        if port.kind == "ClusterIP" and (alias := alias_of(frontend.address)):
+            result[Frontend(frontend.protocol, alias, frontend.port)] = port
+        result[frontend] = port
+    return result

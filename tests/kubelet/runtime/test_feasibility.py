@@ -1,0 +1,62 @@
+"""Why a machine cannot run sandboxes: each cause is named, and a refusal it is."""
+
+import pytest
+
+from minik8s import Cluster
+from minik8s.kubelet.runtime import feasibility
+from minik8s.kubelet.runtime.feasibility import TOOLS, Outcome, SandboxUnavailable, missing, verdict, why_impossible
+
+
+@pytest.mark.parametrize(
+    ("platform", "found", "said"),
+    [
+        ("darwin", set(TOOLS), "it needs Linux, and this is darwin"),
+        ("linux", set(TOOLS) - {"ip"}, "it needs ip (of iproute2), which this machine does not have in $PATH"),
+        (
+            "linux",
+            set(),
+            "it needs unshare and mount and ip (of util-linux, iproute2), which this machine does not have in $PATH",
+        ),
+        ("linux", set(TOOLS), ""),
+    ],
+)
+def test_what_is_missing(platform: str, found: set[str], said: str) -> None:
+    """Another system, or tools that are not installed, are told with what to install."""
+    assert missing(platform, found) == said
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (Outcome(0, "3", ""), ""),
+        (Outcome(0, "3", "a warning"), ""),
+        (
+            Outcome(1, "", "unshare: unshare failed: Operation not permitted"),
+            "this machine forbids user namespaces to this user: unshare: unshare failed: Operation not permitted",
+        ),
+        (Outcome(1, "1", "Unknown device type."), "the kernel has no veth devices: Unknown device type."),
+        (Outcome(1, "0", ""), "network namespaces cannot be set up"),
+    ],
+)
+def test_what_a_failed_trial_means(outcome: Outcome, said: str) -> None:
+    """The step that failed is named, with the tool's own words."""
+    assert verdict(outcome) == said
+
+
+@pytest.mark.anyio
+async def test_a_trial_that_cannot_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where `unshare` is refused nothing else is tried."""
+    monkeypatch.setattr(feasibility, "trial", lambda: ["sh", "-c", "echo no >&2; exit 1"])
+    monkeypatch.setattr(feasibility, "missing", lambda *_: "")
+    assert await why_impossible() == "this machine forbids user namespaces to this user: no"
+
+
+@pytest.mark.anyio
+async def test_a_cluster_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for sandboxes where there are none gets an error that says why, not another runtime."""
+    monkeypatch.setattr(feasibility, "missing", lambda *_: "it needs Linux, and this is plan9")
+    with pytest.raises(
+        SandboxUnavailable, match=r"^runtime \"sandbox\" is not possible here: it needs Linux, and this is plan9$"
+    ):
+        async with Cluster(runtime="sandbox", serve=False):
+            pass
