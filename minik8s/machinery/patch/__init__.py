@@ -4,5 +4,6 @@ Upstream: evanphx/json-patch, apimachinery `pkg/util/strategicpatch`, structured
 takes documents and returns a new one; it never changes its input and shares with it whatever the patch did not touch.
 What a list or a map means is read from the kind's type (`shape.py`), never from a kind's name. A patch that cannot be
 carried out is a BadRequest or Invalid with upstream's text. Where upstream answers 500 to a malformed strategic patch
-we answer 400, because the fault is the client's. Deliberately absent: making patches (diffs): the client's work.
+we answer 400, because the fault is the client's; an applied configuration that does not fit its type is upstream's 500
+without a reason, by which its clients know it. Deliberately absent: making patches (diffs): the client's work.
 """
