@@ -15,6 +15,7 @@ from minik8s.api.definitions import Definition
 from minik8s.api.resource import Resource
 from minik8s.machinery.errors import InternalError
 from minik8s.machinery.meta import Doc, Obj
+from minik8s.schema.constraints import same
 from minik8s.schema.decode import decode
 from minik8s.schema.defaulting import fill_defaults
 
@@ -51,6 +52,10 @@ class CustomStorage:
             self.plain = self.plain and not occupied
         self.definition = definition
         self._views.clear()
+
+    def same(self, obj: Doc, old: Doc) -> bool:
+        """Whether two documents have the same values, of the same JSON types, beside their metadata."""
+        return all(same(obj.get(key), old.get(key)) for key in {*obj, *old} - {"metadata"})
 
     def shares_bytes(self, resource: Resource[Any]) -> bool:
         return self.plain and resource.version == self.definition.storage.resource.version

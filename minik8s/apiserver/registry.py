@@ -95,9 +95,12 @@ class Served:
         if self.custom is not None and self.custom.is_remote:
             await self.custom.ready(stored, self.resource)
 
-    def is_current(self, stored: Obj) -> bool:
-        """Whether writing the object again, unchanged, would store the same."""
-        return self.custom is None or stored["apiVersion"] == self.storage.api_version
+    def is_current(self, stored: Obj, obj: Doc, old: Doc) -> bool:
+        """Whether writing `obj`, which equals `old`, would store what is stored.
+
+        Not where another version is stored now; nor for 1 and true, which are equal, but not to a custom resource.
+        """
+        return self.custom is None or (stored["apiVersion"] == self.storage.api_version and self.custom.same(obj, old))
 
     def initial_status(self) -> Obj | None:
         """The status that a new object has before anybody has written one; None for a kind without status."""
@@ -119,6 +122,7 @@ class Registry:
         self._siblings: dict[str, list[Served]] = {}
         self._indexed: dict[str, Mapping[str, Reader]] = {}
         self._stored = {r.group_resource: STORED_AS.get(r, r) for r in reversed(self._resources.values())}
+        self._own = {(r.group, r.version) for r in self._resources.values()}
         self._custom: dict[str, CustomStorage] = {}
         self._homes: dict[str, Served] = {}
         self.keepers: dict[str, Keeper] = {}
@@ -133,12 +137,14 @@ class Registry:
         home = storage.definition.storage.resource
         for version in storage.definition.versions:
             key = _key(version.resource)
-            served = self._served.get(key) or Served(version.resource, version.strategy, home, storage)
+            taken = key[:2] in self._own  # nobody takes over what is built in
+            served = None if taken else self._served.get(key)
+            served = served or Served(version.resource, version.strategy, home, storage)
             served.resource, served.strategy, served.storage = version.resource, version.strategy, home
             served.custom, served.keeper = storage, keeper
             if version.resource is home:
                 self._homes[home.group_resource] = served
-            if version.served:
+            if version.served and not taken:
                 self._served[key] = served
                 self._resources[key] = version.resource
         for key in [key for key, s in self._served.items() if s.custom is storage and key not in self._resources]:
@@ -149,8 +155,8 @@ class Registry:
         """Serves a definition's resources no more."""
         del self._custom[storage.definition.name]
         self._forget(storage)
-        for version in storage.definition.versions:
-            self._served.pop(_key(version.resource), None)
+        for key in [key for key, served in self._served.items() if served.custom is storage]:
+            del self._served[key]
         self._sort()
 
     def home(self, storage: CustomStorage) -> Served:

@@ -260,11 +260,11 @@ async def _replace(write: Write, entry: Entry, obj: Obj) -> ObjectResponse:
     obj = await prepare_replacement(write, obj, old)
     if served.keeper is not None:
         obj = served.keeper.prepare(obj)
-    if (obj == old or only_times_differ(obj, old)) and served.is_current(entry.value):
+    if (obj == old or only_times_differ(obj, old)) and served.is_current(entry.value, obj, old):
         return await write.answer(entry)
     converted = await served.custom.to_storage(obj) if served.is_remote and served.custom else None
     with ctx.services.transaction(served.storage, obj, old, dry_run=write.options.dry_run) as obj:
-        if obj == old and served.is_current(entry.value):  # it had only left out what it was given
+        if obj == old and served.is_current(entry.value, obj, old):  # it had only left out what it was given
             return await write.answer(entry)
         if write.options.dry_run:
             return write.respond_dry(obj)

@@ -132,6 +132,43 @@ async def test_watches_survive_a_change_of_the_schema(server: Any) -> None:
         assert (event["type"], event["object"]["spec"]) == ("MODIFIED", {"b": "new"})
 
 
+async def test_nobody_takes_over_what_is_built_in(server: Any) -> None:
+    """A definition in a built-in group and version is stored and accepted, but the built-in kind stays what it is."""
+    definition = crd(group="networking.k8s.io", names={"plural": "ingresses", "kind": "Ingress"})
+    definition["metadata"]["annotations"] = {"api-approved.kubernetes.io": "unapproved, a test"}
+    await server.ok("POST", DEFINITIONS, definition)
+    path = "/apis/networking.k8s.io/v1/namespaces/default/ingresses"
+    answer = await server.call("POST", path, {"metadata": {"name": "i"}, "spec": {}})
+    assert answer.status_code == 422
+    await server.ok("DELETE", f"{DEFINITIONS}/ingresses.networking.k8s.io")
+    assert (await server.ok("GET", path))["kind"] == "IngressList"
+
+
+async def test_a_change_of_type_is_a_change(server: Any) -> None:
+    """Where the schema leaves it open: true is not 1, though Python says so."""
+    await server.ok("POST", DEFINITIONS, crd())
+    await server.ok("POST", FOOS, foo(spec={"a": 1}))
+    patched = await server.ok("PATCH", f"{FOOS}/f", {"spec": {"a": True}}, type="application/merge-patch+json")
+    assert patched["spec"]["a"] is True
+    assert (await server.ok("GET", f"{FOOS}/f"))["spec"]["a"] is True
+
+
+async def test_names_may_change(server: Any) -> None:
+    """Short names and categories follow the definition; plural and kind stay."""
+    made = await server.ok("POST", DEFINITIONS, crd(names={"shortNames": ["fo"]}))
+    made["spec"]["names"]["shortNames"] = ["f"]
+    changed = await server.ok("PUT", f"{DEFINITIONS}/foos.example.com", made)
+    assert changed["status"]["acceptedNames"]["shortNames"] == ["f"]
+    assert (await server.ok("GET", "/apis/example.com/v1"))["resources"][0]["shortNames"] == ["f"]
+    changed["spec"]["names"]["kind"] = "Other"
+    changed["spec"]["scope"] = "Cluster"
+    answer = await server.call("PUT", f"{DEFINITIONS}/foos.example.com", changed)
+    assert [(c["field"], c["message"]) for c in answer.json()["details"]["causes"]] == [
+        ("spec.scope", 'Invalid value: "Cluster": field is immutable'),
+        ("spec.names.kind", 'Invalid value: "Other": field is immutable'),
+    ]
+
+
 async def test_kinds_of_other_resources_are_no_custom_resources(server: Any) -> None:
     """An object has to say what it is; nothing is assumed for it."""
     await server.ok("POST", DEFINITIONS, crd())
