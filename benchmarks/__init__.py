@@ -2,6 +2,7 @@
 
     python -m benchmarks            every figure
     python -m benchmarks http       some groups: startup, writes, http, fanout, relay, scheduling, spawn
+    python -m benchmarks.fuzz 300   how much it stands: hostile clients for five minutes
 
 Figures are medians of several runs, each beside its budget as a ratio (up to 1.0 the budget is kept). Absolute numbers
 belong to the machine they were taken on; compare only what stands in one run. Whatever loads a server does so from a
