@@ -36,6 +36,11 @@ def invalid(path: str, value: Any, detail: str) -> StatusCause:
     return StatusCause("FieldValueInvalid", f"Invalid value: {render(value)}: {detail}", path)
 
 
+def invalid_as_a_whole(path: str, detail: str) -> StatusCause:
+    """Where upstream leaves the value out of the message."""
+    return StatusCause("FieldValueInvalid", f"Invalid value: {detail}", path)
+
+
 def not_supported(path: str, value: Any, supported: Iterable[str]) -> StatusCause:
     """`supported` is shown in the order given."""
     shown = ", ".join(f'"{s}"' for s in supported)

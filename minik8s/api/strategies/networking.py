@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from minik8s.api.strategies.kind import Causes, KindStrategy, set_default
-from minik8s.api.validation.common import in_range, named, unchanged
+from minik8s.api.validation.common import domain_path, in_range, named, unchanged
 from minik8s.api.validation.ingress import validate_ingress
 from minik8s.api.validation.selectors import validate_label_selector
 from minik8s.machinery import names
@@ -69,7 +69,7 @@ class IngressClassStrategy(KindStrategy):
         controller = obj["spec"].get("controller", "")
         if len(controller) > _MAX_CONTROLLER:
             yield too_long("spec.controller", _MAX_CONTROLLER)
-        yield from _domain_path(controller, "spec.controller")
+        yield from domain_path(controller, "spec.controller")
         if (parameters := obj["spec"].get("parameters")) is not None:
             yield from _class_parameters(parameters, "spec.parameters")
 
@@ -78,18 +78,6 @@ class IngressClassStrategy(KindStrategy):
 
 
 _MAX_CONTROLLER = 250
-
-
-def _domain_path(value: str, path: str) -> Causes:
-    """`example.com/what`: a domain, and something below it. Upstream: IsDomainPrefixedPath."""
-    domain, _, rest = value.partition("/")
-    if not value:
-        yield required(path)
-    elif not domain or not rest:
-        yield invalid(path, value, 'must be a domain-prefixed path (such as "acme.io/foo")')
-    else:
-        for text in names.dns1123_subdomain(domain):
-            yield invalid(path, domain, text)
 
 
 def _class_parameters(parameters: Mapping[str, Any], path: str) -> Causes:

@@ -162,3 +162,15 @@ def only_fields(new: Mapping[str, Any], old: Mapping[str, Any], mutable: Iterabl
 def refuse(condition: object, path: str, detail: str) -> Causes:
     if condition:
         yield forbidden(path, detail)
+
+
+def domain_path(value: str, path: str) -> Causes:
+    """`example.com/what`: a domain, and something below it. Upstream: IsDomainPrefixedPath."""
+    domain, _, rest = value.partition("/")
+    if not value:
+        yield required(path)
+    elif not domain or not rest:
+        yield invalid(path, value, 'must be a domain-prefixed path (such as "acme.io/foo")')
+    else:
+        for text in names.dns1123_subdomain(domain):
+            yield invalid(path, domain, text)

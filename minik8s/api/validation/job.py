@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from minik8s.api.validation.common import Causes, non_negative, one_of, required_name
+from minik8s.api.validation.common import Causes, domain_path, non_negative, one_of, required_name
 from minik8s.api.validation.podspec import validate_pod_template
 from minik8s.api.validation.selectors import parse_selector, validate_label_selector
 from minik8s.api.validation.workload import MISMATCH
 from minik8s.machinery import names
-from minik8s.machinery.field import duplicate, invalid, not_supported, required
+from minik8s.machinery.field import duplicate, invalid, invalid_as_a_whole, not_supported, required, too_long, too_many
 
 Part = Mapping[str, Any]
 
@@ -25,7 +26,8 @@ _COUNTS = (
     "maxFailedIndexes",
 )
 MAX_INDEXED = 100_000
-MAX_RULES, MAX_EXIT_CODES, MAX_CONDITIONS = 20, 255, 20
+MAX_RULES, MAX_EXIT_CODES, MAX_CONDITIONS, MAX_MANAGER = 20, 255, 20, 63
+_INDEX = re.compile("[0-9]{1,10}")
 _PER_INDEX = "when backoffLimitPerIndex is specified"
 
 
@@ -65,8 +67,10 @@ def _spec(spec: Part, path: str) -> Causes:
             yield invalid(f"{path}.maxFailedIndexes", spec["maxFailedIndexes"], "requires indexed completion mode")
     if "maxFailedIndexes" in spec and "backoffLimitPerIndex" not in spec:
         yield required(f"{path}.backoffLimitPerIndex", "when maxFailedIndexes is specified")
-    if manager := spec.get("managedBy"):
-        yield from required_name(manager, f"{path}.managedBy", names.qualified_name)
+    if (manager := spec.get("managedBy")) is not None:
+        yield from domain_path(manager, f"{path}.managedBy")
+        if len(manager) > MAX_MANAGER:
+            yield too_long(f"{path}.managedBy", MAX_MANAGER)
     replacement = spec.get("podReplacementPolicy")
     if replacement is not None:
         supported = ("Failed",) if spec.get("podFailurePolicy") is not None else ("Failed", "TerminatingOrFailed")
@@ -74,7 +78,7 @@ def _spec(spec: Part, path: str) -> Causes:
     if (policy := spec.get("podFailurePolicy")) is not None:
         yield from _failure_policy(policy, spec, f"{path}.podFailurePolicy")
     if (success := spec.get("successPolicy")) is not None:
-        yield from _success_policy(success, mode, f"{path}.successPolicy")
+        yield from _success_policy(success, spec, f"{path}.successPolicy")
     yield from validate_pod_template(spec["template"], f"{path}.template")
     yield from _restart_policy(spec, f"{path}.template.spec.restartPolicy")
 
@@ -114,7 +118,7 @@ def _restart_policy(spec: Part, path: str) -> Causes:
 def _failure_policy(policy: Part, spec: Part, path: str) -> Causes:
     rules = policy.get("rules") or ()
     if len(rules) > MAX_RULES:
-        yield invalid(f"{path}.rules", len(rules), f"must have at most {MAX_RULES} items")
+        yield too_many(f"{path}.rules", len(rules), MAX_RULES)
     pods = spec["template"]["spec"]
     containers = {c.get("name") for field in ("containers", "initContainers") for c in pods.get(field) or ()}
     for index, rule in enumerate(rules):
@@ -128,11 +132,13 @@ def _failure_rule(rule: Part, spec: Part, containers: set[str], path: str) -> Ca
         yield invalid(f"{path}.action", action, "requires the backoffLimitPerIndex to be set")
     codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions")
     if codes is not None and conditions:
-        yield invalid(path, "", "specifying both OnExitCodes and OnPodConditions is not supported")
+        yield invalid_as_a_whole(path, "specifying both OnExitCodes and OnPodConditions is not supported")
     if codes is None and not conditions:
-        yield invalid(path, "", "specifying one of OnExitCodes and OnPodConditions is required")
+        yield invalid_as_a_whole(path, "specifying one of OnExitCodes and OnPodConditions is required")
     if codes is not None:
         yield from _exit_codes(codes, containers, f"{path}.onExitCodes")
+    if conditions and len(conditions) > MAX_CONDITIONS:
+        yield too_many(f"{path}.onPodConditions", len(conditions), MAX_CONDITIONS)
     for index, pattern in enumerate(conditions or ()):
         place = f"{path}.onPodConditions[{index}]"
         yield from required_name(pattern.get("type"), f"{place}.type", names.qualified_name)
@@ -148,7 +154,7 @@ def _exit_codes(codes: Part, containers: set[str], path: str) -> Causes:
     if not values:
         yield invalid(f"{path}.values", list(values), "at least one value is required")
     elif len(values) > MAX_EXIT_CODES:
-        yield invalid(f"{path}.values", len(values), f"must have at most {MAX_EXIT_CODES} items")
+        yield too_many(f"{path}.values", len(values), MAX_EXIT_CODES)
     seen = set()
     for index, value in enumerate(values):
         if value in seen:
@@ -160,14 +166,60 @@ def _exit_codes(codes: Part, containers: set[str], path: str) -> Causes:
         yield invalid(f"{path}.values", list(values), "must be ordered")
 
 
-def _success_policy(policy: Part, mode: str | None, path: str) -> Causes:
-    if mode != "Indexed":
+def _success_policy(policy: Part, spec: Part, path: str) -> Causes:
+    if spec.get("completionMode") != "Indexed":
         yield invalid(path, dict(policy), "requires indexed completion mode")
     rules = policy.get("rules") or ()
     if not rules:
         yield required(f"{path}.rules", "at least one rules must be specified when the successPolicy is specified")
+    if len(rules) > MAX_RULES:
+        yield too_many(f"{path}.rules", len(rules), MAX_RULES)
     for index, rule in enumerate(rules):
-        if not rule.get("succeededIndexes") and rule.get("succeededCount") is None:
-            detail = "at least one of succeededCount or succeededIndexes must be specified"
-            yield required(f"{path}.rules[{index}]", detail)
-        yield from non_negative(rule, f"{path}.rules[{index}]", "succeededCount")
+        yield from _success_rule(rule, spec.get("completions"), f"{path}.rules[{index}]")
+
+
+def _success_rule(rule: Part, completions: int | None, path: str) -> Causes:
+    indexes, count, chosen = rule.get("succeededIndexes"), rule.get("succeededCount"), None
+    if indexes is None and count is None:
+        yield required(path, "at least one of succeededCount or succeededIndexes must be specified")
+    if indexes is not None:
+        try:
+            chosen = _count_indexes(indexes, completions or 0)
+        except ValueError as error:
+            yield invalid(f"{path}.succeededIndexes", indexes, f"error parsing succeededIndexes: {error}")
+    yield from non_negative(rule, path, "succeededCount")
+    if count is None:
+        return
+    if completions is not None and count > completions:
+        detail = f"must be less than or equal to {completions} (the number of specified completions)"
+        yield invalid(f"{path}.succeededCount", count, detail)
+    if chosen is not None and count > chosen:
+        detail = (
+            f"must be less than or equal to {chosen} (the number of indexes in the specified succeededIndexes field)"
+        )
+        yield invalid(f"{path}.succeededCount", count, detail)
+
+
+def _count_indexes(text: str, completions: int) -> int:
+    """How many indexes `1,3-5` names; raises ValueError in upstream's words."""
+    total, last = 0, -1
+    for fragment in text.split(","):
+        parts = fragment.split("-")
+        if len(parts) > 2:
+            why = "violates the requirement that an index interval can have at most two parts separated by '-'"
+            raise ValueError(f'the fragment "{fragment}" {why}')
+        for part in parts:
+            number = _index(part, completions)
+            if number <= last:
+                raise ValueError(f"non-increasing order, previous: {last}, current: {number}")
+            total += 1 if part is parts[0] else number - last
+            last = number
+    return total
+
+
+def _index(text: str, completions: int) -> int:
+    if not _INDEX.fullmatch(text):
+        raise ValueError(f'cannot convert string to integer for index: "{text}"')
+    if int(text) >= completions:
+        raise ValueError(f'too large index: "{text}"')
+    return int(text)

@@ -7,7 +7,7 @@ from typing import Any
 
 from minik8s.api.validation.common import Causes, non_negative
 from minik8s.machinery.errors import StatusCause
-from minik8s.machinery.field import duplicate, invalid, required
+from minik8s.machinery.field import duplicate, invalid, invalid_as_a_whole, required
 from minik8s.machinery.meta import Doc, is_condition_true
 
 Part = Mapping[str, Any]
@@ -32,8 +32,7 @@ def validate_job_status(job: Doc, old: Doc) -> Causes:
 
 
 def _conditions(detail: str) -> StatusCause:
-    """Upstream leaves the value out of these."""
-    return StatusCause("FieldValueInvalid", f"Invalid value: {detail}", "status.conditions")
+    return invalid_as_a_whole("status.conditions", detail)
 
 
 def _uncounted(pods: Part) -> Causes:
