@@ -4,8 +4,9 @@ Upstream counterparts: pkg/apis/*/v1/defaults.go, pkg/apis/*/validation and pkg/
 API group (core is a folder), imported when the first of its kinds is asked for. Everything here is pure. Error
 texts are upstream's to the letter, with all errors of a document reported at once.
 
-Left out on purpose: validation of volume sources that no node of ours can mount beyond their required fields,
-Windows-only options, and the text diff behind messages about immutable specs.
+Left out on purpose: the CEL expressions of device selectors are measured, not compiled; annotations that seccomp and
+AppArmor had before there were fields for them are not compared with the fields; and the text diff behind messages about
+immutable specs.
 """
 
 from __future__ import annotations
