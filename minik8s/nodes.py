@@ -26,7 +26,7 @@ from minik8s.config import ClusterConfig
 from minik8s.kubelet.dispatch import PodDispatch
 from minik8s.kubelet.kubelet import Kubelet
 from minik8s.kubelet.runtime.addresses import Addresses, AddressPool, machine_addresses, no_claim
-from minik8s.kubelet.runtime.dialing import connect_tcp
+from minik8s.kubelet.runtime.dialing import connect_tcp, plain
 from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.processes import Spawner
 from minik8s.kubelet.runtime.protocol import Runtime, Session
@@ -166,8 +166,8 @@ class NodePool:
         return [text for kubelet in self.kubelets.values() for text in kubelet.busy()]
 
     async def connect(self, host: str, port: int) -> ByteStream:
-        """A connection to a pod's address or any other. Raises OSError."""
-        return await connect_tcp(host, port)
+        """A connection to a pod's address, in whatever network it is, or to any other. Raises OSError."""
+        return await connect_tcp(host, port, self.sockets or plain)
 
     def kubelet(self, node: str, method: str, path: str, options: Mapping[str, str]) -> Answer:
         """What a node's kubelet says by HTTP. Raises ApiError."""

@@ -259,3 +259,21 @@ print(json.load(answer)["status"]["userInfo"]["username"])
     await cluster.address_of("default", "kubernetes", 443)
     lines = await said(cluster, pod("caller", "python3", "-c", script, image="python"))
     assert lines == ["system:serviceaccount:default:default"]
+
+
+async def test_proxy_subresources(cluster: Cluster) -> None:
+    """pods/proxy and services/proxy reach pods in networks of their own; a closed port is told as upstream tells it."""
+    await cluster.apply(web(1))
+    await cluster.apply(service("web", port=80, targetPort=8080))
+    await cluster.wait_for(DEPLOYMENTS, "web", "Available")
+    [found] = (await cluster.client.list(PODS, namespace="default")).items
+    name = found["metadata"]["name"]
+    prefix = "/api/v1/namespaces/default"
+    for path in (f"{prefix}/pods/{name}:8080/proxy/", f"{prefix}/services/web:80/proxy/"):
+        with anyio.fail_after(20):
+            while (answer := await cluster.http.get(path)).status_code == 503:  # the EndpointSlice comes a moment later
+                await anyio.lowlevel.checkpoint()
+        assert answer.json()["hostname"] == name
+    refused = await cluster.http.get(f"{prefix}/pods/{name}:81/proxy/")
+    where = f"dial tcp {found['status']['podIP']}:81"
+    assert refused.json()["message"] == f"error trying to reach service: {where}: connect: connection refused"
