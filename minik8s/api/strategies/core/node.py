@@ -51,7 +51,8 @@ class NodeStrategy(KindStrategy):
     def check_change(self, obj: Doc, old: Doc) -> Causes:
         new, before = obj["spec"], old["spec"]
         addresses = (obj.get("status") or {}).get("addresses") or ()
-        for index, address in enumerate(addresses):
+        known = (old.get("status") or {}).get("addresses") or ()
+        for index, address in enumerate(addresses if addresses != known else ()):
             if address in addresses[:index]:
                 yield duplicate(f"status.addresses[{index}]", dict(address))
         if before.get("podCIDRs") and new.get("podCIDRs") != before["podCIDRs"]:
