@@ -56,7 +56,7 @@ async def _apply(where: Where, objects: Sequence[Obj], *, dry_run: bool) -> int:
 
 async def apply_object(session: Session, obj: Obj, *, dry_run: bool = False) -> str:
     """Applies, and answers `deployment.apps/web created` (or configured, or unchanged). Raises ApiError."""
-    resource = session.kinds.of(obj)
+    resource = await session.resource_of(obj)
     metadata = dict(obj.get("metadata") or {})
     if resource.namespaced:
         metadata.setdefault("namespace", session.namespace or "default")

@@ -19,13 +19,13 @@ from minik8s.client.http import HttpTransport
 from minik8s.client.kubeconfig import load_kubeconfig
 from minik8s.client.manifests import load
 from minik8s.machinery.errors import BadRequest
-from minik8s.machinery.meta import Obj
+from minik8s.machinery.meta import Doc, Obj
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
-@attrs.frozen
+@attrs.define
 class Session:
     """`tables` answers with Tables where `client` answers with objects. `namespace` "" is every one."""
 
@@ -33,6 +33,15 @@ class Session:
     tables: HttpTransport
     kinds: Kinds
     namespace: str
+    _discovery: HttpTransport
+
+    async def resource_of(self, obj: Doc) -> Resource[Doc]:
+        """The resource of an object; a kind that is not known yet may have been defined meanwhile."""
+        try:
+            return self.kinds.of(obj)
+        except click.ClickException:
+            self.kinds = await _discover(self._discovery)
+            return self.kinds.of(obj)
 
     def namespace_for(self, resource: Resource[object]) -> str:  # type: ignore[type-var]
         return self.namespace if resource.namespaced else ""
@@ -45,15 +54,19 @@ async def open_session(where: Where) -> AsyncIterator[Session]:
     transport = HttpTransport.from_config(config)
     try:
         discovery = transport.accepting(AGGREGATED)
-        kinds = Kinds.from_discovery([await discovery.fetch(path) for path in PATHS])
+        kinds = await _discover(discovery)
         namespace = config.namespace if where.namespace is None else where.namespace
-        yield Session(Client(transport), transport.accepting(TABLE), kinds, namespace)
+        yield Session(Client(transport), transport.accepting(TABLE), kinds, namespace, discovery)
     except BrokenPipeError:
         raise
     except ConnectionError as error:
         raise click.ClickException(f"{config.server} does not answer ({error}); is the cluster running?") from None
     finally:
         await transport.aclose()
+
+
+async def _discover(discovery: HttpTransport) -> Kinds:
+    return Kinds.from_discovery([await discovery.fetch(path) for path in PATHS])
 
 
 def read_manifests(files: Iterable[str]) -> list[Obj]:

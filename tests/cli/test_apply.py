@@ -57,6 +57,31 @@ def test_sources(minik8s: Any, file: Path, tmp_path: Path) -> None:
     assert minik8s("apply", "-f", "-", input=f"{SECRET}---\n{CONFIG % 'red'}").count("unchanged") == 2
 
 
+def test_a_manifest_may_define_the_kinds_that_it_uses(minik8s: Any) -> None:
+    """A definition and an object of it, in one go; the new kind has its short name and columns."""
+    definition = """\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: frobs.example.org}
+spec:
+  group: example.org
+  scope: Namespaced
+  names: {plural: frobs, kind: Frob, shortNames: [fr]}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    additionalPrinterColumns: [{name: Size, type: integer, jsonPath: .spec.size}]
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+"""
+    said = minik8s("apply", "-f", "-", input=f"{definition}---\n{UNKNOWN}spec: {{size: 3}}\n")
+    assert (
+        said == "customresourcedefinition.apiextensions.k8s.io/frobs.example.org created\nfrob.example.org/x created\n"
+    )
+    assert minik8s("get", "fr").split() == ["NAME", "SIZE", "x", "3"]
+    minik8s("delete", "crd", "frobs.example.org")
+
+
 def test_generated_names(minik8s: Any) -> None:
     """An object with generateName is created each time."""
     text = SECRET.replace("name:", "generateName:")
