@@ -232,3 +232,23 @@ async def test_owners_of_fields_follow_the_schema(server: Any) -> None:
     assert conflict["message"] == 'Apply failed with 1 conflict: conflict with "a": .spec.items[name="x"].v'
     left = (await apply("a", {"items": []})).json()
     assert left["spec"]["items"] == [{"name": "y", "v": 2}]
+
+
+async def test_admission_sees_custom_resources(server: Any) -> None:
+    """What a hook leaves is pruned, defaulted and validated like what a client sends, also where it sees the Scale."""
+    await defined(server)
+
+    def change(review: Any) -> None:
+        if review.object["kind"] == "Scale":
+            review.object["spec"]["replicas"] += 1
+        else:
+            review.object["spec"] |= {"b": review.object["spec"].get("b", "x"), "zz": 1, "c": None}
+
+    server.ctx.dynamic.hooks.add(change, resources=["foos.example.com", "foos.example.com/scale"])
+    made = await server.ok("POST", FOOS, foo(spec={"a": 1, "replicas": 1}))
+    assert made["spec"] == {"a": 1, "b": "x", "c": "zed", "replicas": 1}
+    scaled = await server.ok("PATCH", f"{FOOS}/f/scale", {"spec": {"replicas": 5}}, **MERGE)
+    assert scaled["spec"] == {"replicas": 6}
+    answer = await server.call("POST", FOOS, foo("g", spec={"a": 1, "b": "q"}))
+    assert answer.status_code == 422
+    assert 'spec.b: Unsupported value: "q"' in answer.json()["message"]
