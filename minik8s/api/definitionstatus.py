@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from minik8s.machinery.meta import Doc, Obj, find_condition, set_condition
+from minik8s.machinery.meta import Doc, Obj, find_condition, is_condition_true, set_condition
 
 ESTABLISHED = {
     "type": "Established",
@@ -39,6 +39,17 @@ def settle_names(crd: Doc, others: Iterable[Doc], now: str) -> Obj:
         conditions = _set(conditions, ESTABLISHED if conflict is None else NOT_ACCEPTED, now)
     status["conditions"] = conditions
     return status
+
+
+def is_settled(crd: Doc) -> bool:
+    """Whether the definition has all the names that it asks for, so that nobody else's change concerns it."""
+    status = crd.get("status") or {}
+    wanted = {key: value for key, value in crd["spec"]["names"].items() if value}
+    return (
+        status.get("acceptedNames") == wanted
+        and is_condition_true(crd, "NamesAccepted")
+        and is_condition_true(crd, "Established")
+    )
 
 
 def _set(conditions: Iterable[Doc] | None, new: Doc, now: str) -> list[Obj]:

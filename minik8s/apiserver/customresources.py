@@ -72,7 +72,9 @@ class CustomResources:
 
     async def _settle_names(self) -> bool:
         """Gives names that have become free to those who asked for them. Whether anything was written."""
-        for entry in self._ctx.store.scan(_PREFIX):
+        from minik8s.api.definitionstatus import is_settled
+
+        for entry in [e for e in self._ctx.store.scan(_PREFIX) if not is_settled(e.value)]:
             settled = self.prepare(entry.value)
             if settled["status"] != entry.value["status"] and await self._put(entry, settled):
                 return True
@@ -88,7 +90,7 @@ class CustomResources:
             self._end_watches(storage)
         for name, crd in wanted.items():
             before = self._installed.get(name)
-            if before is not None and _same(before[0], crd):
+            if before is not None and (before[0] is crd or _same(before[0], crd)):
                 continue
             definition = _define(crd)
             if before is None:

@@ -151,6 +151,15 @@ CHECKS: Final[Mapping[str, Callable[[str], bool]]] = {
 """Format without its dashes -> whether a string is of it."""
 
 
+KNOWN: Final = frozenset({"int32", "int64", "float", "double"})
+"""Formats of numbers: they constrain nothing, but are no mistakes."""
+
+
+def is_known(name: str) -> bool:
+    """Whether a format is one that upstream does not warn about."""
+    return name in KNOWN or name.replace("-", "") in CHECKS
+
+
 def format_check(name: str) -> Callable[[str], bool] | None:
     """The check of a format as a schema spells it, None for one that constrains nothing."""
     return CHECKS.get(name.replace("-", ""))

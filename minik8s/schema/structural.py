@@ -8,7 +8,7 @@ and custom ones. Each node keeps the schema that it was made from, for what only
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Final
 
@@ -61,6 +61,19 @@ def type_of(schema: Doc, name: str) -> Type:
         return _object(schema, name)
     enum = tuple(value for value in schema.get("enum") or () if isinstance(value, str))
     return Type(kind, kind, enum=enum if kind == "string" else (), schema=schema, preserves=preserves)
+
+
+def nodes(schema: Doc) -> Iterator[Doc]:
+    """A schema and all schemas within it, those of allOf, anyOf, oneOf and not among them."""
+    yield schema
+    for name in ("properties", "patternProperties", "definitions"):
+        for below in (schema.get(name) or NOTHING).values():
+            yield from nodes(below)
+    for name in ("items", "additionalProperties", "not", "allOf", "anyOf", "oneOf"):
+        value = schema.get(name)
+        for below in value if isinstance(value, list) else [value]:
+            if isinstance(below, dict):
+                yield from nodes(below)
 
 
 def _object(schema: Doc, name: str) -> Type:

@@ -46,7 +46,7 @@ _MODULES = {
 
 @cache
 def strategy_for(resource: Resource[Any]) -> Strategy:
-    """The strategy of a resource: its own, else what the type table implies, else (a custom resource) the base."""
+    """The strategy of a built-in resource: its own, else what the type table implies."""
     found = _of_group(resource.group)
     kind = found.get(f"{resource.version}/{resource.plural}") or found.get(resource.plural)
     if kind is not None:

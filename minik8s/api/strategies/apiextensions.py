@@ -55,6 +55,16 @@ class DefinitionStrategy(KindStrategy):
         yield from validate_approval(obj)
         yield from validate_definition(spec)
 
+    def warnings(self, obj: Doc, old: Doc | None) -> list[str]:
+        """Formats that nobody checks, each once."""
+        from minik8s.schema.formats import is_known
+        from minik8s.schema.structural import nodes
+
+        versions = obj["spec"].get("versions") or ()
+        schemas = [(version.get("schema") or {}).get("openAPIV3Schema") or {} for version in versions]
+        formats = {node["format"] for schema in schemas for node in nodes(schema) if node.get("format")}
+        return [f'unrecognized format "{name}"' for name in sorted(formats) if not is_known(name)]
+
     def check_change(self, obj: Doc, old: Doc) -> Causes:
         new, before = obj["spec"], old["spec"]
         if is_condition_true(old, "Established"):

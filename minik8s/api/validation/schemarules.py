@@ -12,7 +12,7 @@ from typing import Any
 from minik8s.machinery.errors import StatusCause
 from minik8s.machinery.field import invalid, not_supported, required, too_long
 from minik8s.machinery.meta import Doc
-from minik8s.schema.structural import LIST_TYPE, MAP_TYPE, RULES, root_type
+from minik8s.schema.structural import LIST_TYPE, MAP_TYPE, RULES, nodes, root_type
 from minik8s.schema.table import Type
 
 Causes = Iterator[StatusCause]
@@ -23,15 +23,8 @@ _STEP = re.compile(r"\.(?P<field>[A-Za-z_][A-Za-z0-9_-]*)|\['(?P<quoted>(?:[^'\\
 
 def rule_errors(schema: Doc, path: str) -> Causes:
     """What is wrong with the rules anywhere in a structural schema."""
-    if mentions_rules(schema):
+    if any(node.get(RULES) for node in nodes(schema)):  # without one nothing of CEL is imported
         yield from _below(root_type(schema, "object"), path, correlatable=True)
-
-
-def mentions_rules(value: Any) -> bool:
-    """Whether there is any rule: without one nothing of CEL is imported."""
-    if isinstance(value, dict):
-        return bool(value.get(RULES)) or any(mentions_rules(inner) for inner in value.values())
-    return isinstance(value, list) and any(mentions_rules(inner) for inner in value)
 
 
 def _below(type: Type, path: str, *, correlatable: bool) -> Causes:

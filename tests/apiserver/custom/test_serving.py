@@ -153,6 +153,15 @@ async def test_a_change_of_type_is_a_change(server: Any) -> None:
     assert (await server.ok("GET", f"{FOOS}/f"))["spec"]["a"] is True
 
 
+async def test_formats_that_nobody_checks_earn_a_warning(server: Any) -> None:
+    """Each once; those of numbers are known."""
+    fields = {"a": "int32", "b": "date-time", "c": "colour", "d": "colour", "format": "x"}
+    schema = schema_of(**{name: {**STRING, "format": text} for name, text in fields.items()})
+    answer = await server.call("POST", DEFINITIONS, crd(version_of(schema=schema)))
+    expected = [f'299 - "unrecognized format \\"{name}\\""' for name in ("colour", "x")]
+    assert answer.headers.get_list("warning") == expected
+
+
 async def test_names_may_change(server: Any) -> None:
     """Short names and categories follow the definition; plural and kind stay."""
     made = await server.ok("POST", DEFINITIONS, crd(names={"shortNames": ["fo"]}))
