@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from minik8s.machinery.meta import Doc, Obj, find_condition, is_condition_true, set_condition
+from minik8s.machinery.meta import Doc, Obj, annotations_of, find_condition, is_condition_true, set_condition
 
 ESTABLISHED = {
     "type": "Established",
@@ -37,8 +37,33 @@ def settle_names(crd: Doc, others: Iterable[Doc], now: str) -> Obj:
     established = find_condition(conditions, "Established")
     if established is None or established.get("status") != "True":
         conditions = _set(conditions, ESTABLISHED if conflict is None else NOT_ACCEPTED, now)
+    if (approval := _approval(crd)) is not None:
+        conditions = _set(conditions, approval, now)
     status["conditions"] = conditions
     return status
+
+
+def _approval(crd: Doc) -> Obj | None:
+    """What the Kubernetes project says about a kind in one of its groups; None for everybody else's.
+
+    Upstream: apiextensions-apiserver `pkg/controller/apiapproval`; that there is an annotation has been validated.
+    """
+    text = annotations_of(crd).get(APPROVAL, "")
+    if not is_protected(crd["spec"]["group"]) or not text:
+        return None
+    status, reason, message = "True", "ApprovedAnnotation", f"approved in {text}"
+    if text.startswith("unapproved"):
+        status, reason, message = "False", "UnapprovedAnnotation", f'not approved: "{text}"'
+    type_ = "KubernetesAPIApprovalPolicyConformant"
+    return {"type": type_, "status": status, "reason": reason, "message": message}
+
+
+APPROVAL = "api-approved.kubernetes.io"
+
+
+def is_protected(group: str) -> bool:
+    """Whether a group is one of the Kubernetes project's."""
+    return any(group == home or group.endswith(f".{home}") for home in ("k8s.io", "kubernetes.io"))
 
 
 def is_settled(crd: Doc) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from minik8s.api.columns.jsonpath import compile_path
+from minik8s.api.definitionstatus import APPROVAL, is_protected
 from minik8s.api.validation.common import named, one_of
 from minik8s.api.validation.structural import validate_schema
 from minik8s.machinery import names
@@ -23,7 +24,6 @@ COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int6
 REVIEW_VERSIONS = ("v1", "v1beta1")
 MAX_WARNING = 256
 MAX_SELECTABLE = 8
-APPROVAL = "api-approved.kubernetes.io"
 
 
 def validate_definition(spec: Doc) -> Causes:
@@ -44,7 +44,7 @@ _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 def validate_approval(obj: Doc) -> Causes:
     """Groups of the Kubernetes project are not for everybody."""
     group = obj["spec"].get("group", "")
-    if not any(group == home or group.endswith(f".{home}") for home in ("k8s.io", "kubernetes.io")):
+    if not is_protected(group):
         return
     path, value = f"metadata.annotations[{APPROVAL}]", annotations_of(obj).get(APPROVAL, "")
     see = "see https://github.com/kubernetes/enhancements/pull/1111"

@@ -136,7 +136,12 @@ async def test_nobody_takes_over_what_is_built_in(server: Any) -> None:
     """A definition in a built-in group and version is stored and accepted, but the built-in kind stays what it is."""
     definition = crd(group="networking.k8s.io", names={"plural": "ingresses", "kind": "Ingress"})
     definition["metadata"]["annotations"] = {"api-approved.kubernetes.io": "unapproved, a test"}
-    await server.ok("POST", DEFINITIONS, definition)
+    made = await server.ok("POST", DEFINITIONS, definition)
+    assert condition(made, "KubernetesAPIApprovalPolicyConformant") == (
+        "False",
+        "UnapprovedAnnotation",
+        'not approved: "unapproved, a test"',
+    )
     path = "/apis/networking.k8s.io/v1/namespaces/default/ingresses"
     answer = await server.call("POST", path, {"metadata": {"name": "i"}, "spec": {}})
     assert answer.status_code == 422
