@@ -6,6 +6,7 @@ one), an agent that ends the object gracefully (pods), a namespace's content.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -23,7 +24,7 @@ from minik8s.apiserver.registry import Keeper, Served
 from minik8s.apiserver.response import ListResponse, ObjectResponse
 from minik8s.apiserver.selection import selection
 from minik8s.apiserver.writing import Write
-from minik8s.machinery.errors import Conflict, NotFound
+from minik8s.machinery.errors import ApiError, Conflict, NotFound
 from minik8s.machinery.meta import Doc, Obj, is_terminating, name_of, parse_time, rfc3339, uid_of
 from minik8s.store.protocol import Entry, RevisionMismatch
 
@@ -146,12 +147,14 @@ def _kept(keeper: Keeper, plan: DeletionPlan, obj: Doc, now: datetime) -> Deleti
 
 
 async def delete_unasked(ctx: ServerContext, served: Served, request: ApiRequest, entry: Entry) -> None:
-    """Deletes an object, or begins to, on the server's own account: nobody is asked and nobody is answered."""
+    """Deletes an object, or begins to, on the server's own account: nobody is asked and nobody is answered.
+
+    What goes wrong (a conversion webhook that does not answer, for one) goes wrong with the answer; who calls looks at
+    what is left.
+    """
     options = DeleteOptions(dry_run=False)
-    try:
+    with suppress(ApiError, RevisionMismatch):
         await delete_entry(_write(ctx, served, request, options), entry, options, admitted=True)
-    except (NotFound, Conflict, RevisionMismatch):
-        return
 
 
 async def _delete_namespace(write: Write, entry: Entry, options: DeleteOptions) -> ObjectResponse:

@@ -211,6 +211,23 @@ async def test_what_a_webhook_does_wrong_is_told(server: Any, backend: Any, answ
         assert (event["type"], event["object"]["code"]) == ("ERROR", 500)
 
 
+async def test_a_definition_goes_though_its_webhook_is_down(server: Any, backend: Any) -> None:
+    """Its objects need not be shown to anybody to be deleted, in whatever version they are stored."""
+    await defined(server, backend)
+    await server.ok("POST", FOOS, foo("free", spec={"a": "x"}))
+    await server.ok("POST", FOOS, foo(metadata={"name": "held", "finalizers": ["a.b/c"]}, spec={"a": "x"}))
+    definition = await server.ok("GET", f"{DEFINITIONS}/foos.example.com")
+    for version in definition["spec"]["versions"]:
+        version["storage"] = version["name"] == "v2"
+    await server.ok("PUT", f"{DEFINITIONS}/foos.example.com", definition)
+    backend.on("/convert", lambda request: 503)
+    await server.ok("DELETE", f"{DEFINITIONS}/foos.example.com")
+    assert [entry.key[2] for entry in server.ctx.store.scan(("foos.example.com",))] == ["held"]
+    backend.on("/convert", convert)
+    await server.ok("PATCH", f"{FOOS}/held", {"metadata": {"finalizers": None}}, **MERGE)
+    assert (await server.call("GET", f"{DEFINITIONS}/foos.example.com")).status_code == 404
+
+
 async def test_a_webhook_may_change_labels_and_annotations_only(server: Any, backend: Any) -> None:
     """Whatever else it says about metadata is not heard."""
     await defined(server, backend, meddling(labels={"x": "y"}, generation=77, finalizers=["a/b"]))
