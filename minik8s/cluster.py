@@ -42,7 +42,7 @@ from minik8s.control import Control
 from minik8s.controllers import controllers
 from minik8s.controllers.hostpath_provisioner import DEFAULT_CLASS
 from minik8s.controllers.runtime import Context, ControllerManager
-from minik8s.controlplane import server_context
+from minik8s.controlplane import ProxiedResolver, server_context
 from minik8s.credentials import Credentials
 from minik8s.machinery.errors import AlreadyExists
 from minik8s.machinery.meta import Doc, Obj, is_condition_true
@@ -318,6 +318,8 @@ class Cluster(Control):
         if config.proxy:
             self._proxier = Proxier(self.informers, clock, recorders, sockets=self.nodes.sockets)
             group.start_soon(self._proxier.run, name="proxy")
+            if self.nodes.sockets is not None:
+                self._context.resolver = ProxiedResolver(self._context.resolver, self._proxier.address_of)
         self.nodes.start(group)
 
     async def _ready(self) -> None:

@@ -75,6 +75,8 @@ def _images(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, Mapping):
         raise ValueError(f"'{attribute.name}' must map names to commands, not be {value!r}")
     for name, command in value.items():
+        if isinstance(command, Path):
+            continue
         if not isinstance(command, str | tuple | list) or not all(isinstance(word, str) for word in command):
             wanted = "a line or a sequence of words"
             raise ValueError(f"'{attribute.name}': the command of {name!r} must be {wanted}, not {command!r}")
@@ -118,7 +120,8 @@ class ClusterConfig:
     nodes           how many nodes to start
     runtime         "subprocess" runs real processes, "simulated" only pretends to, deterministically; "sandbox" gives
                     them networks and mounts of their own by Linux namespaces, where this machine lets its user
-    images          image name -> command line (an entrypoint) or argv, beside the built-in images
+    images          image name -> command line (an entrypoint) or argv, beside the built-in images; for the sandbox
+                    runtime also a directory that holds a root file system
     host, port      where the API server listens; port 0 takes a free one; `serve=False` opens no socket
     tls             serve HTTPS with a CA of the cluster's own
     tokens          bearer token -> who its bearer is: a user's name, or a mapping with name, uid, groups and extra
@@ -145,7 +148,7 @@ class ClusterConfig:
 
     nodes: int = attrs.field(default=1, validator=_whole(0))
     runtime: Runtime = attrs.field(default="subprocess", validator=_one_of(*RUNTIMES))
-    images: Mapping[str, str | tuple[str, ...]] = attrs.field(factory=dict, validator=_images)
+    images: Mapping[str, str | Path | tuple[str, ...]] = attrs.field(factory=dict, validator=_images)
     host: str = "127.0.0.1"
     port: int = attrs.field(default=0, validator=_whole(0, 65535))
     serve: bool = True

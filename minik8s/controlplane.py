@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
+
+import attrs
 
 from minik8s.api.request import ADMIN
 from minik8s.api.resources import IP_ADDRESSES, SERVICES
@@ -17,6 +20,7 @@ from minik8s.apiserver.codec import DocumentCodec
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.inflight import InFlight
 from minik8s.apiserver.registry import Registry
+from minik8s.apiserver.serviceresolver import ServiceResolver
 from minik8s.apiserver.tokens import TokenIssuer
 from minik8s.clock import Clock
 from minik8s.config import ClusterConfig
@@ -53,3 +57,22 @@ def server_context(
         audit=AuditLog(config.audit_events, rng, clock),
         anonymous=ANONYMOUS if config.tls else ADMIN,  # client-go sends no credentials over plain HTTP
     )
+
+
+@attrs.frozen
+class ProxiedResolver:
+    """Where Services answer for a server outside the pods' network: what the proxy opened for them on the machine.
+
+    `address_of` is the proxy's and raises LookupError; whether there is anybody to answer is `endpoints`' to say.
+    """
+
+    endpoints: ServiceResolver
+    address_of: Callable[[str, str, int], tuple[str, int]]
+
+    def address(self, namespace: str, name: str, port: int) -> tuple[str, int]:
+        """See `ServiceResolver`."""
+        endpoint = self.endpoints.address(namespace, name, port)
+        try:
+            return self.address_of(namespace, name, port)
+        except LookupError:
+            return endpoint

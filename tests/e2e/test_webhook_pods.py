@@ -6,14 +6,24 @@ import base64
 from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import pytest
 
 from minik8s import CONFIG_MAPS, DEPLOYMENTS, PODS, Cluster
 from minik8s.api.resources import ENDPOINT_SLICES, MUTATING_WEBHOOK_CONFIGURATIONS, SECRETS, SERVICES
 from minik8s.apiserver.pki import Authority
+from minik8s.kubelet.runtime.feasibility import why_impossible
 from minik8s.machinery.errors import InternalError
 
-pytestmark = [pytest.mark.anyio, pytest.mark.minik8s(serve=False)]
+PROBLEM = anyio.run(why_impossible)
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["subprocess", pytest.param("sandbox", marks=pytest.mark.skipif(bool(PROBLEM), reason=PROBLEM))])
+def cluster_options(request: pytest.FixtureRequest, cluster_options: dict[str, Any]) -> dict[str, Any]:
+    """In either network: the machine's, and one that pods have of their own."""
+    return cluster_options | {"serve": False, "runtime": request.param}
+
 
 SERVER = """
 import base64, http.server, json, os, ssl

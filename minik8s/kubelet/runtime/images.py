@@ -88,13 +88,17 @@ def not_found(reference: Reference) -> ImageError:
 
 @attrs.frozen
 class Entry:
-    """What an image does; the tag that was asked for becomes `$VERSION` where `version` says so."""
+    """What an image does; the tag that was asked for becomes `$VERSION` where `version` says so.
+
+    `root` is its own root file system, None for a command of this machine.
+    """
 
     argv: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = attrs.field(factory=dict)
     working_dir: str = ""
     version: bool = False
+    root: Path | None = None
 
 
 def parse_entries(text: str) -> dict[str, str]:
@@ -111,8 +115,16 @@ def parse_entries(text: str) -> dict[str, str]:
     return entries
 
 
-def _entry(command: str | Sequence[str]) -> Entry:
-    """A user's command runs where the cluster was started, as an image's runs among the files it brought along."""
+def _entry(command: str | Path | Sequence[str]) -> Entry:
+    """A user's command runs where the cluster was started, as an image's runs among the files it brought along.
+
+    A directory is no command: it is a root file system, and what to run in it is the container's affair. A word without
+    a slash is a command, whatever lies here.
+    """
+    if (isinstance(command, Path) or (isinstance(command, str) and "/" in command)) and Path(command).is_dir():
+        return Entry(root=Path(command).absolute())
+    if isinstance(command, Path):
+        command = (str(command),)
     argv = tuple(shlex.split(command) if isinstance(command, str) else command)
     if not argv:
         raise ValueError("an image needs a command")
@@ -139,14 +151,15 @@ def _pause() -> Entry:
 class ImageRegistry:
     """Resolves image names.
 
-    `entries` maps names to commands (shell-like text or argv), with a tag (that tag only) or without (every tag).
+    `entries` maps names, with a tag (that tag only) or without (every tag), to commands (shell-like text or argv) or to
+    directories with a root file system.
     `allow_unknown_with_command` resolves unknown names to images without an entrypoint: a container that sets
     `command` runs it, another fails to start. `directory` is where links to busybox's applets may be made.
     """
 
     def __init__(
         self,
-        entries: Mapping[str, str | Sequence[str]] | None = None,
+        entries: Mapping[str, str | Path | Sequence[str]] | None = None,
         *,
         directory: Path | None = None,
         allow_unknown_with_command: bool = False,
@@ -159,7 +172,7 @@ class ImageRegistry:
         for name, command in (entries or {}).items():
             self.register(name, command)
 
-    def register(self, name: str, command: str | Sequence[str]) -> None:
+    def register(self, name: str, command: str | Path | Sequence[str]) -> None:
         """Adds an image, replacing a built-in or earlier one. Raises ImageError or ValueError."""
         reference = parse_reference(name)
         tagged = ":" in name.rpartition("/")[2]
@@ -231,7 +244,9 @@ def as_image(reference: Reference, entry: Entry) -> Image:
     env = dict(entry.env)
     if entry.version:
         env["VERSION"] = reference.tag
-    content = repr((reference.repository, reference.tag, entry.argv, entry.args))
+    content = repr(
+        (reference.repository, reference.tag, entry.argv, entry.args, *([str(entry.root)] if entry.root else []))
+    )
     digest = hashlib.sha256(content.encode()).hexdigest()
     return Image(
         name=str(reference),
@@ -240,4 +255,5 @@ def as_image(reference: Reference, entry: Entry) -> Image:
         args=entry.args,
         env=env,
         working_dir=entry.working_dir,
+        root=entry.root,
     )

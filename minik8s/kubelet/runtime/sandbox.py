@@ -46,6 +46,7 @@ class SandboxRuntime(SubprocessRuntime):
     """`spawner` runs in a user namespace (`USER_NAMESPACE`), `network` was opened with it; both may be shared."""
 
     name = "minik8s-sandbox"
+    takes_roots = True
 
     def __init__(
         self,

@@ -150,6 +150,8 @@ class SubprocessRuntime:
     """
 
     name = "minik8s-subprocess"
+    takes_roots = False
+    """Whether an image may be a root file system."""
     version = "1"
 
     def __init__(
@@ -179,6 +181,9 @@ class SubprocessRuntime:
 
     async def pull(self, image: str) -> Image:
         found = self._images.resolve(image)
+        if found.root is not None and not self.takes_roots:
+            why = 'it is a root file system, for which the cluster needs runtime "sandbox"'
+            raise ImageError("ErrImagePull", f'failed to pull and unpack image "{found.name}": {why}')
         if self._images.unprepared(found):
             try:
                 await anyio.to_thread.run_sync(self._images.prepare)

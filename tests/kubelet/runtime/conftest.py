@@ -10,8 +10,10 @@ import attrs
 import pytest
 
 from minik8s.clock import RealClock
-from minik8s.kubelet.runtime.addresses import machine_addresses
+from minik8s.kubelet.runtime.addresses import AddressPool, machine_addresses, no_claim
+from minik8s.kubelet.runtime.feasibility import why_impossible
 from minik8s.kubelet.runtime.images import ImageRegistry
+from minik8s.kubelet.runtime.network import RESERVED, PodNetwork
 from minik8s.kubelet.runtime.processes import Spawner
 from minik8s.kubelet.runtime.protocol import (
     Container,
@@ -22,6 +24,7 @@ from minik8s.kubelet.runtime.protocol import (
     Sandbox,
     SandboxConfig,
 )
+from minik8s.kubelet.runtime.sandbox import USER_NAMESPACE, SandboxRuntime
 from minik8s.kubelet.runtime.subprocess import ProcessContainer, SubprocessRuntime
 
 
@@ -108,3 +111,26 @@ async def bench(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Bench]:
         await runtime.aclose()
         await spawner.aclose()
         addresses.close()
+
+
+@pytest.fixture
+async def sandbox_bench(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Bench]:
+    """A sandbox runtime with one pod, where the machine allows it."""
+    if problem := await why_impossible():
+        pytest.skip(problem)
+    rng = random.Random(7)
+    addresses = AddressPool("10.244.0.0/16", rng, no_claim, reserved=RESERVED)
+    spawner = Spawner(USER_NAMESPACE)
+    network = PodNetwork(spawner, "10.244.0.0/16", "10.96.0.0/12")
+    await network.open()
+    images = ImageRegistry(directory=tmp_path)
+    runtime = SandboxRuntime(
+        clock=RealClock(), rng=rng, images=images, addresses=addresses, spawner=spawner, network=network
+    )
+    pod = await runtime.create_sandbox(SandboxConfig("ns", "web-0", "uid", tmp_path / "pod", "web-0"))
+    try:
+        yield Bench(runtime, spawner, tmp_path, pod)
+    finally:
+        await runtime.aclose()
+        network.close()
+        await spawner.aclose()

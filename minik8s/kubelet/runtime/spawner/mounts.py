@@ -44,7 +44,9 @@ def make_mounts(spec: MountSpec) -> list[int]:
         for _, target, kind, _ in layers:
             if kind in ("overlay", "tmpfs") and os.path.basename(target) not in _OWN:
                 run(["mount", "-o", "remount,bind,ro", target])
-    run(["mount", "--move", root, "/"])  # who enters the namespace finds itself in what lies uppermost on /
+    run(
+        ["mount", "--no-mtab", "--move", root, "/"]
+    )  # who enters the namespace finds itself in what lies uppermost on /
     return [own("mnt")]
 
 
