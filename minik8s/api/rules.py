@@ -74,6 +74,14 @@ def compile_rule(doc: Doc, type: Type) -> Rule:
     return Rule(doc, program, message, is_transition, is_optional, doc.get("fieldPath") or "")
 
 
+@attrs.frozen(eq=False)
+class Asked:
+    """What a round of rules may cost, and which it is about: what counts, or what is `tolerated` because it is old."""
+
+    budget: Budget
+    tolerated: bool
+
+
 class Rules:
     """All rules of one version's schema."""
 
@@ -81,10 +89,16 @@ class Rules:
         self._type = type
 
     def check(self, obj: Doc, old: Doc | None) -> FieldErrors:
-        """What the rules say about an object that its schema finds valid."""
-        budget = Budget(OBJECT_BUDGET)
+        """What the rules say about an object that its schema finds valid, and about what it changes of `old`."""
+        return self._ask(obj, MISSING if old is None else old, tolerated=False)
+
+    def tolerated(self, obj: Doc, old: Doc) -> FieldErrors:
+        """What they have against values that an update leaves as they were."""
+        return self._ask(obj, old, tolerated=True)
+
+    def _ask(self, obj: Doc, old: Any, *, tolerated: bool) -> FieldErrors:
         try:
-            return _check(obj, self._type, "", MISSING if old is None else old, budget)
+            return _check(obj, self._type, "", old, Asked(Budget(OBJECT_BUDGET), tolerated))
         except _OutOfBudgetError as error:
             return [error.cause]
 
@@ -119,14 +133,14 @@ def _has_rules(type: Type) -> bool:
     return known
 
 
-def _check(value: Any, type: Type, path: str, old: Any, budget: Budget) -> FieldErrors:
+def _check(value: Any, type: Type, path: str, old: Any, asked: Asked) -> FieldErrors:
     if value is None or not _has_rules(type):
         return []
-    errors = list(_own(value, type, path, old, budget)) if _compiled(type) else []
+    errors = list(_own(value, type, path, old, asked)) if _compiled(type) else []
     if not isinstance(value, CONTAINERS):
         return errors
     for inner, member, child, before in _members(value, type, path, old):
-        errors += _check(inner, member, child, before, budget)
+        errors += _check(inner, member, child, before, asked)
     return errors
 
 
@@ -145,7 +159,7 @@ def _members(value: Any, type: Type, path: str, old: Any) -> Iterator[tuple[Any,
             yield inner, field.type, f"{path}.{name}" if path else name, known.get(name, MISSING)
 
 
-def _own(value: Any, type: Type, path: str, old: Any, budget: Budget) -> Iterator[StatusCause]:
+def _own(value: Any, type: Type, path: str, old: Any, asked: Asked) -> Iterator[StatusCause]:
     convert = converter(node_type(type))
     shown = convert(value) if convert else value
     has_old = old is not MISSING and old is not None
@@ -154,11 +168,11 @@ def _own(value: Any, type: Type, path: str, old: Any, budget: Budget) -> Iterato
     for rule in _compiled(type):
         if rule.is_transition and not has_old:
             continue
-        if unchanged and not rule.program.uses("oldSelf"):
-            continue  # what was wrong before may stay
+        if asked.tolerated != (unchanged and not rule.program.uses("oldSelf")):
+            continue
         old_self = (Optional(True, before) if has_old else NONE) if rule.is_optional else before
         variables = {"self": shown, "oldSelf": old_self}
-        if (cause := _ask(rule, variables, value, type, path or NOWHERE, budget)) is not None:
+        if (cause := _ask(rule, variables, value, type, path or NOWHERE, asked.budget)) is not None:
             yield cause
 
 

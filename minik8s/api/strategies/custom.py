@@ -71,7 +71,11 @@ class CustomResourceStrategy(Strategy):
         return self._errors(obj, old)
 
     def warnings(self, obj: Doc, old: Doc | None) -> list[str]:
-        return finalizer_warnings(obj) if "finalizers" in obj["metadata"] else []
+        """Also what an update leaves as wrong as it was."""
+        found = finalizer_warnings(obj) if "finalizers" in obj["metadata"] else []
+        if self._rules is not None and old is not None:
+            found += [f"{cause.field}: {cause.message}" for cause in self._rules.tolerated(obj, old)]
+        return found
 
     def _errors(self, obj: Doc, old: Doc | None) -> FieldErrors:
         schema = self._custom.schema
