@@ -15,6 +15,7 @@ ANSWERED_BY_OBJECT = {
     *("pod", "service", "service_account", "namespace", "persistent_volume", "persistent_volume_claim", "pod_template"),
     *("resource_quota", "storage_class", "csi_driver", "csi_node", "volume_attachment", "volume_attributes_class"),
     *("job", "replication_controller"),  # orphaning is their default: they are still there
+    "custom_resource_definition",  # its objects go first
 }
 """Kinds whose deletion answers the object, all others a Status."""
 
