@@ -220,7 +220,9 @@ async def test_users_and_read_only_roots(cluster: Cluster) -> None:
     """runAsUser and runAsGroup are what the process is, and its files are its own; a read-only root takes nothing."""
     script = """
 id -u; id -g
-if (echo x > /etc/x) 2>/dev/null; then echo writable; else echo read-only; fi
+for file in /etc/x /x /usr/x; do
+    if (echo x > $file) 2>/dev/null; then echo writable; else echo read-only; fi
+done
 echo x > /data/x && stat -c %u /data/x
 grep CapEff /proc/self/status
 """
@@ -230,7 +232,7 @@ grep CapEff /proc/self/status
     }
     volumes = [{"name": "data", "emptyDir": {}}]
     lines = await said(cluster, pod("user", "sh", "-c", script, container=container, volumes=volumes))
-    assert lines == ["1234", "99", "read-only", "1234", "CapEff:\t0000000000000000"]
+    assert lines == ["1234", "99", "read-only", "read-only", "read-only", "1234", "CapEff:\t0000000000000000"]
 
 
 async def test_a_pod_with_the_hosts_network(cluster: Cluster) -> None:

@@ -13,7 +13,7 @@ import sys
 import anyio
 import attrs
 
-TOOLS = {"unshare": "util-linux", "mount": "util-linux", "ip": "iproute2"}
+TOOLS = {"unshare": "util-linux", "mount": "mount", "ip": "iproute2"}
 """What is needed, and the package that has it (Debian's name)."""
 TRIAL_SECONDS = 20.0
 
@@ -57,7 +57,7 @@ def missing(platform: str, found: set[str]) -> str:
     absent = [tool for tool in TOOLS if tool not in found]
     if absent:
         packages = ", ".join(dict.fromkeys(TOOLS[tool] for tool in absent))
-        return f"it needs {' and '.join(absent)} (of {packages}), which this machine does not have in $PATH"
+        return f"it needs {', '.join(absent)} (of {packages}), which this machine does not have in $PATH"
     return ""
 
 

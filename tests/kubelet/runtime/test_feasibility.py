@@ -15,7 +15,7 @@ from minik8s.kubelet.runtime.feasibility import TOOLS, Outcome, SandboxUnavailab
         (
             "linux",
             set(),
-            "it needs unshare and mount and ip (of util-linux, iproute2), which this machine does not have in $PATH",
+            "it needs unshare, mount, ip (of util-linux, mount, iproute2), which this machine does not have in $PATH",
         ),
         ("linux", set(TOOLS), ""),
     ],

@@ -33,44 +33,27 @@ def make_mounts(spec: MountSpec) -> list[int]:
     unshare(NEWNS)  # in a user namespace of its own nothing that is mounted here is seen outside
     stage = spec["stage"]
     run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", stage])
-    root, layers = _layers(stage, spec["root"])
+    root = f"{stage}/root"
+    layers = _layers(stage, root, spec["root"])
     _mount_all(stage, layers)
-    _make_devices(root)
-    shared = [target[len(root) :] for _, target, kind, _ in layers if kind == "none"]
+    shared = [where[len(root) :] for _, where, _, options in layers if options.startswith("rbind")]
     places = _places(root, spec, shared)
-    bindings = [(source, root + place, "none", "rbind,ro" if ro else "rbind") for source, place, ro in places]
-    _mount_all(stage, bindings)
+    _mount_all(stage, [(source, root + place, "none", "rbind,ro" if ro else "rbind") for source, place, ro in places])
     if spec["read_only"]:
-        for _, target, kind, _ in layers:
-            if kind in ("overlay", "tmpfs") and os.path.basename(target) not in _OWN:
-                run(["mount", "-o", "remount,bind,ro", target])
-    run(
-        ["mount", "--no-mtab", "--move", root, "/"]
-    )  # who enters the namespace finds itself in what lies uppermost on /
+        for where in (root, *(where for _, where, kind, _ in layers if kind == "overlay" and where != root)):
+            run(["mount", "-o", "remount,bind,ro", where])
+    # who enters the namespace finds itself in what lies uppermost on /; an ordinary user has no table of mounts
+    run(["mount", "--no-mtab", "--move", root, "/"])
     return [own("mnt")]
 
 
-def _layers(stage: str, image: str) -> tuple[str, list[tuple[str, str, str, str]]]:
-    """The root's path and the mounts that make it up, as (what, where, type, options)."""
-    root = f"{stage}/root"
+def _layers(stage: str, root: str, image: str) -> list[tuple[str, str, str, str]]:
+    """The mounts that make up a root, as (what, where, type, options)."""
     os.mkdir(root)
-    if image:
-        table = [_overlay(stage, image, root, 0)]
-    else:
-        table = [("tmpfs", root, "tmpfs", "mode=755")]
-        _mount_all(stage, table)
-        table += _host_layers(stage, root)
-    for name in (*_AS_THEY_ARE, *_OWN):
-        if not image:
-            os.makedirs(f"{root}/{name}", exist_ok=True)
-        table.append(
-            ("tmpfs", f"{root}/{name}", "tmpfs", "mode=755,X-mount.mkdir")
-            if name in _OWN
-            else (f"/{name}", f"{root}/{name}", "none", "rbind,X-mount.mkdir")
-        )
-    if not image:
-        return root, [entry for entry in table if entry[1] != root]
-    return root, table
+    table = [_overlay(stage, image, root, 0)] if image else [(root, root, "none", "bind"), *_host_layers(stage, root)]
+    table += [(f"/{name}", f"{root}/{name}", "none", "rbind,X-mount.mkdir") for name in _AS_THEY_ARE]
+    table.append(("tmpfs", f"{root}/run", "tmpfs", "mode=755,X-mount.mkdir"))
+    return table + _devices(f"{stage}/dev", f"{root}/dev")
 
 
 def _overlay(stage: str, lower: str, target: str, number: int) -> tuple[str, str, str, str]:
@@ -105,20 +88,21 @@ def _mount_points() -> list[str]:
         return [line.split()[4] for line in table]
 
 
-def _make_devices(root: str) -> None:
-    dev = f"{root}/dev"
-    table = []
+def _devices(dev: str, where: str) -> list[tuple[str, str, str, str]]:
+    """The mounts that make up /dev; what they need is made in the directory `dev`."""
+    os.mkdir(dev)
+    table = [(dev, where, "none", "bind,X-mount.mkdir")]
     for name in _DEVICES:
         open(f"{dev}/{name}", "w").close()
-        table.append((f"/dev/{name}", f"{dev}/{name}", "none", "bind"))
+        table.append((f"/dev/{name}", f"{where}/{name}", "none", "bind"))
     os.mkdir(f"{dev}/pts")
-    table.append(("/dev/pts", f"{dev}/pts", "none", "rbind"))
+    table.append(("/dev/pts", f"{where}/pts", "none", "rbind"))
     os.symlink("/dev/pts/ptmx", f"{dev}/ptmx")
     os.mkdir(f"{dev}/shm")
     os.chmod(f"{dev}/shm", 0o1777)
     for name, target in _LINKS.items():
         os.symlink(target, f"{dev}/{name}")
-    _mount_all(os.path.dirname(root), table)
+    return table
 
 
 def _places(root: str, spec: MountSpec, shared: list[str]) -> list[tuple[str, str, bool]]:
