@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import marshal
 import os
+import select
 import socket
 from collections import deque
 from ipaddress import ip_address, ip_network
@@ -40,6 +41,14 @@ class PodNetwork:
         self._control, (self._fabric,) = await self._spawner.make(b"f", spec)
         self._control.settimeout(ANSWER_SECONDS)
 
+    def check(self) -> None:
+        """Raises OSError when the fork server was killed: another has no power over what is left of this network."""
+        poll = select.poll()
+        if self._control is not None:
+            poll.register(self._control, 0)
+        if self._control is None or poll.poll(0):
+            raise OSError("the process that held the pods' networks was killed; the cluster has to be started anew")
+
     def close(self) -> None:
         for spare in self._spare.values():
             for sock in spare:
@@ -69,7 +78,7 @@ class PodNetwork:
 
     def _request(self, family: int, kind: int) -> list[socket.socket]:
         if self._control is None:
-            raise OSError(0, "the pods' network is gone")
+            raise OSError("the pods' network is gone")
         self._control.send(marshal.dumps((int(family), int(kind), BATCH)))
         answer, made, _, _ = socket.recv_fds(self._control, 64, BATCH)
         if answer != b"0":

@@ -284,11 +284,11 @@ class Spawner:
                 await anyio.wait_readable(ours)
             answer, made, _, _ = socket.recv_fds(ours, 4096, 8)
             if answer[:1] != b"+":
-                raise OSError(0, answer[1:].decode(errors="replace") or "the process was lost")
+                raise OSError(answer[1:].decode(errors="replace") or "the process was lost")
         except BaseException as error:
             ours.close()
             if isinstance(error, TimeoutError):
-                raise OSError(0, "it takes too long") from None
+                raise OSError("it takes too long") from None
             raise
         return ours, made
 

@@ -69,6 +69,7 @@ class SandboxRuntime(SubprocessRuntime):
     async def create_sandbox(self, config: SandboxConfig) -> Sandbox:
         sandbox: Sandbox | None = None
         try:
+            self._network.check()
             sandbox = await super().create_sandbox(config)
             write_pod_files(sandbox)
             address = "" if config.host_network else sandbox.address
@@ -95,6 +96,7 @@ class SandboxRuntime(SubprocessRuntime):
         cwd = Path("/") / (config.working_dir or config.image.working_dir)
         stage = root_directory(sandbox, config.name)
         try:
+            self._network.check()
             stage.mkdir(parents=True, exist_ok=True)
             config.log_path.parent.mkdir(parents=True, exist_ok=True)
             config.termination_log.parent.mkdir(parents=True, exist_ok=True)

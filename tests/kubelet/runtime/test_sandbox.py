@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -177,6 +178,25 @@ while True:
         assert await stream.receive() == b"hello"
     with pytest.raises(OSError, match=r"^dial tcp 10\.244\.\d+\.\d+:81: connect: connection refused$"):
         await sandbox_bench.runtime.connect(sandbox_bench.pod, 81)
+
+
+async def test_a_killed_fork_server_is_told(sandbox_bench: Any, tmp_path: Path) -> None:
+    """Its end takes every container along; what is asked for afterwards fails and says what to do."""
+    container = await sandbox_bench.start("sleep", "1000")
+    os.kill(sandbox_bench.spawner.pid, signal.SIGKILL)
+    assert (await container.wait()).exit_code == 137
+    with anyio.fail_after(20):
+        while True:
+            try:
+                sandbox_bench.runtime._network.check()
+            except OSError:
+                break
+            await anyio.sleep(0.01)  # until the kernel has closed its sockets
+    with pytest.raises(StartError, match="started anew"):
+        await sandbox_bench.sh("true", name="late")
+    with pytest.raises(RuntimeFailure, match="started anew") as caught:
+        await sandbox_bench.runtime.create_sandbox(SandboxConfig("ns", "p", "u", tmp_path / "p", "p"))
+    assert caught.value.reason == "FailedCreatePodSandBox"
 
 
 HOST = """
