@@ -63,7 +63,9 @@ class Site:
         if whole == "openid/v1/jwks":
             return PlainResponse(_line(self._ctx.tokens.jwks()), "application/jwk-set+json", headers=_KEYS)
         make = simple.get(whole)
-        return _json(make()) if make else NOT_FOUND
+        if make is None:
+            return NOT_FOUND
+        return PlainResponse(orjson.dumps(make(), option=orjson.OPT_INDENT_2), headers=_NO_CACHE)  # as for readers
 
     def unserved(self, group: str) -> PlainResponse:
         """The answer to a resource path that leads nowhere; raises NotFound where the group exists."""

@@ -18,6 +18,7 @@ from minik8s.apiserver.options import DeleteOptions, WriteOptions, delete_option
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse, StreamResponse
+from minik8s.apiserver.storageerrors import uid_conflict
 from minik8s.apiserver.writing import Write, check_namespace
 from minik8s.machinery import field
 from minik8s.machinery.errors import (
@@ -28,7 +29,17 @@ from minik8s.machinery.errors import (
     TooManyRequests,
     unexplained,
 )
-from minik8s.machinery.meta import Doc, Obj, is_terminating, labels_of, name_of, parse_time, rfc3339, set_condition
+from minik8s.machinery.meta import (
+    Doc,
+    Obj,
+    is_terminating,
+    labels_of,
+    name_of,
+    parse_time,
+    rfc3339,
+    set_condition,
+    uid_of,
+)
 from minik8s.machinery.selectors import LabelSelector
 from minik8s.store.protocol import Entry, RevisionMismatch
 
@@ -53,6 +64,8 @@ async def bind(ctx: ServerContext, served: Served, request: ApiRequest) -> Objec
         raise Invalid.object("Binding", "", name, [field.required("target.name")])
     while True:
         entry = await find(ctx, pods, request.namespace, name)
+        if (uid := binding["metadata"].get("uid")) and uid != uid_of(entry.value):
+            raise uid_conflict(pods, request.namespace, name, uid, uid_of(entry.value))
         bound = _bound(entry.value, binding, target["name"], rfc3339(ctx.clock.now()))
         if options.dry_run:
             break
@@ -67,11 +80,8 @@ async def bind(ctx: ServerContext, served: Served, request: ApiRequest) -> Objec
 def _bound(pod: Doc, binding: Doc, node: str, now: str) -> Obj:
     """The pod on its node; raises Conflict."""
     name, spec, metadata = name_of(pod), pod["spec"], pod["metadata"]
-    uid = binding["metadata"].get("uid")
     why = ""
-    if uid and uid != metadata["uid"]:
-        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {metadata['uid']}"
-    elif is_terminating(pod):
+    if is_terminating(pod):
         why = f"pod {name} is being deleted, cannot be assigned to a host"
     elif spec.get("nodeName"):
         why = f'pod {name} is already assigned to node "{spec["nodeName"]}"'

@@ -47,6 +47,7 @@ async def list_objects(ctx: ServerContext, served: Served, request: ApiRequest) 
 async def page_of(ctx: ServerContext, request: ApiRequest, chosen: Selection) -> Page:
     """The part of a collection that a request's parameters mean. Raises ApiError for what cannot be read."""
     limit = max(integer_option(request.options, "limit") or 0, 0)
+    integer_option(request.options, "timeoutSeconds")  # means nothing to a list, but has to be a number
     at, after = _position(ctx, request)
     try:
         page = await _page(ctx, chosen, at, after, limit)

@@ -29,6 +29,7 @@ from minik8s.apiserver.options import WriteOptions, write_options
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
+from minik8s.apiserver.storageerrors import uid_conflict
 from minik8s.machinery.errors import (
     AlreadyExists,
     BadRequest,
@@ -210,6 +211,8 @@ async def update(ctx: ServerContext, served: Served, request: ApiRequest) -> Obj
     try:
         return await rewrite(write, lambda entry: (_checked(served, obj, entry), []))
     except NotFound:
+        if uid := obj["metadata"].get("uid"):
+            raise uid_conflict(served, request.namespace, request.name, uid, "") from None
         if served.strategy.creates_on_update and not request.subresource:
             authorize_request(ctx.authorizer, request, "create")
             return await create_object(write, obj)
@@ -231,12 +234,7 @@ def check_precondition(served: Served, metadata: Doc, entry: Entry) -> None:
     resource, stored = served.resource, entry.value["metadata"]
     uid, version, name = metadata.get("uid"), metadata.get("resourceVersion"), stored["name"]
     if uid and uid != stored["uid"]:
-        raise Conflict.object(
-            resource.plural,
-            resource.group,
-            name,
-            f"Precondition failed: UID in precondition: {uid}, UID in object meta: {stored['uid']}",
-        )
+        raise uid_conflict(served, stored.get("namespace", ""), name, uid, stored["uid"])
     if version and version != stored["resourceVersion"]:
         raise Conflict.modified(resource.plural, resource.group, name)
 

@@ -140,6 +140,7 @@ async def test_continuations_nobody_gave_out(server: Any, value: str) -> None:
     ("query", "code", "reason", "message"),
     [
         ("limit=x", 400, "BadRequest", 'strconv.ParseInt: parsing "x": invalid syntax'),
+        ("timeoutSeconds=x", 400, "BadRequest", 'strconv.ParseInt: parsing "x": invalid syntax'),
         ("limit=1_0", 400, "BadRequest", 'strconv.ParseInt: parsing "1_0": invalid syntax'),
         (
             "limit=99999999999999999999",

@@ -116,7 +116,11 @@ async def test_bindings_that_are_refused(server: Any) -> None:
     created = await server.ok("POST", "pods", pod("p", schedulingGates=[{"name": "example.com/g"}]))
     message = f"{conflict}pod p has non-empty .spec.schedulingGates"
     await server.refused("POST", "pods/p/binding", 409, "Conflict", message, to())
-    message = f"{conflict}Precondition failed: UID in precondition: x, UID in object meta: {created['metadata']['uid']}"
+    message = (
+        'Operation cannot be fulfilled on pods "p": StorageError: invalid object, Code: 4, '
+        "Key: /registry/pods/default/p, ResourceVersion: 0, AdditionalErrorMsg: "
+        f"Precondition failed: UID in precondition: x, UID in object meta: {created['metadata']['uid']}"
+    )
     await server.refused("POST", "pods/p/binding", 409, "Conflict", message, to(uid="x"))
     held = pod("p2")
     held["metadata"]["finalizers"] = ["example.com/x"]

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.anyio
 CM: dict[str, Any] = {"metadata": {"name": "t1"}, "data": {"a": "1"}}
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 
@@ -129,11 +130,33 @@ async def test_optimistic_locking(server: Any) -> None:
     details = await server.refused("PUT", "configmaps/t1", 409, "Conflict", message, put("3", resourceVersion=version))
     assert details == {"name": "t1", "kind": "configmaps"}
     await server.ok("PUT", "configmaps/t1", put("4"))
-    message = (
-        'Operation cannot be fulfilled on configmaps "t1": Precondition failed: '
-        f"UID in precondition: abc, UID in object meta: {uid}"
-    )
-    await server.refused("PUT", "configmaps/t1", 409, "Conflict", message, put("5", uid="abc"))
+
+
+@pytest.mark.parametrize(
+    ("path", "resource", "key"),
+    [
+        ("configmaps", "configmaps", "configmaps/default"),
+        ("services", "services", "services/specs/default"),
+        ("/api/v1/nodes", "nodes", "minions"),
+        (LEASES, "leases.coordination.k8s.io", "leases/default"),
+        (CRDS, "customresourcedefinitions.apiextensions.k8s.io", "apiextensions.k8s.io/customresourcedefinitions"),
+    ],
+)
+async def test_updates_of_a_namesake(server: Any, path: str, resource: str, key: str) -> None:
+    """Another uid, or none because the object is gone, is the conflict of upstream's storage, whatever the kind."""
+
+    def message(found: str) -> str:
+        return (
+            f'Operation cannot be fulfilled on {resource} "t1": StorageError: invalid object, Code: 4, '
+            f"Key: /registry/{key}/t1, ResourceVersion: 0, "
+            f"AdditionalErrorMsg: Precondition failed: UID in precondition: abc, UID in object meta: {found}"
+        )
+
+    body = {"metadata": {"name": "t1", "uid": "abc", "resourceVersion": "1"}}
+    await server.refused("PUT", f"{path}/t1", 409, "Conflict", message(""), body)
+    if path == "configmaps":
+        created = await server.ok("POST", path, CM)
+        await server.refused("PUT", f"{path}/t1", 409, "Conflict", message(created["metadata"]["uid"]), body)
 
 
 async def test_kinds_that_insist_on_a_version(server: Any) -> None:

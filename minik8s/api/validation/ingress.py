@@ -82,7 +82,7 @@ def _backend(backend: Part, path: str) -> Causes:
             if not resource.get(field):
                 yield required(f"{path}.resource.{field}")
     elif service is None:
-        yield required(path, "port name or number is required")
+        yield invalid(path, "", "resource or service backend is required")
     else:
         yield from required_name(service.get("name"), f"{path}.service.name", names.dns1035_label)
         yield from _backend_port(service.get("port") or {}, path)

@@ -428,6 +428,11 @@ CASES: list[tuple[Resource[Any], dict[str, Any], list[str]]] = [
     ),
     (
         r.INGRESSES,
+        ingress(backend={}),
+        ['spec.rules[0].http.paths[0].backend: Invalid value: "": resource or service backend is required'],
+    ),
+    (
+        r.INGRESSES,
         ingress(backend={"service": {"name": "s"}}),
         ["spec.rules[0].http.paths[0].backend: Required value: port name or number is required"],
     ),
