@@ -20,7 +20,7 @@ from minik8s.apiserver.writing import Write, check_name, check_namespace, check_
 from minik8s.machinery.errors import BadRequest, Conflict, Invalid, NotFound, UnsupportedMediaType
 from minik8s.machinery.field import invalid
 from minik8s.machinery.meta import Doc, Obj, evolve
-from minik8s.machinery.patch.gotext import go_text
+from minik8s.machinery.patch.gotext import go_text, not_decoded
 from minik8s.machinery.patch.jsonpatch import apply_json_patch
 from minik8s.machinery.patch.mergepatch import apply_merge_patch
 from minik8s.machinery.patch.shape import Shape
@@ -167,7 +167,7 @@ def _apply(current: Doc, body: Any, content_type: str, type: Shape) -> Obj:
     if content_type == JSON_PATCH:
         return apply_json_patch(current, body)
     if not isinstance(body, dict):
-        raise BadRequest("error decoding patch: json: cannot unmarshal a non-object into a map")
+        raise BadRequest(f"error decoding patch: {not_decoded(body, 'map[string]interface {}')}")
     if content_type == MERGE_PATCH:
         return apply_merge_patch(current, body)
     if content_type == STRATEGIC_PATCH:

@@ -19,6 +19,7 @@ import attrs
 from minik8s.machinery.errors import ApiError
 from minik8s.machinery.meta import Doc, Obj
 from minik8s.schema import codec
+from minik8s.schema.constraints import go_quoted
 from minik8s.schema.decode import DecodeError
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ MAX_ANSWER = 8 << 20
 MAX_CLIENTS = 64
 """Pairs of CA bundle and server name whose connections are kept; the one unused for longest goes first."""
 DEFAULT_PORT, MAX_PORT = 443, 65535
-_SHOWN = 256
+_SHOWN = 2048
+"""Bytes of an answer that stands in an error (client-go maxUnstructuredResponseTextBytes)."""
 
 
 class WebhookError(Exception):
@@ -116,10 +118,10 @@ async def post_review(ctx: ServerContext, client_config: Doc, review: Obj, timeo
     client = await ctx.webhooks.client(bundle, target.server_name)
     try:
         with anyio.fail_after(timeout_seconds):
-            code, answer = await _post(client, target, codec.dumps(review))
+            code, answer, is_text = await _post(client, target, codec.dumps(review))
     except TimeoutError:
         raise _failed(target, "context deadline exceeded") from None
-    return _understood(code, answer)
+    return _understood(code, answer, is_text=is_text)
 
 
 def _target(ctx: ServerContext, config: Doc, query: str) -> _Target:
@@ -145,8 +147,8 @@ def _lower_not_found(error: ApiError, name: str) -> str:
     return f'service "{name}" not found' if error.code == 404 else error.message
 
 
-async def _post(client: httpx.AsyncClient, target: _Target, body: bytes) -> tuple[int, bytes]:
-    """(status, body) of the answer; raises WebhookError, also for an answer that does not end."""
+async def _post(client: httpx.AsyncClient, target: _Target, body: bytes) -> tuple[int, bytes, bool]:
+    """(status, body, whether that is text) of the answer; raises WebhookError, also for an answer that does not end."""
     import httpx
 
     headers = {
@@ -175,7 +177,8 @@ async def _post(client: httpx.AsyncClient, target: _Target, body: bytes) -> tupl
             await response.aclose()
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, RuntimeError) as error:
         raise _failed(target, _go_words(error, target)) from None
-    return response.status_code, b"".join(parts)
+    is_text = response.headers.get("content-type", "text/").startswith("text/")
+    return response.status_code, b"".join(parts), is_text
 
 
 def _failed(target: _Target, why: str) -> WebhookError:
@@ -228,13 +231,13 @@ _ANSWERS = {
 """client-go NewGenericServerResponse, for an answer that is no Status."""
 
 
-def _understood(code: int, answer: bytes) -> Obj:
+def _understood(code: int, answer: bytes, *, is_text: bool) -> Obj:
     """The answer's JSON object; raises WebhookError for anything else."""
-    text = answer[:_SHOWN].decode(errors="replace").strip()
+    text = answer[:_SHOWN].decode(errors="replace").strip() if is_text else "unknown"
     if not 200 <= code < 300:
         why = (
             _ANSWERS.get(code)
-            or f'an error on the server ("{text or "unknown"}") has prevented the request from succeeding'
+            or f"an error on the server ({go_quoted(text)}) has prevented the request from succeeding"
         )
         raise WebhookError(f"failed to call webhook: {text if code == 403 and text else why}")
     try:

@@ -12,6 +12,15 @@ import orjson
 
 _TYPES: dict[type, str] = {bool: "bool", int: "int64", float: "float64", str: "string", list: "[]interface {}"}
 
+_KINDS: dict[type, str] = {
+    bool: "bool",
+    int: "number",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}
+
 
 def go_text(value: Any) -> str:
     """`%v`: `map[image:x]`, `[a b]`."""
@@ -34,6 +43,12 @@ def go_type(value: Any) -> str:
 def go_syntax(value: Any) -> str:
     """`%#v` of structured-merge-diff's box around a value: `&value.valueUnstructured{Value:8080}`."""
     return f"&value.valueUnstructured{{Value:{_literal(value)}}}"
+
+
+def not_decoded(value: Any, target: str) -> str:
+    """What encoding/json says of a JSON value that is none of Go's type `target`."""
+    kind = next((name for type, name in _KINDS.items() if isinstance(value, type)), "null")
+    return f"json: cannot unmarshal {kind} into Go value of type {target}"
 
 
 def _literal(value: Any) -> str:

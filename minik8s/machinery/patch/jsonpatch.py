@@ -13,6 +13,7 @@ import orjson
 
 from minik8s.machinery.errors import BadRequest, Invalid, RequestEntityTooLarge
 from minik8s.machinery.meta import Doc, Obj
+from minik8s.machinery.patch.gotext import not_decoded
 
 MAX_OPERATIONS = 10_000
 MAX_COPIED_BYTES = 3 * 1024 * 1024
@@ -22,14 +23,28 @@ DOES_NOT_APPLY = "the server rejected our request due to an error in our request
 _MISSING = object()
 
 
+class DoesNotApply(Invalid):
+    """The generic 422 of an operation that does not apply; `why` is what the library says, which webhooks are told."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(DOES_NOT_APPLY)
+        self.why = why
+
+    def __str__(self) -> str:
+        return self.why
+
+
 def apply_json_patch(doc: Doc, ops: Any) -> Obj:
     """The document after all operations, in order.
 
-    Raises BadRequest when `ops` is no list of operations, RequestEntityTooLarge for too many of them, and Invalid
-    with the generic message when one does not apply.
+    Raises BadRequest when `ops` is no list of operations, RequestEntityTooLarge for too many of them, and
+    DoesNotApply when one does not.
     """
-    if not isinstance(ops, list) or not all(isinstance(op, dict) for op in ops):
-        raise BadRequest("error decoding patch: a JSON patch is a list of operations")
+    if not isinstance(ops, list):
+        raise BadRequest(f"error decoding patch: {not_decoded(ops, 'jsonpatch.Patch')}")
+    for op in ops:
+        if not isinstance(op, dict):
+            raise BadRequest(f"error decoding patch: {not_decoded(op, 'jsonpatch.Operation')}")
     if len(ops) > MAX_OPERATIONS:
         raise RequestEntityTooLarge(
             f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(ops)}"
@@ -37,11 +52,18 @@ def apply_json_patch(doc: Doc, ops: Any) -> Obj:
     result: Any = doc
     copied = 0
     for op in ops:
-        if op.get("op") == "copy":
-            copied += len(orjson.dumps(_get(result, _path(op, "from"))))
-            if copied > MAX_COPIED_BYTES:
-                raise Invalid(DOES_NOT_APPLY)
-        result = _apply(result, op)
+        try:
+            if op.get("op") == "copy":
+                copied += len(orjson.dumps(_get(result, _path(op, "from"))))
+            changed = _apply(result, op) if copied <= MAX_COPIED_BYTES else None
+        except Invalid:
+            raise DoesNotApply(_why(result, op)) from None
+        if copied > MAX_COPIED_BYTES:
+            raise DoesNotApply(
+                f"Unable to complete the copy, the accumulated size increase of copy is {copied}, "
+                f"exceeding the limit {MAX_COPIED_BYTES}"
+            )
+        result = changed
     if not isinstance(result, dict):
         raise Invalid(DOES_NOT_APPLY)
     return result
@@ -77,6 +99,32 @@ def _apply(doc: Any, op: Obj) -> Any:
             if equal(found, expected):
                 return doc
     raise Invalid(DOES_NOT_APPLY)
+
+
+def _why(doc: Any, op: Obj) -> str:
+    """Upstream's words for an operation that does not apply to `doc`."""
+    kind, path = op.get("op"), op.get("path")
+    if kind not in ("add", "remove", "replace", "move", "copy", "test"):
+        return f"Unexpected kind: {kind if isinstance(kind, str) else 'unknown'}"
+    member = "from" if kind in ("move", "copy") else "path"
+    pointer = op.get(member)
+    if not isinstance(path, str) or not isinstance(pointer, str):
+        return f"{kind} operation failed to decode {member if isinstance(path, str) else 'path'}: missing value"
+    parent, _, key = pointer.rpartition("/")
+    try:
+        container = _get(doc, _path({member: parent}, member))
+    except Invalid:
+        container = None
+    if not pointer or not isinstance(container, dict | list):
+        shown = f'"{pointer}"' if kind in ("add", "remove") else pointer
+        return f"{kind} operation does not apply: doc is missing {member}: {shown}: missing value"
+    if kind == "replace":
+        return f"replace operation does not apply: doc is missing key: {pointer}: missing value"
+    if kind == "test":
+        return f"testing value {pointer} failed: test failed"
+    if isinstance(container, list):
+        return f"error in {kind} for path: '{pointer}': Unable to access invalid index: {key}: invalid index referenced"
+    return f"error in {kind} for path: '{pointer}': Unable to remove nonexistent key: {key}: missing value"
 
 
 def _path(op: Obj, member: str) -> list[str]:

@@ -9,12 +9,13 @@ from typing import Any
 
 from minik8s.machinery.errors import BadRequest
 from minik8s.machinery.meta import CONTAINERS, Doc, Obj
+from minik8s.machinery.patch.gotext import not_decoded
 
 
 def apply_merge_patch(doc: Doc, patch: Any) -> Obj:
     """The patched document; raises BadRequest when the patch is not a JSON object."""
     if not isinstance(patch, dict):
-        raise BadRequest("error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}")
+        raise BadRequest(f"error decoding patch: {not_decoded(patch, 'map[string]interface {}')}")
     return _merge(doc, patch)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from minik8s.machinery.errors import BadRequest, Invalid
 from minik8s.machinery.meta import CONTAINERS, Doc, Obj
-from minik8s.machinery.patch.gotext import go_text
+from minik8s.machinery.patch.gotext import go_text, not_decoded
 from minik8s.machinery.patch.shape import Shape, ShapeField
 
 PATCH = "$patch"
@@ -26,7 +26,7 @@ _ORDER_OF, _DELETE_FROM = SET_ORDER + "/", DELETE_PRIMITIVES + "/"
 def apply_strategic(doc: Doc, patch: Any, type: Shape) -> Obj:
     """The patched document of type `type`; raises BadRequest or Invalid when the patch is malformed."""
     if not isinstance(patch, dict):
-        raise BadRequest("error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}")
+        raise BadRequest(f"error decoding patch: {not_decoded(patch, 'map[string]interface {}')}")
     return _merge_map(doc, patch, type)
 
 

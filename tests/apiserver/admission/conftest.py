@@ -70,6 +70,8 @@ class Backend:
         status, text = 200, b""
         if isinstance(answer, int):
             status = answer
+        elif isinstance(answer, tuple):
+            status, text = answer
         elif isinstance(answer, bytes):
             text = answer
         else:
@@ -78,6 +80,8 @@ class Backend:
                 {"apiVersion": review.get("apiVersion"), "kind": review.get("kind"), "response": response}
             ).encode()
         headers = [(b"content-encoding", self.encoding)] if self.encoding else []
+        if text.startswith(b"{"):
+            headers.append((b"content-type", b"application/json"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": text})
 

@@ -340,7 +340,10 @@ async def test_a_policy_adds_a_sidecar(server: Any) -> None:
 
 
 MUTATION_ERRORS: list[tuple[dict[str, Any], str]] = [
-    (json_patch("[JSONPatch{op: 'remove', path: '/nowhere'}]"), "the server rejected our request"),
+    (
+        json_patch("[JSONPatch{op: 'remove', path: '/nowhere'}]"),
+        "Unable to remove nonexistent key: nowhere: missing value",
+    ),
     (apply("Object{data: object.nope}"), "expression 'Object{data: object.nope}' resulted in error: no such key: nope"),
     (apply("Object{immutable: 'no boolean'}"), "cannot"),
 ]

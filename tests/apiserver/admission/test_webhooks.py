@@ -269,7 +269,12 @@ FAILURES = [
     (b"[]", "failed to call webhook: couldn't get version/kind; json parse error: "),
     (b"{}", INVALID + "webhook response was absent"),
     (b'{"response": {"uid": "other"}}', INVALID + "expected response.uid="),
-    (500, 'failed to call webhook: an error on the server ("unknown") has prevented the request from succeeding'),
+    (500, 'failed to call webhook: an error on the server ("") has prevented the request from succeeding'),
+    ((500, b'{"a": 1}'), 'failed to call webhook: an error on the server ("unknown") has prevented the request'),
+    (
+        (500, b'Traceback:\n  at "x"' + b"!" * 3000),
+        'failed to call webhook: an error on the server ("Traceback:\\n  at \\"x\\"' + "!" * 2029,
+    ),
     (404, "failed to call webhook: the server could not find the requested resource"),
     ({"allowed": True, "patch": "e30="}, INVALID + "webhook returned response.patch but not response.patchType"),
     (
@@ -317,6 +322,9 @@ async def test_patches_that_break_the_object(server: Any, backend: Any, register
     before = server.ctx.store.revision
     answer = await server.call("POST", "configmaps", CM, failing=True)
     assert answer.status_code in (422, 500) or answer.json()["data"]
+    if operations == BAD_PATCHES[0]:
+        why = "error in remove for path: '/nowhere': Unable to remove nonexistent key: nowhere: missing value"
+        assert answer.json()["message"] == f"Internal error occurred: {why}"
     if not answer.is_success:
         assert server.ctx.store.revision == before
 
