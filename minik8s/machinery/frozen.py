@@ -37,10 +37,12 @@ class FrozenList(list[Any]):
 
 def freeze(value: Any) -> Any:
     """The value with every dict and list inside it frozen; what is frozen already is kept as it is."""
-    if isinstance(value, FrozenDict | FrozenList):
-        return value
-    if isinstance(value, dict):
-        return FrozenDict({k: freeze(v) for k, v in value.items()})
+    if isinstance(value, dict):  # strings are most of what there is, and spared a call
+        if isinstance(value, FrozenDict):
+            return value
+        return FrozenDict({k: v if isinstance(v, str) else freeze(v) for k, v in value.items()})
     if isinstance(value, list):
-        return FrozenList([freeze(v) for v in value])
+        if isinstance(value, FrozenList):
+            return value
+        return FrozenList([v if isinstance(v, str) else freeze(v) for v in value])
     return value

@@ -25,8 +25,8 @@ from minik8s.store.protocol import Key, Store
 
 GROUP = "rbac.authorization.k8s.io"
 AGGREGATE_TO = f"{GROUP}/aggregate-to-"
-_LABELS = {"kubernetes.io/bootstrapping": "rbac-defaults"}
-_ANNOTATIONS = {"rbac.authorization.kubernetes.io/autoupdate": "true"}
+_LABELS: Obj = freeze({"kubernetes.io/bootstrapping": "rbac-defaults"})
+_ANNOTATIONS: Obj = freeze({"rbac.authorization.kubernetes.io/autoupdate": "true"})
 _VERBS = {
     "g": "get",
     "l": "list",
@@ -75,10 +75,11 @@ async def create_roles(store: Store, now: str, rng: Random) -> None:
 
 def _objects(lines: Iterable[str]) -> Iterator[Seed]:
     rules: list[Obj] = []
+    known: dict[str, Obj] = {}  # many roles have the same rules
     for line in lines:
         word, *rest = line.split()
         if line.startswith(" "):
-            rules.append(_rule(line.strip()))
+            rules.append(known.get(line) or known.setdefault(line, freeze(_rule(line.strip()))))
             continue
         rules = []
         if word == "bind":
@@ -104,7 +105,7 @@ def _seed(resource: Resource[Any], name: str, namespace: str = "", labels: Itera
     metadata: Obj = {"name": name}
     if namespace:
         metadata["namespace"] = namespace
-    metadata |= {"labels": {**_LABELS, **marks}, "annotations": _ANNOTATIONS}
+    metadata |= {"labels": {**_LABELS, **marks} if marks else _LABELS, "annotations": _ANNOTATIONS}
     document: Obj = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata, **content}
     return Seed((resource.group_resource, namespace, name), document)
 
