@@ -9,6 +9,7 @@ SharedIndexInformer are the counterpart.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from random import Random
 from typing import Any, Generic, TypeVar
 
@@ -60,8 +61,6 @@ class Informer(Generic[T]):
         self._cache: Indexer[T] = Indexer()
         self._handlers: tuple[Handler[T], ...] = ()
         self._synced = anyio.Event()
-        self.scope = anyio.CancelScope()
-        """What `Informers` runs it in."""
         self._version = ""
         self._progress = False
 
@@ -191,6 +190,9 @@ class Informers:
         self._clock = clock
         self._rng = rng or Random(0)
         self._informers: dict[tuple[Resource[Any], str], Informer[Any]] = {}
+        self._scopes: dict[Informer[Any], anyio.CancelScope] = {}
+        """What those run in that may be dropped. Only custom resources can go: others are spared the scope, since a
+        cluster starts one of these for every resource."""
         self._group: anyio.abc.TaskGroup | None = None
 
     def __call__(self, resource: Resource[T], *, field_selector: str = "") -> Informer[T]:
@@ -218,15 +220,20 @@ class Informers:
                 self._group = None
 
     def drop(self, resource: Resource[Any]) -> None:
-        """Ends the informers of a resource that is not served any more; asked for again, it gets a new one."""
+        """Ends the informers of a custom resource that is not served any more; asked for again, it gets a new one."""
         for key in [key for key in self._informers if key[0] is resource]:
-            self._informers.pop(key).scope.cancel()
+            if (scope := self._scopes.pop(self._informers.pop(key), None)) is not None:
+                scope.cancel()
 
     def _start(self, informer: Informer[Any]) -> None:
-        if self._group is not None:
-            self._group.start_soon(_run, informer, name=f"informer {informer.resource.group_resource}")
+        if self._group is None:
+            return
+        run = informer.run
+        if informer.resource.custom is not None:
+            run = partial(_run_within, self._scopes.setdefault(informer, anyio.CancelScope()), informer)
+        self._group.start_soon(run, name=f"informer {informer.resource.group_resource}")
 
 
-async def _run(informer: Informer[Any]) -> None:
-    with informer.scope:
+async def _run_within(scope: anyio.CancelScope, informer: Informer[Any]) -> None:
+    with scope:
         await informer.run()
