@@ -19,7 +19,7 @@ from minik8s.machinery.meta import Doc, Obj
 async def mutate(ctx: ServerContext, attributes: Attributes) -> bool:
     """Lets everybody change the object who may. Whether it is another document now, which has to be prepared again."""
     world = ctx.world
-    for plugin in ctx.mutating:
+    for plugin in ctx.chains.of(attributes.request.resource.group_resource).mutating:
         plugin.admit(attributes, world)
     if not ctx.dynamic.mutates:
         return False
@@ -28,12 +28,12 @@ async def mutate(ctx: ServerContext, attributes: Attributes) -> bool:
 
 async def validate(ctx: ServerContext, attributes: Attributes) -> None:
     """Lets everybody refuse the write who may; nothing is awaited after quota has been counted."""
-    world = ctx.world
-    for plugin in ctx.validating:
+    world, chain = ctx.world, ctx.chains.of(attributes.request.resource.group_resource)
+    for plugin in chain.validating:
         plugin.validate(attributes, world)
     if ctx.dynamic.validates:
         await ctx.dynamic.validate(attributes)
-    for plugin in ctx.counting:
+    for plugin in chain.counting:
         plugin.validate(attributes, world)
 
 

@@ -25,6 +25,7 @@ from minik8s.api.resources import (
     PRIORITY_LEVEL_CONFIGURATIONS,
 )
 from minik8s.api.users import ANONYMOUS
+from minik8s.apiserver.admission.chains import Chains
 from minik8s.apiserver.admission.dynamic import DynamicAdmission
 from minik8s.apiserver.admission.plugin import AdmissionPlugin
 from minik8s.apiserver.allocation import ServiceAllocator
@@ -236,11 +237,8 @@ class ServerContext:
     interceptors: list[Interceptor] = attrs.field(init=False, factory=list)
     """Who stands between requests and their answers; the first is asked first."""
     webhooks: WebhookConnections = attrs.field(init=False, factory=WebhookConnections)
-    mutating: Sequence[AdmissionPlugin] = attrs.field(init=False)
-    """The plugins that have an `admit` of their own; `validating` those with a `validate`. Others are not asked."""
-    validating: Sequence[AdmissionPlugin] = attrs.field(init=False)
-    counting: Sequence[AdmissionPlugin] = attrs.field(init=False)
-    """Those of the latter that come last, after everything that may be awaited: quota."""
+    chains: Chains = attrs.field(init=False, default=attrs.Factory(lambda self: Chains(self.plugins), takes_self=True))
+    """The plugins by what they are about."""
 
     @apis.default
     def _apis(self) -> ApiServices:
@@ -258,18 +256,6 @@ class ServerContext:
         custom = CustomResources(self)
         self.registry.keepers[CUSTOM_RESOURCE_DEFINITIONS.group_resource] = custom
         return custom
-
-    @mutating.default
-    def _mutating(self) -> Sequence[AdmissionPlugin]:
-        return [plugin for plugin in self.plugins if type(plugin).admit is not AdmissionPlugin.admit]
-
-    @validating.default
-    def _validating(self) -> Sequence[AdmissionPlugin]:
-        return [p for p in self.plugins if type(p).validate is not AdmissionPlugin.validate and not p.is_last]
-
-    @counting.default
-    def _counting(self) -> Sequence[AdmissionPlugin]:
-        return [plugin for plugin in self.plugins if plugin.is_last]
 
     async def aclose(self) -> None:
         """Ends the store's watches and the connections to webhooks."""

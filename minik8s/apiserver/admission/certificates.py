@@ -6,6 +6,7 @@ name, or by its domain with a star.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from minik8s.api.certificates import CLIENT, BadRequestError, request_of
@@ -21,6 +22,7 @@ class CertificateApproval(AdmissionPlugin):
     """Writes to /approval."""
 
     name: ClassVar[str] = "CertificateApproval"
+    resources: ClassVar[Collection[str]] = (REQUESTS,)
 
     def validate(self, attributes: Attributes, world: World) -> None:
         if _is_update(attributes, "approval") and attributes.old is not None:
@@ -31,6 +33,7 @@ class CertificateSigning(AdmissionPlugin):
     """Writes to /status that bring a certificate or a failure."""
 
     name: ClassVar[str] = "CertificateSigning"
+    resources: ClassVar[Collection[str]] = (REQUESTS,)
 
     def validate(self, attributes: Attributes, world: World) -> None:
         if not _is_update(attributes, "status") or attributes.object is None or attributes.old is None:
@@ -44,6 +47,7 @@ class CertificateSubjectRestriction(AdmissionPlugin):
     """Nobody becomes an administrator by certificate request."""
 
     name: ClassVar[str] = "CertificateSubjectRestriction"
+    resources: ClassVar[Collection[str]] = (REQUESTS,)
 
     def validate(self, attributes: Attributes, world: World) -> None:
         if attributes.object is None or not attributes.concerns("CREATE", REQUESTS):

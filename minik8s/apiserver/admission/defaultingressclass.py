@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from minik8s.api.resources import INGRESS_CLASSES
@@ -17,6 +18,7 @@ class DefaultIngressClass(AdmissionPlugin):
     """Upstream: plugin/pkg/admission/network/defaultingressclass."""
 
     name: ClassVar[str] = "DefaultIngressClass"
+    resources: ClassVar[Collection[str]] = ("ingresses.networking.k8s.io",)
 
     def admit(self, attributes: Attributes, world: World) -> None:
         ingress = attributes.object

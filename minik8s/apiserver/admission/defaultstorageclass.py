@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import ClassVar
 
 from minik8s.api.resources import STORAGE_CLASSES
@@ -17,6 +17,7 @@ class DefaultStorageClass(AdmissionPlugin):
     """Upstream: plugin/pkg/admission/storage/storageclass/setdefault."""
 
     name: ClassVar[str] = "DefaultStorageClass"
+    resources: ClassVar[Collection[str]] = ("persistentvolumeclaims",)
 
     def admit(self, attributes: Attributes, world: World) -> None:
         claim = attributes.object

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
@@ -16,6 +17,7 @@ class DefaultTolerationSeconds(AdmissionPlugin):
     """Upstream: plugin/pkg/admission/defaulttolerationseconds."""
 
     name: ClassVar[str] = "DefaultTolerationSeconds"
+    resources: ClassVar[Collection[str]] = ("pods",)
 
     def admit(self, attributes: Attributes, world: World) -> None:
         pod = attributes.object

@@ -85,7 +85,7 @@ class DynamicAdmission:
         await self._mutate_once(attributes, policies, webhooks)
         if not policies.is_needed and not webhooks.is_needed:
             return
-        for plugin in self._ctx.mutating:
+        for plugin in self._ctx.chains.of(attributes.request.resource.group_resource).mutating:
             plugin.admit(attributes, self._ctx.world)
         policies.begin_again(attributes.object)
         webhooks.number = 1

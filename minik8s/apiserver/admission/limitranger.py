@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, ClassVar
 
 from minik8s.api.pods import ResourceAmounts, container_amounts, pod_limits, pod_requests
@@ -20,6 +20,7 @@ class LimitRanger(AdmissionPlugin):
     """Upstream: plugin/pkg/admission/limitranger."""
 
     name: ClassVar[str] = "LimitRanger"
+    resources: ClassVar[Collection[str]] = ("pods", "persistentvolumeclaims")
 
     def admit(self, attributes: Attributes, world: World) -> None:
         pod = attributes.object

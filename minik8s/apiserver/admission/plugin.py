@@ -8,7 +8,7 @@ k8s.io/apiserver/pkg/admission.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, ClassVar, Literal, Protocol
 
 import attrs
@@ -93,6 +93,9 @@ class AdmissionPlugin:
     """The base: neither changes nor refuses anything. `name` is upstream's name of the plugin."""
 
     name: ClassVar[str] = ""
+    resources: ClassVar[Collection[str] | None] = None
+    """What it is about, by group and plural (`pods`, `deployments.apps`), None for everything: of writes to other
+    resources it is not asked (`chains`). Their subresources are meant as well."""
     is_last: ClassVar[bool] = False
     """Whether `validate` runs after policies and webhooks, with nothing awaited between it and the store."""
 

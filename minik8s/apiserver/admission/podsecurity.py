@@ -9,7 +9,7 @@ plugin/pkg/admission/security/podsecurity, k8s.io/pod-security-admission.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import attrs
@@ -48,6 +48,7 @@ class PodSecurity(AdmissionPlugin):
     """See the module."""
 
     name: ClassVar[str] = "PodSecurity"
+    resources: ClassVar[Collection[str]] = ("pods", "namespaces", *_TEMPLATES)
 
     def validate(self, attributes: Attributes, world: World) -> None:
         obj, plural = attributes.object, attributes.request.resource.group_resource

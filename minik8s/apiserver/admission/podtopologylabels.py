@@ -5,6 +5,7 @@ So that a process can learn where it runs by the downward API. Upstream: plugin/
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from minik8s.api.resources import NODES
@@ -18,6 +19,7 @@ class PodTopologyLabels(AdmissionPlugin):
     """See the module."""
 
     name: ClassVar[str] = "PodTopologyLabels"
+    resources: ClassVar[Collection[str]] = ("pods", "bindings")
 
     def admit(self, attributes: Attributes, world: World) -> None:
         obj, request = attributes.object, attributes.request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from minik8s.api.resources import PRIORITY_CLASSES
@@ -16,6 +17,7 @@ class Priority(AdmissionPlugin):
     """Upstream: plugin/pkg/admission/priority."""
 
     name: ClassVar[str] = "Priority"
+    resources: ClassVar[Collection[str]] = ("pods", "priorityclasses.scheduling.k8s.io")
 
     def admit(self, attributes: Attributes, world: World) -> None:
         pod = attributes.object

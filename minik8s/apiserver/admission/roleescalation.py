@@ -7,7 +7,7 @@ themselves, or the verb `escalate` on the role, or `bind` on the role that is bo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import ClassVar
 
 from minik8s.api.rbac import FULL_AUTHORITY, Rule, describe, quoted, uncovered
@@ -27,6 +27,7 @@ class RoleEscalation(AdmissionPlugin):
     """See the module's docstring."""
 
     name: ClassVar[str] = "RoleEscalation"
+    resources: ClassVar[Collection[str]] = tuple(f"{plural}.{GROUP}" for plural in _ROLES | _BINDINGS)
 
     def validate(self, attributes: Attributes, world: World) -> None:
         request, obj = attributes.request, attributes.object

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from minik8s.api.resources import RUNTIME_CLASSES
@@ -14,6 +15,7 @@ class RuntimeClass(AdmissionPlugin):
     """Upstream: plugin/pkg/admission/runtimeclass."""
 
     name: ClassVar[str] = "RuntimeClass"
+    resources: ClassVar[Collection[str]] = ("pods",)
 
     def admit(self, attributes: Attributes, world: World) -> None:
         pod = attributes.object

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from random import Random
 from typing import Any, ClassVar
 
@@ -26,6 +26,7 @@ class ServiceAccount(AdmissionPlugin):
     """Upstream: plugin/pkg/admission/serviceaccount."""
 
     name: ClassVar[str] = "ServiceAccount"
+    resources: ClassVar[Collection[str]] = ("pods",)
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
@@ -16,6 +17,7 @@ class StorageObjectInUseProtection(AdmissionPlugin):
     """Upstream: plugin/pkg/admission/storage/storageobjectinuseprotection."""
 
     name: ClassVar[str] = "StorageObjectInUseProtection"
+    resources: ClassVar[Collection[str]] = tuple(FINALIZERS)
 
     def admit(self, attributes: Attributes, world: World) -> None:
         obj = attributes.object

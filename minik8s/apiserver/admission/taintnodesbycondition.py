@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
@@ -13,6 +14,7 @@ class TaintNodesByCondition(AdmissionPlugin):
     """Upstream: plugin/pkg/admission/nodetaint."""
 
     name: ClassVar[str] = "TaintNodesByCondition"
+    resources: ClassVar[Collection[str]] = ("nodes",)
 
     def admit(self, attributes: Attributes, world: World) -> None:
         node = attributes.object

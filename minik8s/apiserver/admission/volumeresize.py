@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from minik8s.api.resources import STORAGE_CLASSES
@@ -18,6 +19,7 @@ class PersistentVolumeClaimResize(AdmissionPlugin):
     """Upstream: plugin/pkg/admission/storage/persistentvolume/resize."""
 
     name: ClassVar[str] = "PersistentVolumeClaimResize"
+    resources: ClassVar[Collection[str]] = ("persistentvolumeclaims",)
 
     def validate(self, attributes: Attributes, world: World) -> None:
         new, old = attributes.object, attributes.old
