@@ -44,6 +44,7 @@ from minik8s.controllers.hostpath_provisioner import DEFAULT_CLASS
 from minik8s.controllers.runtime import Context, ControllerManager
 from minik8s.controlplane import ProxiedResolver, server_context
 from minik8s.credentials import Credentials
+from minik8s.dns import dns_address
 from minik8s.machinery.errors import AlreadyExists
 from minik8s.machinery.meta import Doc, Obj, is_condition_true
 from minik8s.nodes import NodePool
@@ -64,6 +65,8 @@ START_SECONDS = 60.0
 
 if TYPE_CHECKING:
     import httpx
+
+    from minik8s.dns.server import DnsServer
 
 
 T = TypeVar("T", bound=Mapping[str, Any])
@@ -112,6 +115,7 @@ class Cluster(Control):
         self.informers: Informers
         self.nodes: NodePool
         self._proxier: Proxier | None = None
+        self._dns: DnsServer | None = None
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -192,6 +196,13 @@ class Cluster(Control):
         """
         where = namespace if resource.namespaced else ""
         return await wait_for(self.client, resource, name, condition, namespace=where, timeout=timeout)
+
+    @property
+    def dns_address(self) -> tuple[str, int]:
+        """(host, port) at which cluster DNS answers on this machine, UDP and TCP. Raises RuntimeError without it."""
+        if self._dns is None:
+            raise RuntimeError("this cluster runs no DNS (dns=True has it)")
+        return self._dns.address
 
     async def address_of(self, namespace: str, service: str, port: int | str) -> tuple[str, int]:
         """(host, port) at which a Service's port answers on this machine, once the proxy serves it.
@@ -320,12 +331,19 @@ class Cluster(Control):
             group.start_soon(self._proxier.run, name="proxy")
             if self.nodes.sockets is not None:
                 self._context.resolver = ProxiedResolver(self._context.resolver, self._proxier.address_of)
+        if config.dns:
+            from minik8s.dns.server import DnsServer
+
+            self._dns = DnsServer(client, self.informers, dns_address(config.service_cidr))
+            group.start_soon(self._dns.run, name="dns")
         self.nodes.start(group)
 
     async def _ready(self) -> None:
         """Waits until pods can be created and scheduled: their account exists, the nodes are Ready and say so."""
         if "serviceaccount" in self.config.controllers:
             await self.wait_for(SERVICE_ACCOUNTS, "default", lambda _: True, timeout=START_SECONDS)
+        if self._dns is not None:
+            await self._dns.ready.wait()
         for name in self.nodes.kubelets:
             await self.wait_for(NODES, name, _takes_pods, timeout=START_SECONDS)
 

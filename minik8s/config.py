@@ -132,6 +132,7 @@ class ClusterConfig:
     seed            source of every name, UID and jitter; None draws one
     controllers     names of the controllers to run
     scheduler       whether to run one (None: no), or plugins that join its default profile (`scheduler.framework`)
+    dns             whether to run cluster DNS; by default in the sandbox runtime, whose pods ask it
     service_cidr    ClusterIPs come from here; with the proxy they must be addresses of this machine. The sandbox
                     runtime has a network for them, and the default is Kubernetes' own 10.96.0.0/12 there
     pod_cidr        pod addresses; 10.244.0.0/16 by default in the sandbox runtime
@@ -162,6 +163,7 @@ class ClusterConfig:
     controllers: tuple[str, ...] = DEFAULT_CONTROLLERS
     scheduler: bool | Sequence[object] | None = True
     proxy: bool = True
+    dns: bool = attrs.field()
     service_cidr: str = attrs.field(validator=[_network, _not_loopback_in_sandbox])
     pod_cidr: str = attrs.field(validator=[_network, _not_loopback_in_sandbox])
     node_port_range: tuple[int, int] = attrs.field(default=(30000, 32767), validator=_ports)
@@ -172,6 +174,10 @@ class ClusterConfig:
     max_mutating_requests_inflight: int = attrs.field(default=200, validator=_whole(0))
     freeze: bool = False
     strict: bool = False
+
+    @dns.default
+    def _dns(self) -> bool:
+        return self.runtime == "sandbox"
 
     @service_cidr.default
     def _service_cidr(self) -> str:

@@ -10,7 +10,6 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
-from ipaddress import ip_network
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock
 from minik8s.config import ClusterConfig
+from minik8s.dns import dns_address
 from minik8s.kubelet.dispatch import PodDispatch
 from minik8s.kubelet.kubelet import Kubelet
 from minik8s.kubelet.runtime.addresses import Addresses, AddressPool, machine_addresses, no_claim
@@ -38,10 +38,6 @@ from minik8s.machinery.meta import Doc
 
 if TYPE_CHECKING:
     from minik8s.kubelet.runtime.network import PodNetwork
-
-
-DNS_INDEX = 10
-"""Which of the ClusterIPs is the cluster's DNS: kubeadm's choice, and so that of every manifest for one."""
 
 
 class NodePool:
@@ -127,7 +123,7 @@ class NodePool:
             directory=self._directory / name,
             dispatch=self._dispatch,
             files=self._config.runtime != "simulated",
-            cluster_dns=str(ip_network(self._config.service_cidr)[DNS_INDEX]) if self._network is not None else "",
+            cluster_dns=dns_address(self._config.service_cidr) if self._network is not None else "",
         )
         self.kubelets[name] = kubelet
         group.start_soon(kubelet.run, name=f"kubelet {name}")

@@ -279,3 +279,29 @@ async def test_proxy_subresources(cluster: Cluster) -> None:
     refused = await cluster.http.get(f"{prefix}/pods/{name}:81/proxy/")
     where = f"dial tcp {found['status']['podIP']}:81"
     assert refused.json()["message"] == f"error trying to reach service: {where}: connect: connection refused"
+
+
+async def test_names(cluster: Cluster) -> None:
+    """A pod finds Services by their names, short and whole, and reaches them; a name that is none is not found."""
+    await cluster.apply(web(1))
+    service = await cluster.client.create(
+        SERVICES,
+        {
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
+        },
+    )
+    await cluster.wait_for(DEPLOYMENTS, "web", "Available")
+    await cluster.address_of("default", "web", 80)
+    script = """
+import socket, urllib.request
+print(socket.gethostbyname("web"), socket.gethostbyname("web.default.svc.cluster.local"))
+print(urllib.request.urlopen("http://web.default", timeout=20).status)
+try:
+    socket.gethostbyname("nobody.default.svc.cluster.local")
+except socket.gaierror:
+    print("not found")
+"""
+    address = service["spec"]["clusterIP"]
+    lines = await said(cluster, pod("asks", "python", "-c", script, image="python"))
+    assert lines == [f"{address} {address}", "200", "not found"]
