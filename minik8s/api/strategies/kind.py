@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from minik8s.api.resource import Resource
 from minik8s.api.strategy import Strategy
@@ -24,6 +24,9 @@ Selectable: TypeAlias = Mapping[str, Callable[[Doc], str]]
 
 class KindStrategy(Strategy):
     """A strategy of one built-in resource. Subclasses override `default`, `check`, `check_change` and the rest."""
+
+    changes_last: ClassVar[bool] = False
+    """Whether what may not change is told after what is wrong with the object; upstream's order differs by kind."""
 
     def __init__(self, resource: Resource[Any]) -> None:
         self.resource = resource
@@ -58,6 +61,8 @@ class KindStrategy(Strategy):
         return list(self.check(obj))
 
     def validate_update(self, obj: Doc, old: Doc) -> FieldErrors:
+        if self.changes_last:
+            return [*self.check(obj), *self.check_change(obj, old)]
         return [*self.check_change(obj, old), *self.check(obj)]
 
 

@@ -15,7 +15,7 @@ from minik8s.machinery.field import FieldErrors, forbidden, invalid, not_support
 from minik8s.machinery.meta import Doc, Obj
 
 OLD_CLASS_ANNOTATION = "kubernetes.io/ingress.class"
-_PROTOCOLS = ("SCTP", "TCP", "UDP")
+_PROTOCOLS = ("TCP", "UDP", "SCTP")
 _POLICY_TYPES = ("Ingress", "Egress")
 
 
@@ -30,9 +30,9 @@ class IngressStrategy(KindStrategy):
     def validate_create(self, obj: Doc) -> FieldErrors:
         errors = super().validate_create(obj)
         annotations = obj["metadata"].get("annotations") or {}
-        if OLD_CLASS_ANNOTATION in annotations and obj["spec"].get("ingressClassName") is not None:
-            value = annotations[OLD_CLASS_ANNOTATION]
-            detail = "can not be set when the class field is also set"
+        value, name = annotations.get(OLD_CLASS_ANNOTATION), obj["spec"].get("ingressClassName")
+        if value is not None and name is not None and value != name:
+            detail = "must match `ingressClassName` when both are specified"
             errors.append(invalid("annotations.kubernetes.io/ingress.class", value, detail))
         return errors
 
@@ -81,7 +81,7 @@ _MAX_CONTROLLER = 250
 
 
 def _class_parameters(parameters: Mapping[str, Any], path: str) -> Causes:
-    if group := parameters.get("apiGroup"):
+    if (group := parameters.get("apiGroup")) is not None:
         yield from named(group, f"{path}.apiGroup", names.dns1123_subdomain)
     for field in ("kind", "name"):
         if not parameters.get(field):
@@ -91,8 +91,10 @@ def _class_parameters(parameters: Mapping[str, Any], path: str) -> Causes:
     scope, namespace = parameters.get("scope"), parameters.get("namespace")
     if scope not in ("Cluster", "Namespace"):
         yield not_supported(f"{path}.scope", scope, ("Cluster", "Namespace"))
-    elif scope == "Namespace" and not namespace:
+    elif scope == "Namespace" and namespace is None:
         yield required(f"{path}.namespace", "`parameters.scope` is set to 'Namespace'")
+    elif scope == "Namespace":
+        yield from named(namespace or "", f"{path}.namespace", names.dns1123_label)
     elif scope == "Cluster" and namespace is not None:
         yield forbidden(f"{path}.namespace", "`parameters.scope` is set to 'Cluster'")
 
@@ -135,9 +137,9 @@ def _policy_port(port: Mapping[str, Any], path: str) -> Causes:
     if protocol is not None and protocol not in _PROTOCOLS:
         yield not_supported(f"{path}.protocol", protocol, _PROTOCOLS)
     if isinstance(number, str):
-        yield from named(number, f"{path}.port", names.port_name)
         if last is not None:
             yield invalid(f"{path}.endPort", last, "may not be specified when `port` is non-numeric")
+        yield from named(number, f"{path}.port", names.port_name)
     elif number is not None:
         yield from in_range(number, f"{path}.port", 1, 65535)
         if last is not None and last < number:

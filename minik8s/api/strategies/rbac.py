@@ -18,6 +18,7 @@ _SUBJECTS = ("ServiceAccount", "User", "Group")
 
 class _RbacStrategy(KindStrategy):
     creates_on_update = True
+    changes_last = True
 
     def name_errors(self, name: str) -> list[str]:
         return names.path_segment(name)
@@ -76,8 +77,8 @@ class BindingStrategy(_RbacStrategy):
     def default(self, obj: Obj) -> None:
         set_default(obj["roleRef"], "apiGroup", GROUP)
         for subject in obj.get("subjects") or ():
-            if "apiGroup" not in subject and subject.get("kind") in ("User", "Group"):
-                subject["apiGroup"] = GROUP
+            if subject.get("kind") in ("User", "Group"):
+                set_default(subject, "apiGroup", GROUP)
 
     def check(self, obj: Doc) -> Causes:
         role = obj["roleRef"]
@@ -93,8 +94,11 @@ class BindingStrategy(_RbacStrategy):
             yield from _subject(subject, f"subjects[{index}]", self.namespaced)
 
     def check_change(self, obj: Doc, old: Doc) -> Causes:
-        if obj["roleRef"] != old["roleRef"]:
-            yield invalid("roleRef", dict(obj["roleRef"]), "cannot change roleRef")
+        role = obj["roleRef"]
+        if role != old["roleRef"]:
+            # the internal struct's field names, as upstream's message shows it
+            shown = {name: role.get(name[0].lower() + name[1:], "") for name in ("Kind", "Name")}
+            yield invalid("roleRef", {"APIGroup": role.get("apiGroup", ""), **shown}, "cannot change roleRef")
 
 
 def _subject(subject: Mapping[str, Any], path: str, namespaced: bool) -> Causes:
@@ -111,7 +115,10 @@ def _subject(subject: Mapping[str, Any], path: str, namespaced: bool) -> Causes:
             yield not_supported(f"{path}.apiGroup", group, ("",))
         if not namespaced and not subject.get("namespace"):
             yield required(f"{path}.namespace")
-    elif group != GROUP:
+        return
+    if not name:
+        yield invalid(f"{path}.name", name, f"{kind.lower()} name cannot be empty")
+    if group != GROUP:
         yield not_supported(f"{path}.apiGroup", group, (GROUP,))
 
 

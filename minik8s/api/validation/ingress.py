@@ -56,7 +56,8 @@ def _path(item: Part, path: str) -> Causes:
     kind, value = item.get("pathType"), item.get("path", "")
     if kind is None:
         yield required(f"{path}.pathType", "pathType must be specified")
-    elif kind in ("Exact", "Prefix"):
+        return
+    if kind in ("Exact", "Prefix"):
         if not value.startswith("/"):
             yield invalid(f"{path}.path", value, "must be an absolute path")
         for part in _PARTS:
@@ -78,13 +79,14 @@ def _backend(backend: Part, path: str) -> Causes:
     if resource is not None and service is not None:
         yield invalid(path, "", "cannot set both resource and service backends")
     elif resource is not None:
+        if (group := resource.get("apiGroup")) is not None:
+            yield from named(group, f"{path}.resource.apiGroup", names.dns1123_subdomain)
         for field in ("kind", "name"):
-            if not resource.get(field):
-                yield required(f"{path}.resource.{field}")
+            yield from required_name(resource.get(field), f"{path}.resource.{field}", names.path_segment)
     elif service is None:
         yield invalid(path, "", "resource or service backend is required")
     else:
-        yield from required_name(service.get("name"), f"{path}.service.name", names.dns1035_label)
+        yield from required_name(service.get("name"), f"{path}.service.name", names.dns1123_label)
         yield from _backend_port(service.get("port") or {}, path)
 
 

@@ -110,7 +110,7 @@ CASES: list[tuple[Resource[Any], dict[str, Any], dict[str, Any], list[str]]] = [
         {"roleRef": {"kind": "Role", "name": "a"}},
         {"roleRef": {"kind": "Role", "name": "b"}},
         [
-            'roleRef: Invalid value: {"kind":"Role","name":"b","apiGroup":"rbac.authorization.k8s.io"}: cannot change '
+            'roleRef: Invalid value: {"APIGroup":"rbac.authorization.k8s.io","Kind":"Role","Name":"b"}: cannot change '
             "roleRef"
         ],
     ),

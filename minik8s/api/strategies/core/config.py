@@ -86,7 +86,6 @@ def _decoded_size(encoded: str) -> int:
 
 _REQUIRED_KEYS = {
     "kubernetes.io/tls": ("tls.crt", "tls.key"),
-    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
 }
 _DOCKER_KEYS = {
     "kubernetes.io/dockerconfigjson": ".dockerconfigjson",
@@ -106,6 +105,8 @@ def _typed_content(obj: Doc, data: Mapping[str, str]) -> Causes:
             yield required("data[password]")
     elif kind in _DOCKER_KEYS:
         yield from _docker_content(data, _DOCKER_KEYS[kind])
+    elif kind == "kubernetes.io/ssh-auth" and not data.get("ssh-privatekey"):
+        yield required("data[ssh-privatekey]")
     for key in _REQUIRED_KEYS.get(kind, ()):
         if key not in data:
             yield required(f"data[{key}]")

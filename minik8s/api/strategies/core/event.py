@@ -1,17 +1,43 @@
-"""Event, in both its versions: they are stored as one, so they share this strategy's rules."""
+"""Event, in both its versions: they are stored as one, so they share this strategy's rules.
+
+An event with an `eventTime` is one of the newer kind and is held to more, in whichever version it is written; one that
+is written through events.k8s.io/v1 must be of the newer kind and changes in nothing but its series.
+Upstream: pkg/apis/core/validation/events.go, whose errors name core's fields in both versions.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from minik8s.api.conversion import convert
+from minik8s.api.resources import EVENTS
 from minik8s.api.strategies.kind import Causes, KindStrategy, Selectable, reads
-from minik8s.api.validation.common import named
+from minik8s.api.validation.common import named, unchanged
 from minik8s.machinery import names
-from minik8s.machinery.field import invalid, required
+from minik8s.machinery.field import FieldErrors, invalid, required
 from minik8s.machinery.meta import Doc
 
 _REFERENCE = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
-_NO_NAMESPACE = ("", "default", "kube-system")
+_MAX_TEXT, _MAX_NOTE = 128, 1024
+_UNSET = ("firstTimestamp", "lastTimestamp", "count")
+_FIXED: tuple[
+    tuple[str, str, Any], ...
+] = (  # core's field, the name that errors give it, what an absent one looks like
+    ("involvedObject", "involvedObject", None),
+    ("reason", "reason", ""),
+    ("message", "message", ""),
+    ("source", "source", None),
+    ("firstTimestamp", "firstTimestamp", None),
+    ("lastTimestamp", "lastTimestamp", None),
+    ("count", "count", 0),
+    ("reason", "reason", ""),
+    ("type", "type", ""),
+    ("eventTime", "eventTime", None),
+    ("action", "action", ""),
+    ("related", "related", None),
+    ("reportingComponent", "reportingController", ""),
+    ("reportingInstance", "reportingInstance", ""),
+)
 
 
 class EventStrategy(KindStrategy):
@@ -37,19 +63,11 @@ class CoreEventStrategy(EventStrategy):
         return names.path_segment(name)
 
     def check(self, obj: Doc) -> Causes:
-        involved = (obj.get("involvedObject") or {}).get("namespace", "")
-        yield from _same_namespace(obj, involved, "involvedObject.namespace")
-
-
-def _same_namespace(obj: Doc, involved: str, path: str) -> Causes:
-    """An event lives in its object's namespace; those of cluster-scoped objects in one of a few."""
-    namespace = obj["metadata"].get("namespace", "")
-    if (involved and involved != namespace) or (not involved and namespace not in _NO_NAMESPACE):
-        yield invalid(path, involved, "does not match event.namespace")
+        return _any_event(obj)
 
 
 class EventsV1Strategy(EventStrategy):
-    """events.k8s.io/v1: strict. Upstream: pkg/apis/core/validation/events.go."""
+    """events.k8s.io/v1: strict."""
 
     selectable: ClassVar[Selectable] = {
         **{f"regarding.{name}": reads("regarding", name) for name in _REFERENCE},
@@ -58,26 +76,68 @@ class EventsV1Strategy(EventStrategy):
         "type": reads("type"),
     }
 
-    def check(self, obj: Doc) -> Causes:
-        involved = (obj.get("regarding") or {}).get("namespace", "")
-        yield from _same_namespace(obj, involved, "involvedObject.namespace")
-        if not obj.get("eventTime"):
-            yield required("eventTime")
-        yield from _limited(obj, "reportingController", 128)
-        if controller := obj.get("reportingController"):
-            yield from named(controller, "reportingController", names.qualified_name)
-        yield from _limited(obj, "reportingInstance", 128)
-        yield from _limited(obj, "action", 128)
-        yield from _limited(obj, "reason", 128)
-        if len(obj.get("note", "").encode()) > 1024:
-            yield invalid("message", "", "can have at most 1024 characters")
-        if obj.get("type") not in ("Normal", "Warning"):
-            yield invalid("type", "", f"has invalid value: {obj.get('type', '')}")
+    def validate_create(self, obj: Doc) -> FieldErrors:
+        event = self._as_core(obj)
+        return [*_any_event(event), *_series(event), *_new_event(event)]
+
+    def validate_update(self, obj: Doc, old: Doc) -> FieldErrors:
+        event, before = self._as_core(obj), self._as_core(old)
+        errors = list(_any_event(event))
+        if event.get("series") != before.get("series"):
+            errors += _series(event)
+        for field, name, absent in _FIXED:
+            errors += unchanged(event.get(field) or absent, before.get(field) or absent, name)
+        return errors
+
+    def _as_core(self, obj: Doc) -> Doc:
+        core: Doc = convert({**obj, "apiVersion": self.resource.api_version, "kind": "Event"}, EVENTS)
+        return core
 
 
-def _limited(obj: Doc, field: str, limit: int) -> Causes:
-    value = obj.get(field, "")
-    if not value:
-        yield required(field)
-    elif len(value) > limit:
+def _any_event(event: Doc) -> Causes:
+    """The rules of every event; those with an `eventTime` have more of them."""
+    namespace = event["metadata"].get("namespace", "")
+    involved = (event.get("involvedObject") or {}).get("namespace", "")
+    if not event.get("eventTime"):
+        if namespace != involved and (involved or namespace != "default"):
+            yield invalid("involvedObject.namespace", involved, "does not match event.namespace")
+        return
+    if not involved and namespace not in ("default", "kube-system"):
+        yield invalid("involvedObject.namespace", involved, "does not match event.namespace")
+    controller = event.get("reportingComponent", "")
+    if not controller:
+        yield required("reportingController")
+    yield from named(controller, "reportingController", names.qualified_name)
+    for field in ("reportingInstance", "action", "reason"):
+        if not event.get(field):
+            yield required(field)
+        yield from _at_most(event, field, _MAX_TEXT)
+    yield from _at_most(event, "message", _MAX_NOTE)
+
+
+def _at_most(event: Doc, field: str, limit: int) -> Causes:
+    if len(event.get(field, "").encode()) > limit:
         yield invalid(field, "", f"can have at most {limit} characters")
+
+
+def _series(event: Doc) -> Causes:
+    if (series := event.get("series")) is None:
+        return
+    if series.get("count", 0) < 2:
+        yield invalid("series.count", "", "should be at least 2")
+    if not series.get("lastObservedTime"):
+        yield required("series.lastObservedTime")
+
+
+def _new_event(event: Doc) -> Causes:
+    """What a new event must have and must leave to the older kind."""
+    if not event.get("eventTime"):
+        yield required("eventTime")
+    if event.get("type") not in ("Normal", "Warning"):
+        yield invalid("type", "", f"has invalid value: {event.get('type', '')}")
+    for field in _UNSET:
+        if event.get(field):
+            yield invalid(field, "", "needs to be unset")
+    source = event.get("source") or {}
+    if source.get("component") or source.get("host"):
+        yield invalid("source", "", "needs to be unset")
