@@ -14,6 +14,7 @@ from minik8s.api.validation.common import MAX_INT32, non_negative, one_of, uncha
 from minik8s.api.validation.job import validate_job_spec, validate_job_template
 from minik8s.api.validation.jobstatus import validate_job_status
 from minik8s.api.validation.podwarnings import workload_warnings
+from minik8s.api.validation.selectors import parse_selector
 from minik8s.machinery import names
 from minik8s.machinery.field import FieldErrors, invalid, required
 from minik8s.machinery.meta import Doc, Obj, name_of, uid_of
@@ -50,6 +51,7 @@ class JobStrategy(KindStrategy):
     """Upstream: pkg/registry/batch/job/strategy.go."""
 
     has_generation = True
+    changes_last = True
     default_propagation = "Orphan"
     selectable: ClassVar[Selectable] = {"status.successful": reads("status", "succeeded", missing="0")}
 
@@ -65,15 +67,16 @@ class JobStrategy(KindStrategy):
         if not spec.get("manualSelector"):
             _generate_selector(obj)
 
+    def validate_create(self, obj: Doc) -> FieldErrors:
+        generated = () if obj["spec"].get("manualSelector") else _generated_selector(obj)
+        return [*generated, *self.check(obj), *_host_names(obj)]
+
     def check(self, obj: Doc) -> Causes:
-        yield from validate_job_spec(obj["spec"], "spec")
-        if not obj["spec"].get("manualSelector"):
-            yield from _generated_selector(obj)
+        return validate_job_spec(obj["spec"], "spec")
 
     def check_change(self, obj: Doc, old: Doc) -> Causes:
         new, before = obj["spec"], old["spec"]
-        if new.get("completions") != before.get("completions") and not _resized_together(new, before):
-            yield invalid("spec.completions", new.get("completions"), "field is immutable")
+        yield from _completions_change(new, before)
         yield from unchanged(new.get("selector"), before.get("selector"), "spec.selector")
         yield from unchanged(_fixed_template(new, old), _fixed_template(before, old), "spec.template")
         for field in ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"):
@@ -87,11 +90,18 @@ class JobStrategy(KindStrategy):
 
 
 def _generate_selector(obj: Obj) -> None:
-    """Labels that only this Job's pods have, on the template and on the Job itself, and a selector for them."""
+    """Labels that only this Job's pods have, on the template and on the Job itself, and a selector for them.
+
+    Labels that somebody chose are left for validation to refuse.
+    """
     spec, uid, name = obj["spec"], uid_of(obj), name_of(obj)
-    mine = {OLD_CONTROLLER_UID: uid, OLD_JOB_NAME: name, CONTROLLER_UID: uid, JOB_NAME: name}
     metadata = spec["template"]["metadata"]
     before = metadata.get("labels") or {}
+    mine: dict[str, str] = {}
+    if OLD_JOB_NAME not in before:
+        mine |= {OLD_JOB_NAME: name, JOB_NAME: name}
+    if OLD_CONTROLLER_UID not in before:
+        mine |= {OLD_CONTROLLER_UID: uid, CONTROLLER_UID: uid}
     metadata["labels"] = {**before, **mine}
     if (obj["metadata"].get("labels") or {}) in ({}, before):  # not the Job's own: they follow the template's
         obj["metadata"]["labels"] = dict(metadata["labels"])
@@ -102,28 +112,38 @@ def _generate_selector(obj: Obj) -> None:
 def _generated_selector(obj: Doc) -> Causes:
     """A selector that somebody chose would catch other Jobs' pods, unless they say they know."""
     labels = obj["spec"]["template"]["metadata"].get("labels") or {}
-    uid = uid_of(obj)
-    for key, value in ((CONTROLLER_UID, uid), (JOB_NAME, name_of(obj))):
+    uid, name = uid_of(obj), name_of(obj)
+    expected = {OLD_CONTROLLER_UID: uid, OLD_JOB_NAME: name, CONTROLLER_UID: uid, JOB_NAME: name}
+    for key, value in expected.items():
+        path = f"spec.template.metadata.labels[{key}]"
         if key not in labels:
-            yield required(f"spec.template.metadata.labels[{key}]", "must be '" + value + "'")
+            yield required(path, f"must be '{value}'")
         elif labels[key] != value:
-            detail = f"must be '{value}'"
-            yield invalid("spec.template.metadata.labels", dict(labels), detail)
+            yield invalid(path, dict(labels), f"must be '{value}'")
     selector = obj["spec"].get("selector") or {}
-    match = selector.get("matchLabels") or {}
-    only_ours = not selector.get("matchExpressions") and match in ({CONTROLLER_UID: uid}, {OLD_CONTROLLER_UID: uid})
-    if not only_ours:
+    parsed = parse_selector(selector)
+    if parsed is not None and not parsed.matches(expected):
         yield invalid("spec.selector", dict(selector), "`selector` not auto-generated")
 
 
-def _resized_together(new: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+def _host_names(obj: Doc) -> Causes:
+    """The pods of an Indexed Job are called after it and their index, which must make a host name."""
+    spec, name = obj["spec"], name_of(obj)
+    completions = spec.get("completions") or 0
+    if spec.get("completionMode") == "Indexed" and completions > 0:
+        last = f"{name}-{completions - 1}"
+        if names.dns1123_label(last):
+            detail = f"will not able to create pod with invalid DNS label: {last}"  # upstream's words
+            yield invalid("metadata.name", name, detail)
+
+
+def _completions_change(new: Mapping[str, Any], before: Mapping[str, Any]) -> Causes:
     """Indexed Jobs may be resized: completions and parallelism as one."""
-    return (
-        new.get("completionMode") == "Indexed"
-        and new.get("completions") is not None
-        and before.get("completions") is not None
-        and new.get("completions") == new.get("parallelism")
-    )
+    wanted = new.get("completions")
+    if new.get("completionMode") != "Indexed":
+        yield from unchanged(wanted, before.get("completions"), "spec.completions")
+    elif wanted is not None and wanted not in (before.get("completions"), new.get("parallelism")):
+        yield invalid("spec.completions", wanted, "can only be modified in tandem with spec.parallelism")
 
 
 def _fixed_template(spec: Mapping[str, Any], old: Doc) -> Any:
@@ -146,11 +166,11 @@ class CronJobStrategy(KindStrategy):
 
     has_generation = True
 
-    def name_errors(self, name: str) -> list[str]:
-        errors = names.dns1123_subdomain(name)
-        return (
-            [*errors, f"must be no more than {CRON_NAME_LIMIT} characters"] if len(name) > CRON_NAME_LIMIT else errors
-        )
+    def validate_create(self, obj: Doc) -> FieldErrors:
+        errors, name = super().validate_create(obj), name_of(obj)
+        if len(name) > CRON_NAME_LIMIT:
+            errors.append(invalid("metadata.name", name, f"must be no more than {CRON_NAME_LIMIT} characters"))
+        return errors
 
     def default(self, obj: Obj) -> None:
         spec = obj["spec"]
@@ -168,7 +188,7 @@ class CronJobStrategy(KindStrategy):
         if not schedule:
             yield required("spec.schedule")
         else:
-            yield from _schedule(schedule, spec.get("timeZone"))
+            yield from _schedule(schedule)
         yield from non_negative(spec, "spec", "startingDeadlineSeconds")
         yield from _time_zone(spec.get("timeZone"))
         yield from one_of(spec.get("concurrencyPolicy"), "spec.concurrencyPolicy", ("Allow", "Forbid", "Replace"))
@@ -180,12 +200,9 @@ class CronJobStrategy(KindStrategy):
         return workload_warnings(obj, old, template, "spec.jobTemplate.spec.template")
 
 
-def _schedule(text: str, zone: str | None) -> Causes:
+def _schedule(text: str) -> Causes:
     if "TZ" in text:
-        if zone is not None:
-            yield invalid("spec.schedule", text, "cannot use both timeZone field and TZ or CRON_TZ in schedule")
-        else:
-            yield invalid("spec.schedule", text, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead")
+        yield invalid("spec.schedule", text, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead")
         return
     try:
         parse_schedule(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minik8s.api.validation.common import Causes, domain_path, non_negative, one_of, required_name
@@ -28,18 +28,24 @@ _COUNTS = (
 MAX_INDEXED = 100_000
 MAX_RULES, MAX_EXIT_CODES, MAX_CONDITIONS, MAX_MANAGER = 20, 255, 20, 63
 _INDEX = re.compile("[0-9]{1,10}")
-_PER_INDEX = "when backoffLimitPerIndex is specified"
+_MODES = ("NonIndexed", "Indexed")
+_MANY = f"when completions are above {MAX_INDEXED} and used with backoff limit per index"
+_MAX_OF_MANY = 10_000
+"""Parallelism and failed indexes of an Indexed Job with that many completions."""
 
 
 def validate_job_template(template: Part, path: str) -> Causes:
     """A CronJob's template: a Job that will choose its own selector."""
     spec = template["spec"]
     yield from _spec(spec, f"{path}.spec")
+    if (selector := spec.get("selector")) is not None:
+        yield invalid(f"{path}.spec.selector", dict(selector), "`selector` will be auto-generated")
     if spec.get("manualSelector"):
         yield not_supported(f"{path}.spec.manualSelector", True, ("nil", "false"))
 
 
 def validate_job_spec(spec: Part, path: str) -> Causes:
+    yield from _spec(spec, path)
     selector = spec.get("selector")
     if selector is None:
         yield required(f"{path}.selector")
@@ -49,60 +55,55 @@ def validate_job_spec(spec: Part, path: str) -> Causes:
         labels = (spec["template"].get("metadata") or {}).get("labels") or {}
         if parsed is not None and not parsed.matches(labels):
             yield invalid(f"{path}.template.metadata.labels", dict(labels), MISMATCH)
-    yield from _spec(spec, path)
 
 
 def _spec(spec: Part, path: str) -> Causes:
     yield from non_negative(spec, path, *_COUNTS)
-    mode = spec.get("completionMode")
-    if mode is not None and mode not in ("NonIndexed", "Indexed"):
-        yield not_supported(f"{path}.completionMode", mode, ("Indexed", "NonIndexed"))
-    if mode == "Indexed":
-        yield from _indexed(spec, path)
-    else:
-        if "backoffLimitPerIndex" in spec:
-            detail = "requires indexed completion mode"
-            yield invalid(f"{path}.backoffLimitPerIndex", spec["backoffLimitPerIndex"], detail)
-        if "maxFailedIndexes" in spec:
-            yield invalid(f"{path}.maxFailedIndexes", spec["maxFailedIndexes"], "requires indexed completion mode")
     if "maxFailedIndexes" in spec and "backoffLimitPerIndex" not in spec:
         yield required(f"{path}.backoffLimitPerIndex", "when maxFailedIndexes is specified")
     if (manager := spec.get("managedBy")) is not None:
         yield from domain_path(manager, f"{path}.managedBy")
         if len(manager) > MAX_MANAGER:
             yield too_long(f"{path}.managedBy", MAX_MANAGER)
-    replacement = spec.get("podReplacementPolicy")
-    if replacement is not None:
-        supported = ("Failed",) if spec.get("podFailurePolicy") is not None else ("Failed", "TerminatingOrFailed")
-        yield from one_of(replacement, f"{path}.podReplacementPolicy", supported)
+    mode = spec.get("completionMode")
+    if mode not in (None, *_MODES):
+        yield not_supported(f"{path}.completionMode", mode, _MODES)
+    if mode == "Indexed":
+        yield from _indexed(spec, path)
+    elif mode in (None, "NonIndexed"):
+        for field in ("backoffLimitPerIndex", "maxFailedIndexes"):
+            if field in spec:
+                yield invalid(f"{path}.{field}", spec[field], "requires indexed completion mode")
     if (policy := spec.get("podFailurePolicy")) is not None:
         yield from _failure_policy(policy, spec, f"{path}.podFailurePolicy")
     if (success := spec.get("successPolicy")) is not None:
         yield from _success_policy(success, spec, f"{path}.successPolicy")
+    replacement = spec.get("podReplacementPolicy")
+    supported = ("Failed",) if policy is not None else ("Failed", "TerminatingOrFailed")
+    if replacement not in (None, *supported):
+        yield not_supported(f"{path}.podReplacementPolicy", replacement, supported)
     yield from validate_pod_template(spec["template"], f"{path}.template")
     yield from _restart_policy(spec, f"{path}.template.spec.restartPolicy")
 
 
 def _indexed(spec: Part, path: str) -> Causes:
-    completions = spec.get("completions")
+    completions, failed, parallel = (spec.get(name) for name in ("completions", "maxFailedIndexes", "parallelism"))
     if completions is None:
         yield required(f"{path}.completions", "when completion mode is Indexed")
-        return
-    if completions > MAX_INDEXED and "backoffLimitPerIndex" not in spec:
+    if parallel is not None and parallel > MAX_INDEXED:
         detail = f"must be less than or equal to {MAX_INDEXED} when completion mode is Indexed"
-        if spec.get("parallelism", 0) > MAX_INDEXED:
-            yield invalid(f"{path}.parallelism", spec["parallelism"], detail)
-    failed = spec.get("maxFailedIndexes")
-    if failed is not None and failed > completions:
+        yield invalid(f"{path}.parallelism", parallel, detail)
+    if failed is not None and completions is not None and failed > completions:
         yield invalid(f"{path}.maxFailedIndexes", failed, "must be less than or equal to completions")
-    if "backoffLimitPerIndex" in spec and completions > MAX_INDEXED:
-        if failed is None:
-            yield required(f"{path}.maxFailedIndexes", f"must be specified when completions is above {MAX_INDEXED}")
-        elif failed > 10_000:
-            yield invalid(f"{path}.maxFailedIndexes", failed, f"must be less than or equal to 10000 {_PER_INDEX}")
-    if spec.get("parallelism", 0) > MAX_INDEXED and "backoffLimitPerIndex" in spec:
-        detail = f"must be less than or equal to {MAX_INDEXED} when completion mode is Indexed"
-        yield invalid(f"{path}.parallelism", spec["parallelism"], detail)
+    if failed is not None and failed > MAX_INDEXED:
+        yield invalid(f"{path}.maxFailedIndexes", failed, f"must be less than or equal to {MAX_INDEXED}")
+    if completions is None or completions <= MAX_INDEXED or "backoffLimitPerIndex" not in spec:
+        return
+    if failed is None:
+        yield required(f"{path}.maxFailedIndexes", f"must be specified when completions is above {MAX_INDEXED}")
+    for name, value in (("parallelism", parallel), ("maxFailedIndexes", failed)):
+        if value is not None and value > _MAX_OF_MANY:
+            yield invalid(f"{path}.{name}", value, f"must be less than or equal to {_MAX_OF_MANY} {_MANY}")
 
 
 def _restart_policy(spec: Part, path: str) -> Causes:
@@ -127,14 +128,13 @@ def _failure_policy(policy: Part, spec: Part, path: str) -> Causes:
 
 def _failure_rule(rule: Part, spec: Part, containers: set[str], path: str) -> Causes:
     action = rule.get("action", "")
-    yield from one_of(action, f"{path}.action", _ACTIONS)
+    if not action:
+        yield required(f"{path}.action", f"valid values: {_listed(_ACTIONS)}")
+    elif action not in _ACTIONS:
+        yield not_supported(f"{path}.action", action, _ACTIONS)
     if action == "FailIndex" and "backoffLimitPerIndex" not in spec:
         yield invalid(f"{path}.action", action, "requires the backoffLimitPerIndex to be set")
     codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions")
-    if codes is not None and conditions:
-        yield invalid_as_a_whole(path, "specifying both OnExitCodes and OnPodConditions is not supported")
-    if codes is None and not conditions:
-        yield invalid_as_a_whole(path, "specifying one of OnExitCodes and OnPodConditions is required")
     if codes is not None:
         yield from _exit_codes(codes, containers, f"{path}.onExitCodes")
     if conditions and len(conditions) > MAX_CONDITIONS:
@@ -143,6 +143,15 @@ def _failure_rule(rule: Part, spec: Part, containers: set[str], path: str) -> Ca
         place = f"{path}.onPodConditions[{index}]"
         yield from required_name(pattern.get("type"), f"{place}.type", names.qualified_name)
         yield from one_of(pattern.get("status"), f"{place}.status", ("False", "True", "Unknown"))
+    if codes is not None and conditions:
+        yield invalid_as_a_whole(path, "specifying both OnExitCodes and OnPodConditions is not supported")
+    if codes is None and not conditions:
+        yield invalid_as_a_whole(path, "specifying one of OnExitCodes and OnPodConditions is required")
+
+
+def _listed(values: Sequence[str]) -> str:
+    """Strings as Go's %q shows a slice of them."""
+    return "[" + " ".join(f'"{value}"' for value in values) + "]"
 
 
 def _exit_codes(codes: Part, containers: set[str], path: str) -> Causes:
@@ -168,7 +177,8 @@ def _exit_codes(codes: Part, containers: set[str], path: str) -> Causes:
 
 def _success_policy(policy: Part, spec: Part, path: str) -> Causes:
     if spec.get("completionMode") != "Indexed":
-        yield invalid(path, dict(policy), "requires indexed completion mode")
+        yield invalid(path, _go_success_policy(policy), "requires indexed completion mode")
+        return
     rules = policy.get("rules") or ()
     if not rules:
         yield required(f"{path}.rules", "at least one rules must be specified when the successPolicy is specified")
@@ -176,6 +186,13 @@ def _success_policy(policy: Part, spec: Part, path: str) -> Causes:
         yield too_many(f"{path}.rules", len(rules), MAX_RULES)
     for index, rule in enumerate(rules):
         yield from _success_rule(rule, spec.get("completions"), f"{path}.rules[{index}]")
+
+
+def _go_success_policy(policy: Part) -> Part:
+    """A policy as upstream's message shows it: the internal struct's field names."""
+    fields = {"SucceededIndexes": "succeededIndexes", "SucceededCount": "succeededCount"}
+    rules = policy.get("rules")
+    return {"Rules": rules and [{shown: rule.get(name) for shown, name in fields.items()} for rule in rules]}
 
 
 def _success_rule(rule: Part, completions: int | None, path: str) -> Causes:
