@@ -133,10 +133,10 @@ class SchemaKeeper:
         level = self._store.peek((_RESOURCES[1], "", name))
         wanted = missing(name) if level is None else found(name)
         conditions = (obj.get("status") or {}).get("conditions") or []
-        if any(c["type"] == "Dangling" and c.get("status") == wanted["status"] for c in conditions):
+        if any(c.get("type") == "Dangling" and c.get("status") == wanted["status"] for c in conditions):
             return obj
         wanted = {**wanted, "lastTransitionTime": rfc3339(self._clock.now())}
-        others = [c for c in conditions if c["type"] != "Dangling"]
+        others = [c for c in conditions if c.get("type") != "Dangling"]
         return evolve(obj, "status", value={"conditions": [*others, wanted]})
 
     def mark(self, obj: Doc, marked: Obj) -> Obj:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from minik8s.api import resources as r
 from minik8s.api.request import APPLY_PATCH, MERGE_PATCH, STRATEGIC_PATCH
 from minik8s.api.resource import Resource
-from tests.api.documents import variation
+from tests.api.documents import document, variation
 
 CONTAINERS = [{"name": "c", "image": "busybox"}]
 TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": CONTAINERS}}
@@ -180,6 +180,27 @@ async def test_applying_what_was_read(server: Any, resource: Resource[Any], body
         assert "m" not in {entry["manager"] for entry in left["metadata"].get("managedFields", ())}
         if not subresource:
             assert {**left, "metadata": 0} == {**read, "metadata": 0}, "the creator owns all of it"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("resource", "body"), LEAST, ids=lambda v: getattr(v, "group_resource", ""))
+async def test_any_status(server: Any, resource: Resource[Any], body: dict[str, Any]) -> None:
+    """Whatever a controller writes as status, however little of it, is stored or refused; no bug answers."""
+    if resource.subresource("status") is None:
+        return
+    name = NAMES.get(resource, "x1")
+    path = f"{resource.path('default')}/{name}"
+    await server.ok("POST", resource.path("default"), {**body, "metadata": {"name": name}})
+    type = resource.type.fields["status"].type
+    numbers = [field for field, known in type.fields.items() if known.type.kind in ("int32", "int64")]
+    statuses = [{}, *({field: number} for field in numbers for number in (-4, 0, 4))]
+    for status in [*statuses, *(document(type, seed) for seed in range(20))]:
+        answer = await server.call("PUT", f"{path}/status", {"metadata": {"name": name}, "status": status})
+        assert answer.status_code < 500, (status, answer.text)
+        if status == {}:
+            continue
+        answer = await server.call("PATCH", f"{path}/status", {"status": status}, type=MERGE_PATCH)
+        assert answer.status_code < 500, (status, answer.text)
 
 
 def test_variations(start: Any) -> None:

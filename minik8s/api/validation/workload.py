@@ -63,6 +63,8 @@ def validate_replica_counts(status: Mapping[str, Any], *fields: str) -> Causes:
     replicas = status.get("replicas", 0)
     for field in fields:
         if status.get(field, 0) > replicas:
-            yield invalid(f"status.{field}", status[field], "cannot be greater than status.replicas")
+            yield invalid(f"status.{field}", status.get(field, 0), "cannot be greater than status.replicas")
     if status.get("availableReplicas", 0) > status.get("readyReplicas", 0):
-        yield invalid("status.availableReplicas", status["availableReplicas"], "cannot be greater than readyReplicas")
+        yield invalid(
+            "status.availableReplicas", status.get("availableReplicas", 0), "cannot be greater than readyReplicas"
+        )
