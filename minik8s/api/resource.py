@@ -101,7 +101,10 @@ class Resource(Generic[T]):
         return table.struct(self.api_version if self.group else "core/v1", self.kind)
 
     def subresource(self, name: str) -> Subresource | None:
-        return next((s for s in self.subresources if s.name == name), None)
+        for subresource in self.subresources:  # every write asks; a generator would cost it twice as much
+            if subresource.name == name:
+                return subresource
+        return None
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """The URL path of the collection, an object or a subresource."""

@@ -35,6 +35,7 @@ UNTRACKED_METADATA = frozenset({
 })  # fmt: skip
 """Metadata that the server writes and nobody owns."""
 UNTRACKED = frozenset({"apiVersion", "kind"})
+_OWNERS = "managedFields"
 _IGNORED_BY_DEFAULT = UNTRACKED | {"status"}
 
 
@@ -294,16 +295,14 @@ def capped(managers: list[Manager]) -> list[Manager]:
 def only_times_differ(new: Doc, old: Doc) -> bool:
     """Whether a write has changed nothing but when somebody changed something; then there is nothing to store."""
     metadata, before = new["metadata"], old["metadata"]
-    entries, stored = metadata.get("managedFields") or (), before.get("managedFields") or ()
-    if len(entries) != len(stored) or len(new) != len(old) or len(metadata) != len(before):
+    if len(metadata) != len(before) or {**metadata, _OWNERS: None} != {**before, _OWNERS: None}:
         return False
-    for entry, other in zip(entries, stored, strict=True):
-        if entry is not other and not _same_but_for_time(entry, other):
-            return False
-    for key, value in new.items():
-        if key != "metadata" and value != old.get(key):
-            return False
-    return all(value == before.get(key) for key, value in metadata.items() if key != "managedFields")
+    if {**new, "metadata": None} != {**old, "metadata": None}:
+        return False
+    entries, stored = metadata.get(_OWNERS) or (), before.get(_OWNERS) or ()
+    return len(entries) == len(stored) and all(
+        entry is other or _same_but_for_time(entry, other) for entry, other in zip(entries, stored, strict=True)
+    )
 
 
 def _same_but_for_time(entry: Doc, other: Doc) -> bool:
