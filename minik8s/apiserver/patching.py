@@ -100,14 +100,18 @@ async def _server_side_apply(write: Write, given: Patch) -> ObjectResponse:
 
 
 def _decoded(write: Write, changed: Obj, current: Doc, entry: Entry, given: Patch) -> tuple[Obj, list[str]]:
-    """The patched document as its kind. The managedFields, half of it, are decoded only if the patch touched them."""
-    kept, metadata = current["metadata"].get("managedFields"), changed.get("metadata")
+    """The patched document as its kind. managedFields and status, most of it, are decoded only if the patch touched
+    them; an untouched status is left out, as the main endpoint puts the stored one back whatever is sent."""
+    kept, metadata, part = current["metadata"].get("managedFields"), changed.get("metadata"), changed
     untouched = bool(kept) and isinstance(metadata, dict) and metadata.get("managedFields") is kept
     if untouched:
-        changed = evolve(changed, "metadata", "managedFields", value=None)
-    resource = write.served.resource
+        part = evolve(part, "metadata", "managedFields", value=None)
+    resource, status = write.served.resource, current.get("status")
+    settled = bool(status) and changed.get("status") is status and not (write.request.subresource or resource.custom)
+    if settled:
+        part = {key: value for key, value in part.items() if key != "status"}
     obj, warnings = decode_patched(
-        changed, given, resource.api_version, resource.kind, write.options.validation, resource
+        part, given, resource.api_version, resource.kind, write.options.validation, resource, shown=changed
     )
     if untouched:
         obj["metadata"]["managedFields"] = kept
@@ -122,21 +126,24 @@ def decode_patched(
     kind: str,
     validation: Validation,
     resource: Resource[Any] | None = None,
+    *,
+    shown: Obj | None = None,
 ) -> tuple[Obj, list[str]]:
-    """A patched document fitted to its kind. What does not fit is an error about the patch, not about the object."""
+    """A patched document fitted to its kind. What does not fit is an error about the patch, not about the object:
+    `shown`, if `changed` is only a part of it."""
     if given.content_type == APPLY_PATCH:
         return decode_object(changed, (), api_version, kind, validation, resource)
     try:
         obj, unknown = fit(changed, (), api_version, kind, resource)
     except DecodeError as error:
         raise _unfit(
-            changed,
+            shown or changed,
             given,
             f'{kind} in version "{api_version.rpartition("/")[2]}" cannot be handled as a {kind}: {error}',
         ) from None
     problems = [f'duplicate field "{path}"' for path in given.duplicates] + unknown
     if problems and validation == "Strict":
-        raise _unfit(changed, given, "strict decoding error: " + ", ".join(problems))
+        raise _unfit(shown or changed, given, "strict decoding error: " + ", ".join(problems))
     return obj, problems if validation == "Warn" else []
 
 
@@ -149,6 +156,9 @@ def _unfit(changed: Obj, given: Patch, why: str) -> Invalid:
 def apply_patch(current: Doc, given: Patch, type: Shape) -> Obj:
     """The document that the patch makes of `current`. Raises Invalid for one that nobody could ever read again."""
     try:
+        if given.content_type in (MERGE_PATCH, STRATEGIC_PATCH):  # nothing comes to lie deeper than in one of the two
+            _checked(given.body)
+            return _apply(current, given.body, given.content_type, type)
         return _checked(_apply(current, given.body, given.content_type, type))
     except (TypeError, RecursionError):
         raise Invalid(TOO_DEEP) from None
