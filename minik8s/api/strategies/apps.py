@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from minik8s.api.strategies.kind import Causes, KindStrategy, Selectable, reads, set_default
 from minik8s.api.strategies.podspec import default_pod_template
 from minik8s.api.validation.common import (
+    NOT_NEGATIVE,
     at_most_all,
-    in_range,
     int_or_percent,
     non_negative,
     one_of,
@@ -48,6 +48,7 @@ class WorkloadStrategy(KindStrategy):
     """What has a template and a selector that can never change."""
 
     has_generation = True
+    changes_last = True
 
     def default(self, obj: Obj) -> None:
         default_pod_template(obj["spec"]["template"])
@@ -80,8 +81,8 @@ class DeploymentStrategy(WorkloadStrategy):
         yield from non_negative(spec, "spec", "replicas")
         selector = spec.get("selector")
         yield from validate_workload_selector(selector, "deployment")
-        parsed = parse_selector(selector)
-        yield from validate_workload_template(spec["template"], parsed, "ReplicaSet")
+        if (parsed := parse_selector(selector)) is not None:
+            yield from validate_workload_template(spec["template"], parsed, "ReplicaSet")
         yield from _deployment_strategy(spec["strategy"], "spec.strategy")
         yield from non_negative(spec, "spec", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
         deadline = spec.get("progressDeadlineSeconds")
@@ -144,8 +145,8 @@ class ReplicaSetStrategy(WorkloadStrategy):
         selector = spec.get("selector")
         # upstream's own words: a ReplicaSet's empty selector is refused in a Deployment's name
         yield from validate_workload_selector(selector, "deployment")
-        parsed = parse_selector(selector)
-        yield from validate_workload_template(spec["template"], parsed, "ReplicaSet")
+        if (parsed := parse_selector(selector)) is not None:
+            yield from validate_workload_template(spec["template"], parsed, "ReplicaSet")
 
     def validate_status_update(self, obj: Doc, old: Doc) -> FieldErrors:
         return list(validate_replica_counts(obj.get("status") or {}))
@@ -178,8 +179,8 @@ class DaemonSetStrategy(WorkloadStrategy):
     def check(self, obj: Doc) -> Causes:
         spec = obj["spec"]
         selector = spec.get("selector")
-        yield from validate_workload_selector(selector, "daemonset")
         parsed = parse_selector(selector)
+        yield from validate_workload_selector(selector, "daemonset")
         yield from validate_workload_template(spec["template"], parsed, "DaemonSet")
         yield from non_negative(spec, "spec", "minReadySeconds")
         yield from _daemon_strategy(spec["updateStrategy"], "spec.updateStrategy")
@@ -211,13 +212,15 @@ def _set_template_generation(obj: Obj, number: int) -> None:
 
 def _daemon_strategy(strategy: Mapping[str, Any], path: str) -> Causes:
     if strategy["type"] not in ("RollingUpdate", "OnDelete"):
-        yield not_supported(f"{path}.type", strategy["type"], ("RollingUpdate", "OnDelete"))
+        shown = {"Type": strategy["type"], "RollingUpdate": strategy.get("rollingUpdate")}
+        yield not_supported(path, shown, ("RollingUpdate", "OnDelete"))
     if strategy["type"] != "RollingUpdate":
         return
     path, rolling = f"{path}.rollingUpdate", strategy.get("rollingUpdate") or {}
     unavailable, surge = rolling.get("maxUnavailable"), rolling.get("maxSurge")
     for field, value in (("maxUnavailable", unavailable), ("maxSurge", surge)):
         yield from int_or_percent(value, f"{path}.{field}")
+    for field, value in (("maxUnavailable", unavailable), ("maxSurge", surge)):
         yield from at_most_all(value, f"{path}.{field}")
     if _is_zero(unavailable) and _is_zero(surge):
         yield required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0")
@@ -265,9 +268,10 @@ class StatefulSetStrategy(WorkloadStrategy):
         if service := spec.get("serviceName"):
             yield from required_name(service, "spec.serviceName", names.dns1123_label)
         yield from validate_workload_selector(spec.get("selector"), "statefulset")
-        yield from validate_selected(spec["template"], parse_selector(spec.get("selector")))
-        # Upstream does not look into the pod's spec, for its mounts may name claim templates; creating pods will.
-        yield from validate_template_metadata(spec["template"], "spec.template")
+        if (parsed := parse_selector(spec.get("selector"))) is not None:
+            yield from validate_selected(spec["template"], parsed)
+            # Upstream does not look into the pod's spec, for its mounts may name claim templates; creating pods will.
+            yield from validate_template_metadata(spec["template"], "spec.template")
         yield from validate_runs_forever(spec["template"], "StatefulSet")
 
     def check_change(self, obj: Doc, old: Doc) -> Causes:
@@ -297,7 +301,8 @@ def _stateful_strategy(strategy: Mapping[str, Any], path: str) -> Causes:
     kind, rolling = strategy["type"], strategy.get("rollingUpdate")
     if kind == "OnDelete":
         if rolling is not None:
-            yield invalid(f"{path}.rollingUpdate", dict(rolling), "only allowed for updateStrategy 'RollingUpdate'")
+            shown = {"Partition": rolling.get("partition", 0), "MaxUnavailable": rolling.get("maxUnavailable")}
+            yield invalid(f"{path}.rollingUpdate", shown, "only allowed for updateStrategy 'RollingUpdate'")
     elif kind == "RollingUpdate":
         if rolling is not None:
             yield from non_negative(rolling, f"{path}.rollingUpdate", "partition")
@@ -313,10 +318,13 @@ def _stateful_strategy(strategy: Mapping[str, Any], path: str) -> Causes:
 class ControllerRevisionStrategy(KindStrategy):
     """A snapshot of a workload's past; its data never change. Upstream: pkg/registry/apps/controllerrevision."""
 
+    changes_last = True
+
     def check(self, obj: Doc) -> Causes:
         if obj.get("data") is None:
             yield required("data", "data is mandatory")
-        yield from in_range(obj.get("revision", 0), "revision", 0, 2**63 - 1)
+        if (revision := obj.get("revision", 0)) < 0:
+            yield invalid("revision", revision, NOT_NEGATIVE)
 
     def check_change(self, obj: Doc, old: Doc) -> Causes:
         return unchanged(obj.get("data"), old.get("data"), "data")

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minik8s.api.validation.common import Causes, required_name
-from minik8s.api.validation.selectors import validate_label_selector
+from minik8s.api.validation.common import Causes, named, required_name
 from minik8s.machinery import names
 from minik8s.machinery.field import forbidden, invalid, not_supported, required
 from minik8s.machinery.quantity import parse_quantity
 
 Part = Mapping[str, Any]
 
-_SOURCES = {
-    "ContainerResource": "containerResource",
-    "External": "external",
+_SOURCES = {  # in the order in which upstream looks for them
     "Object": "object",
+    "External": "external",
     "Pods": "pods",
     "Resource": "resource",
+    "ContainerResource": "containerResource",
+}
+_NEEDS = {
+    "Object": "must set either a target value or averageValue",
+    "External": "must set either a target value for metric or a per-pod target",
+    "Pods": "must specify a positive target averageValue",
 }
 _TARGETS = ("Utilization", "Value", "AverageValue")
 MAX_STABILIZATION, MAX_PERIOD = 3600, 1800
@@ -45,29 +49,34 @@ def validate_autoscaler(spec: Part) -> Causes:
 
 
 def _metrics(metrics: Any, minimum: int | None) -> Causes:
+    for index, metric in enumerate(metrics):
+        yield from _metric(metric, f"spec.metrics[{index}]")
     if minimum == 0 and not any(metric.get("type") in ("Object", "External") for metric in metrics):
         detail = "must specify at least one Object or External metric to support scaling to zero replicas"
         yield forbidden("spec.metrics", detail)
-    for index, metric in enumerate(metrics):
-        yield from _metric(metric, f"spec.metrics[{index}]")
 
 
 def _metric(metric: Part, path: str) -> Causes:
+    """One metric: of the sources that are given the first is looked at, and the type says which is wanted."""
     kind = metric.get("type", "")
     if not kind:
         yield required(f"{path}.type", "must specify a metric source type")
-        return
     if kind not in _SOURCES:
-        yield not_supported(f"{path}.type", kind, tuple(_SOURCES))
-        return
-    field = _SOURCES[kind]
-    for other in _SOURCES.values():
-        if other != field and metric.get(other) is not None:
-            yield forbidden(f"{path}.{other}", "must populate the given metric source only")
-    source, path = metric.get(field), f"{path}.{field}"
-    if source is None:
-        yield required(path, "must populate information for the given metric source")
-        return
+        yield not_supported(f"{path}.type", kind, sorted(_SOURCES))
+    given = [source for source in _SOURCES if metric.get(_SOURCES[source]) is not None]
+    if given:
+        field = _SOURCES[given[0]]
+        yield from _source(metric[field], f"{path}.{field}", given[0])
+    if kind not in _SOURCES:
+        yield not_supported(f"{path}.type", kind, sorted(_SOURCES))
+    elif kind not in given:
+        yield required(f"{path}.{_SOURCES[kind]}", "must populate information for the given metric source")
+    for other in given if len(given) > 1 else ():
+        if other != kind:
+            yield forbidden(f"{path}.{_SOURCES[other]}", "must populate the given metric source only")
+
+
+def _source(source: Part, path: str, kind: str) -> Causes:
     if kind in ("Resource", "ContainerResource"):
         yield from _resource(source, path, kind)
         return
@@ -75,16 +84,19 @@ def _metric(metric: Part, path: str) -> Causes:
         described = source.get("describedObject") or {}
         for name in ("kind", "name"):
             yield from required_name(described.get(name), f"{path}.describedObject.{name}", names.path_segment)
-    identifier = source.get("metric") or {}
-    yield from required_name(identifier.get("name"), f"{path}.metric.name", names.path_segment)
-    if (selector := identifier.get("selector")) is not None:
-        yield from validate_label_selector(selector, f"{path}.metric.selector")
+    identifier = (source.get("metric") or {}).get("name")
+    if identifier:
+        yield from named(identifier, f"{path}.metric.name", names.path_segment)
+    else:
+        yield required(f"{path}.metric.name", "must specify a metric name")
     target = source.get("target") or {}
     yield from _target(target, f"{path}.target")
-    if kind == "Pods" and target.get("averageValue") is None:
-        yield required(f"{path}.target.averageValue", "must specify a positive target averageValue")
-    elif kind != "Pods" and target.get("value") is None and target.get("averageValue") is None:
-        yield required(f"{path}.target.averageValue", "must set either a target value for metric or a per-pod target")
+    value, average = target.get("value"), target.get("averageValue")
+    if average is None and (kind == "Pods" or value is None):
+        yield required(f"{path}.target.averageValue", _NEEDS[kind])
+    if kind == "External" and value is not None and average is not None:
+        detail = "may not set both a target value for metric and a per-pod target"
+        yield forbidden(f"{path}.target.value", detail)
 
 
 def _resource(source: Part, path: str, kind: str) -> Causes:
@@ -98,7 +110,7 @@ def _resource(source: Part, path: str, kind: str) -> Causes:
     if utilization is None and value is None:
         detail = "must set either a target raw value or a target utilization"
         yield required(f"{path}.target.averageUtilization", detail)
-    elif utilization is not None and value is not None:
+    if utilization is not None and value is not None:
         detail = "may not set both a target raw value and a target utilization"
         yield forbidden(f"{path}.target.averageValue", detail)
 
@@ -107,7 +119,7 @@ def _target(target: Part, path: str) -> Causes:
     kind = target.get("type", "")
     if not kind:
         yield required(f"{path}.type", "must specify a metric target type")
-    elif kind not in _TARGETS:
+    if kind not in _TARGETS:
         yield invalid(f"{path}.type", kind, "must be either Utilization, Value, or AverageValue")
     for field in ("value", "averageValue"):
         amount = target.get(field)

@@ -26,11 +26,10 @@ _COUNTED = (
 )
 """Resources that are numbers of objects."""
 QUOTA_RESOURCES = frozenset(
-    {*CONTAINER_RESOURCES, *_COUNTED, "storage", "requests.storage"}
+    {*CONTAINER_RESOURCES, *_COUNTED, "requests.storage"}
     | {f"{part}.{name}" for part in ("requests", "limits") for name in CONTAINER_RESOURCES}
 )
-_STANDARD = QUOTA_RESOURCES
-_OVERCOMMITTABLE = frozenset(CONTAINER_RESOURCES)
+_STANDARD = QUOTA_RESOURCES | {"storage"}
 
 
 def is_native(name: str) -> bool:
@@ -45,6 +44,11 @@ def is_extended(name: str) -> bool:
 
 def is_hugepages(name: str) -> bool:
     return name.startswith("hugepages-")
+
+
+def is_overcommittable(name: str) -> bool:
+    """Whether limits may be larger than requests."""
+    return is_native(name) and not is_hugepages(name)
 
 
 def validate_resource_name(name: str, path: str) -> Causes:
@@ -113,7 +117,7 @@ def _claims(listed: Sequence[Mapping[str, Any]], path: str, known: frozenset[str
 
 
 def _within_limit(name: str, request: Quantity, limit_text: str | None, path: str) -> Causes:
-    overcommittable = name in _OVERCOMMITTABLE or (is_native(name) and not is_hugepages(name))
+    overcommittable = is_overcommittable(name)
     if limit_text is None:
         if not overcommittable:
             yield required(f"{path}.limits", "Limit must be set for non overcommitable resources")

@@ -324,7 +324,8 @@ CASES: list[tuple[Resource[Any], dict[str, Any], list[str]]] = [
         r.STATEFUL_SETS,
         workload(updateStrategy={"type": "OnDelete", "rollingUpdate": {}}),
         [
-            "spec.updateStrategy.rollingUpdate: Invalid value: {}: only allowed for updateStrategy 'RollingUpdate'",
+            'spec.updateStrategy.rollingUpdate: Invalid value: {"Partition":0,"MaxUnavailable":null}: only allowed for '
+            "updateStrategy 'RollingUpdate'"
         ],
     ),
     (
