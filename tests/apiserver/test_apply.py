@@ -329,3 +329,20 @@ async def test_entries_of_a_client(server: Any) -> None:
             replaced = await server.ok("PUT", "configmaps/t1", body)
     assert managers(replaced) == [("x", "Apply", "v1")]
     assert (await apply(server, "configmaps/t1", config_map(), "x")).get("data", {}) == {}
+
+
+async def test_live_objects_that_do_not_fit(server: Any) -> None:
+    """Nobody looks into a StatefulSet's pod template. Where apply then cannot tell its containers apart, it says so."""
+    path = "/apis/apps/v1/namespaces/default/statefulsets/db"
+    body = {**deployment(), "kind": "StatefulSet", "metadata": {"name": "db"}}
+    await apply(server, path, body)
+    await server.ok("PATCH", path, {"spec": {"template": {"spec": {"containers": [{"image": "i"}]}}}}, type=MERGE)
+    config = {**body, "spec": {"replicas": 1}}
+    answer = await server.call("PATCH", f"{path}?fieldManager=m&force=true", config, type=APPLY, failing=True)
+    status = answer.json()
+    assert (status["code"], status.get("reason")) == (500, None)
+    assert status["message"] == (
+        "failed to create typed live object (default/db; apps/v1, Kind=StatefulSet): .spec.template.spec.containers: "
+        'element 0: associative list with keys has an element that omits all key fields ["name"] '
+        "(and doesn't have default values for any key fields)"
+    )

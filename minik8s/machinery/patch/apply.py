@@ -96,10 +96,13 @@ def apply_config(
     others = [m for m in known if m.identity != writer.identity]
     previous = next((m for m in known if m.identity == writer.identity), None)
 
-    document = _merged(live, stated, config, kind.type)
-    if previous is not None:
-        document = _pruned(document, previous, writer, others, kind)
-    changes = kind.changes(live or {}, document)
+    try:
+        document = _merged(live, stated, config, kind.type)
+        if previous is not None:
+            document = _pruned(document, previous, writer, others, kind)
+        changes = kind.changes(live or {}, document)
+    except ValueError as error:  # not from the configuration, which fits the type: fields_of() has seen to that
+        raise _live_untypable(live or {}, kind, error) from None
     if not force:
         _refuse_conflicts(_conflicts(others, changes), live, manager, kind)
     if previous is not None and not changes.touched and previous.fields == applied:
@@ -114,17 +117,26 @@ def fields_of(stated: Obj, config: Doc, type: Shape) -> FieldSet:
     errors: Errors = []
     fields = stated_fields(stated, shape_node(type), errors)
     if errors:
-        raise _untypable(config, [f"{path}: {text}" if path else text for path, text in errors])
+        raise _untypable("patch", config, errors)
     return without_metadata_itself(fields)
 
 
-def _untypable(config: Doc, errors: list[str]) -> ApiError:
+def _live_untypable(live: Doc, kind: Kind, error: ValueError) -> ApiError:
+    """For what was stored although it does not fit: the pod template of a StatefulSet may hold containers without
+    names, for upstream does not look into it either."""
+    errors: Errors = []
+    stated_fields(tracked(live, kind.ignored), shape_node(kind.type), errors)
+    return _untypable("live", live, errors or [("", str(error))])
+
+
+def _untypable(what: str, config: Doc, found: Errors) -> ApiError:
+    errors = [f"{path}: {text}" if path else text for path, text in found]
     metadata = config.get("metadata") or {}
     api_version = str(config.get("apiVersion", ""))
     group_version = api_version if "/" in api_version else "/" + api_version
     who = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}; {group_version}, Kind={config.get('kind', '')}"
     text = errors[0] if len(errors) == 1 else "\n  ".join(["errors:", *errors])
-    return unexplained(f"failed to create typed patch object ({who}): {text}")
+    return unexplained(f"failed to create typed {what} object ({who}): {text}")
 
 
 def _known_managers(live: Doc | None, entries: Sequence[Doc], kind: Kind, now: datetime) -> list[Manager]:
