@@ -48,6 +48,23 @@ def begin_update(obj: Obj, old: Doc) -> None:
     metadata["resourceVersion"] = kept["resourceVersion"]
 
 
+def dedup_owners(obj: Obj) -> list[str]:
+    """Keeps one of each owner reference; the uids of those that were there again."""
+    owners = obj["metadata"].get("ownerReferences") or ()
+    if len(owners) < 2:
+        return []
+    distinct: list[Obj] = []
+    again = []
+    for owner in owners:
+        if owner in distinct:
+            again.append(owner.get("uid", ""))
+        else:
+            distinct.append(owner)
+    if again:
+        obj["metadata"]["ownerReferences"] = distinct
+    return again
+
+
 def spec_changed(obj: Doc, old: Doc, *, with_status: bool = False) -> bool:
     """Whether anything but metadata and status differs; `with_status`, for kinds whose status is a field like any."""
     keys = {*obj, *old} - _NOT_SPEC

@@ -89,6 +89,16 @@ class Write:
         shown, before = self.face.show(obj), self.face.show(old) if old is not None else None
         return Attributes(self.request, operation, shown, before, self.warnings, dry_run, self.face.kind)
 
+    def dedup_owners(self, obj: Obj, *, admitted: bool) -> None:
+        """Keeps one of each owner reference and says so; `admitted`, once mutating admission has seen the object."""
+        if again := objectmeta.dedup_owners(obj):
+            when = " after mutating admission happens" if admitted else ""
+            self.warnings.append(
+                f".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in "
+                "1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) "
+                f"observed: {', '.join(again)}"
+            )
+
     def own_fields(self, obj: Obj, old: Doc | None) -> None:
         """Brings metadata.managedFields up to date with this write."""
         if self.managed is not None:
@@ -155,12 +165,14 @@ async def _prepare_new(write: Write, obj: Obj) -> Obj:
     namespace = write.request.namespace
     write.served.strategy.default(obj)
     objectmeta.begin_create(obj, namespace)
+    write.dedup_owners(obj, admitted=False)
     write.own_fields(obj, None)
     attributes = write.attributes("CREATE", obj, None)
     if not await mutate(write.ctx, attributes) or attributes.object is None:
         return obj
     changed = {**attributes.object, "metadata": dict(attributes.object["metadata"])}
     objectmeta.begin_create(changed, namespace)
+    write.dedup_owners(changed, admitted=True)
     set_managed_fields(changed, obj["metadata"].get("managedFields") or [])
     return changed
 
@@ -284,6 +296,7 @@ async def prepare_replacement(write: Write, obj: Obj, old: Doc) -> Obj:
     served, strategy = write.served, write.served.strategy
     strategy.default(obj)
     _keep(write, obj, old)
+    write.dedup_owners(obj, admitted=write.request.verb == "patch")  # upstream looks at a patched object only once
     strategy.date(obj, old, write.ctx.clock.now)
     write.own_fields(obj, old)
     attributes = write.attributes("UPDATE", obj, old)
@@ -292,6 +305,7 @@ async def prepare_replacement(write: Write, obj: Obj, old: Doc) -> Obj:
         obj = write.face.take(obj, attributes.object) if write.face else attributes.object
         obj["metadata"] = dict(obj["metadata"])
         _keep(write, obj, old)
+        write.dedup_owners(obj, admitted=True)
         set_managed_fields(obj, managed)
     errors = metadata_errors(served, obj, old)
     subresource = write.request.subresource

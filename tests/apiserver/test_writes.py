@@ -356,3 +356,18 @@ async def test_in_process_and_by_http_are_the_same(server: Any) -> None:
     made = await server.client.create(CONFIG_MAPS, CM, namespace="default")
     assert await server.ok("GET", "configmaps/t1") == made
     assert CM == {"metadata": {"name": "t1"}, "data": {"a": "1"}}, "the caller's document was changed"
+
+
+async def test_owners_that_are_named_twice(server: Any) -> None:
+    """One of two equal owner references is kept, with upstream's warning; two that differ only share a uid."""
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "u"}
+    other = {**owner, "blockOwnerDeletion": True}
+    said = "; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix "
+    said += "your requests; duplicate UID(s) observed: u"
+    body = {**CM, "metadata": {"name": "t1", "ownerReferences": [owner, other, owner]}}
+    made = await server.call("POST", "configmaps", body)
+    assert made.json()["metadata"]["ownerReferences"] == [owner, other]
+    assert made.headers["Warning"] == f'299 - ".metadata.ownerReferences contains duplicate entries{said}"'
+    put = await server.call("PUT", "configmaps/t1", body)
+    assert put.json()["metadata"]["resourceVersion"] == made.json()["metadata"]["resourceVersion"]
+    assert put.headers["Warning"] == made.headers["Warning"]
