@@ -109,7 +109,7 @@ async def test_static_pods_are_the_nodes(server: Any) -> None:
     await server.ok("POST", "pods", static)
     response = await server.call("PATCH", "pods/p/resize", resizing(requests={"cpu": "2"}), type=STRATEGIC_PATCH)
     assert response.status_code == 422
-    assert "Forbidden: static pods cannot be resized" in response.text
+    assert "is invalid: []: Forbidden: static pods cannot be resized" in response.text
 
 
 async def test_ephemeral_containers_are_only_added(server: Any) -> None:

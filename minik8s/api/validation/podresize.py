@@ -24,7 +24,7 @@ def validate_resize(pod: Doc, old: Doc) -> Causes:
     """Other amounts of cpu and memory; `pod` differs from `old` in resources and resize policies only."""
     refusal = _not_resizable(old)
     if refusal:
-        yield forbidden("", refusal)
+        yield forbidden("[]", refusal)
         return
     yield from validate_pod(pod)
     if (old.get("status") or {}).get("qosClass", "") != qos_class(pod):
@@ -90,7 +90,7 @@ def _fixed(resources: Part | None) -> list[Any]:
 def validate_ephemeral_change(pod: Doc, old: Doc) -> Causes:
     """Containers for debugging: they are added, never changed or removed."""
     if MIRROR_ANNOTATION in (old["metadata"].get("annotations") or {}):
-        yield forbidden("", "static pods do not support ephemeral containers")
+        yield forbidden("[]", "static pods do not support ephemeral containers")
         return
     yield from validate_pod(pod)
     now = {container.get("name", ""): container for container in pod["spec"].get("ephemeralContainers") or ()}

@@ -161,6 +161,11 @@ CASES: list[tuple[Resource[Any], dict[str, Any], list[str]]] = [
     ),
     (
         r.CONFIG_MAPS,
+        {"data": {"a": "x" * 1048577}},
+        ["[]: Too long: may not be more than 1048576 bytes"],
+    ),
+    (
+        r.CONFIG_MAPS,
         {"data": {"a": "x"}, "binaryData": {"a": "eA=="}},
         ['data[a]: Invalid value: "a": duplicate of key present in binaryData'],
     ),

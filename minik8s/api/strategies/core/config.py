@@ -44,7 +44,7 @@ class ConfigMapStrategy(KindStrategy):
         for key in blobs:
             yield from named(key, f"binaryData[{key}]", config_key)
         if sum(len(text.encode()) for text in texts.values()) + sum(map(_decoded_size, blobs.values())) > MAX_SIZE:
-            yield too_long("", MAX_SIZE)
+            yield too_long("[]", MAX_SIZE)  # the whole object, as Go prints a path of an empty name
 
     def check_change(self, obj: Doc, old: Doc) -> Causes:
         return _sealed(obj, old, "data", "binaryData")
