@@ -111,8 +111,9 @@ def container_status(container: Doc, record: ContainerRecord, default_reason: st
         "restartCount": record.restart_count,
         "image": record.image or container["image"],
         "imageID": record.image_id,
-        "started": record.started,
     }
+    if record.role != "ephemeral":  # nobody probes those: never ready, and not said to have started
+        status["started"] = record.started
     if record.container_id:
         status["containerID"] = record.container_id
     resources = container.get("resources") or {}

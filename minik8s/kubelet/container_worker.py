@@ -301,7 +301,8 @@ class ContainerWorker:
         self.record.run(run.container_id, container.started_at)
         probes = declared(self.spec)
         if not probes:
-            self.record.started = self.record.ready = self.role != "init"
+            self.record.started = self.role != "init"
+            self.record.ready = self.role not in ("init", "ephemeral")
             self.started.set()
             self.host.changed()
             await container.wait()

@@ -440,7 +440,7 @@ def test_a_changed_image_restarts_the_container(play: Any) -> None:
 
 
 def test_ephemeral_container(play: Any) -> None:
-    """An ephemeral container added to a running pod is started and never restarted."""
+    """An ephemeral container added to a running pod is started and never restarted; nobody calls it ready."""
 
     async def scenario(world: Any) -> None:
         await world.run_pod({"containers": [container()]})
@@ -448,6 +448,9 @@ def test_ephemeral_container(play: Any) -> None:
         patch = {"spec": {"ephemeralContainers": [container("e")]}}
         await world.client.patch(PODS, "p", patch, namespace="default", type="strategic")
         await world.until(lambda: world.pod()["status"].get("ephemeralContainerStatuses"))
+        await world.until(lambda: "running" in world.status("e")["state"])
+        assert world.status("e")["ready"] is False
+        assert "started" not in world.status("e")
         await world.until(lambda: "terminated" in world.status("e")["state"])
         assert world.recorder.paths["Started"] == "spec.ephemeralContainers{e}"
         assert world.pod()["status"]["phase"] == "Running"

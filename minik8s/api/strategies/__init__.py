@@ -5,7 +5,8 @@ API group (core is a folder), imported when the first of its kinds is asked for.
 texts are upstream's to the letter, with all errors of a document reported at once.
 
 Left out on purpose: the CEL expressions of device selectors are measured, not compiled; annotations that seccomp and
-AppArmor had before there were fields for them are not compared with the fields; and the text diff behind messages about
+AppArmor had before there were fields for them are not compared with the fields; rules that upstream relaxes for objects
+which an older server stored, since there was none; and the text diff behind messages about
 immutable specs.
 """
 
