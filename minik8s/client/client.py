@@ -81,7 +81,10 @@ class Client:
 
         Its rights are not looked up (see `User.trusted`). Over HTTP it is whoever its kubeconfig makes it.
         """
-        who = attrs.evolve(named(user, groups), trusted=True) if self._in_process else self.user
+        if not self._in_process:
+            return self._with(self.user, user_agent, field_manager)
+        who = named(user, groups)
+        who = User(who.name, who.uid, who.groups, who.extra, trusted=True)
         return self._with(who, user_agent, field_manager)
 
     def as_user(

@@ -47,18 +47,20 @@ class ClusterRoleAggregationController(Controller[str]):
             self.queue.add(name_of(new))
         elif old is not None:
             self._aggregating.pop(name_of(old), None)
-        states = [labels_of(role) for role in (old, new) if role is not None]
-        for name, selectors in self._aggregating.items():
-            if any(selector.matches(labels) for selector in selectors for labels in states):
-                self.queue.add(name)
+        for labels in [labels_of(role) for role in (old, new) if role is not None]:
+            for name, selectors in self._aggregating.items():
+                for selector in selectors:  # loops, since every start comes here with seventy roles
+                    if selector.matches(labels):
+                        self.queue.add(name)
 
 
 def aggregated(role: Doc, roles: Iterable[Doc]) -> list[Obj]:
     """The rules of the roles that a role's selectors find, selector by selector, in order of their names."""
-    others = [other for other in roles if name_of(other) != name_of(role)]
+    candidates, own = list(roles), name_of(role)
     found: list[Obj] = []
     for selector in _selectors(role):
-        for other in sorted((o for o in others if selector.matches(labels_of(o))), key=name_of):
+        matching = [o for o in candidates if selector.matches(labels_of(o)) and name_of(o) != own]
+        for other in sorted(matching, key=name_of):
             found += [rule for rule in other.get("rules") or () if rule not in found]
     return found
 
