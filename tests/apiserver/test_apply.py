@@ -332,7 +332,16 @@ async def test_entries_of_a_client(server: Any) -> None:
 
 
 async def test_live_objects_that_do_not_fit(server: Any) -> None:
-    """Nobody looks into a StatefulSet's pod template. Where apply then cannot tell its containers apart, it says so."""
+    """Nobody looks into a StatefulSet's pod template, or at the names of an account's secrets. Where apply then cannot
+    tell such elements apart, it says so, also before anybody is known to own them."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a"}}
+    untracked = {**account, "metadata": {"name": "a", "managedFields": []}, "secrets": [{"namespace": "x"}]}
+    await server.ok("POST", "serviceaccounts", account)
+    await server.ok("PUT", "serviceaccounts/a", untracked)
+    answer = await server.call("PATCH", "serviceaccounts/a?fieldManager=m", account, type=APPLY, failing=True)
+    assert answer.json()["message"].startswith(
+        "failed to create typed live object (default/a; /v1, Kind=ServiceAccount): .secrets: element 0: associative "
+    )
     path = "/apis/apps/v1/namespaces/default/statefulsets/db"
     body = {**deployment(), "kind": "StatefulSet", "metadata": {"name": "db"}}
     await apply(server, path, body)

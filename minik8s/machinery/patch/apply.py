@@ -91,24 +91,35 @@ def apply_config(
         raise BadRequest("metadata.managedFields must be nil")
     stated = tracked(config, kind.ignored)
     applied = fields_of(stated, config, kind.type)
-    known = _known_managers(live, managers, kind, now)
     writer = Manager(manager, "Apply", kind.api_version, kind.subresource, applied, rfc3339(now))
-    others = [m for m in known if m.identity != writer.identity]
-    previous = next((m for m in known if m.identity == writer.identity), None)
-
     try:
-        document = _merged(live, stated, config, kind.type)
-        if previous is not None:
-            document = _pruned(document, previous, writer, others, kind)
-        changes = kind.changes(live or {}, document)
+        return _applied(live, stated, config, _known_managers(live, managers, kind, now), writer, kind, force=force)
     except ValueError as error:  # not from the configuration, which fits the type: fields_of() has seen to that
         raise _live_untypable(live or {}, kind, error) from None
+
+
+def _applied(
+    live: Doc | None,
+    stated: Obj,
+    config: Doc,
+    known: Sequence[Manager],
+    writer: Manager,
+    kind: Kind,
+    *,
+    force: bool,
+) -> Applied:
+    others = [m for m in known if m.identity != writer.identity]
+    previous = next((m for m in known if m.identity == writer.identity), None)
+    document = _merged(live, stated, config, kind.type)
+    if previous is not None:
+        document = _pruned(document, previous, writer, others, kind)
+    changes = kind.changes(live or {}, document)
     if not force:
-        _refuse_conflicts(_conflicts(others, changes), live, manager, kind)
-    if previous is not None and not changes.touched and previous.fields == applied:
+        _refuse_conflicts(_conflicts(others, changes), live, writer.name, kind)
+    if previous is not None and not changes.touched and previous.fields == writer.fields:
         writer = attrs.evolve(writer, time=previous.time)
     left = changes.leave(others)
-    document = lastapplied.kept_up(document, config, manager)
+    document = lastapplied.kept_up(document, config, writer.name)
     return Applied(document, write_managers(m for m in [*left, writer] if m.fields))
 
 
