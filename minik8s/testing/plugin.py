@@ -2,7 +2,8 @@
 
     async def test_it(cluster): ...            # a `Cluster` in the test's own loop (anyio's pytest plugin drives it)
 
-    def test_it_too(blocking_cluster): ...     # a `BlockingCluster` in a thread, for synchronous code
+    def test_it_too(blocking_cluster): ...     # a `BlockingCluster` in a thread, for synchronous code,
+                                            # while KUBECONFIG leads clients and subprocesses to it
 
     @pytest.mark.minik8s(nodes=3, runtime="simulated")      # options of ClusterConfig for either
 
@@ -81,11 +82,15 @@ async def cluster(
 
 
 @pytest.fixture
-def blocking_cluster(cluster_options: dict[str, Any], request: pytest.FixtureRequest) -> Iterator[BlockingCluster]:
-    """A running cluster in a thread of its own, for synchronous tests."""
+def blocking_cluster(
+    cluster_options: dict[str, Any], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[BlockingCluster]:
+    """A running cluster in a thread of its own, for synchronous tests; KUBECONFIG names its kubeconfig."""
     from minik8s.blocking import BlockingCluster
     from minik8s.testing.report import LastWrites
 
     with BlockingCluster(**cluster_options) as running:
         request.node.stash[WRITES] = LastWrites(running.cluster)
+        if running.url:  # a cluster that does not serve has no kubeconfig
+            monkeypatch.setenv("KUBECONFIG", str(running.kubeconfig))
         yield running

@@ -42,6 +42,27 @@ def test_blocking_tests(pytester: pytest.Pytester, run_pytest: Run) -> None:
     run_pytest().assert_outcomes(passed=1)
 
 
+def test_kubeconfig_in_environment(pytester: pytest.Pytester, run_pytest: Run) -> None:
+    """KUBECONFIG leads to the test's own blocking cluster, and is as before once the test is over."""
+    pytester.makepyfile("""
+        import os
+        import pytest
+
+        BEFORE = os.environ.get("KUBECONFIG")
+
+        def test_set(blocking_cluster):
+            assert os.environ["KUBECONFIG"] == str(blocking_cluster.kubeconfig)
+
+        def test_restored():
+            assert os.environ.get("KUBECONFIG") == BEFORE
+
+        @pytest.mark.minik8s(serve=False)
+        def test_not_served(blocking_cluster):
+            assert os.environ.get("KUBECONFIG") == BEFORE
+    """)
+    run_pytest().assert_outcomes(passed=3)
+
+
 def test_options_by_marker(pytester: pytest.Pytester, run_pytest: Run) -> None:
     """Marks of module, class and test are merged, the closest wins; both fixtures obey."""
     pytester.makepyfile("""
