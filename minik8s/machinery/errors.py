@@ -77,7 +77,8 @@ class ApiError(Exception):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        ApiError.by_reason[cls.reason] = cls
+        if "reason" in vars(cls):  # others are special cases of the class that a Status stands for
+            ApiError.by_reason[cls.reason] = cls
 
     def to_status(self) -> dict[str, Any]:
         """The `Status` object of this failure (meta/v1)."""

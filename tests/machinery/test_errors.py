@@ -127,3 +127,10 @@ def test_foreign_statuses(status: dict[str, Any], code: int, kind: type[ApiError
 def test_field_errors(cause: StatusCause, reason: str, message: str) -> None:
     """Field errors have upstream's reasons and texts, and name their field."""
     assert (cause.reason, cause.message, cause.field) == (reason, message, "a")
+
+
+def test_special_cases_do_not_take_over() -> None:
+    """A Status is the class of its reason, whatever narrower classes the server has for itself."""
+    from minik8s.machinery.patch.jsonpatch import DoesNotApply
+
+    assert type(ApiError.from_status(DoesNotApply("no such path").to_status())) is Invalid
