@@ -3,7 +3,7 @@
     async def test_it(cluster): ...            # a `Cluster` in the test's own loop (anyio's pytest plugin drives it)
 
     def test_it_too(blocking_cluster): ...     # a `BlockingCluster` in a thread, for synchronous code,
-                                            # while KUBECONFIG leads clients and subprocesses to it
+                                               # while KUBECONFIG leads clients and subprocesses to it
 
     @pytest.mark.minik8s(nodes=3, runtime="simulated")      # options of ClusterConfig for either
 
