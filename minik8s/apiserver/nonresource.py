@@ -6,6 +6,7 @@ cache, so answers carry ETags and honour If-None-Match.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -164,10 +165,21 @@ class Site:
         return orjson.dumps(document) + b"\n", openapi.openapi_v3_hash(group_version, resources)
 
     def _openapi_v2(self, headers: Mapping[bytes, bytes]) -> PlainResponse:
-        """An empty protobuf message is a valid document, and all that clients need of this one."""
-        if b"protobuf" in headers.get(b"accept", b""):
-            return PlainResponse(openapi.V2_PROTOBUF, openapi.V2_PROTOBUF_TYPE)
-        return _json(self._cached("openapi v2", lambda: openapi.openapi_v2(self._ctx.registry.resources)))
+        from minik8s.apiserver import swagger  # only old clients, and lists in files, ask for it
+
+        accepted = swagger.media_type(headers.get(b"accept", b"").decode("latin-1"))
+        if accepted is None:
+            return PlainResponse(b"", TEXT, 406, {"vary": "Accept"})
+        found = self._cached(("openapi v2", accepted), lambda: self._swagger(accepted == JSON))
+        return _tagged(found, headers, cache=_NO_CACHE, media_type=accepted)
+
+    def _swagger(self, as_json: bool) -> tuple[bytes, str]:
+        from minik8s.apiserver.swagger import openapi_v2
+        from minik8s.schema.gnostic import encode
+
+        document = self._cached("openapi v2", lambda: openapi_v2(self._ctx.registry.resources, VERSION))
+        body = _line(document) if as_json else encode(document)
+        return body, hashlib.sha512(body).hexdigest().upper()
 
 
 def _aggregated_type(accept: str) -> str:

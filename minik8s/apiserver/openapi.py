@@ -1,4 +1,4 @@
-"""The OpenAPI documents of the server: the v3 index, one v3 document a group-version, and v2's minimum.
+"""The OpenAPI v3 documents of the server: the index, and one document a group-version. `swagger` makes v2 of them.
 
 kubectl looks for three things here: a PATCH operation of the kind with the parameter `fieldValidation` (then the
 server validates), full schemas under a strategic-merge body (then apply merges by them), and descriptions
@@ -20,13 +20,18 @@ from minik8s.api.request import APPLY_PATCH, JSON, JSON_PATCH, MERGE_PATCH, PROT
 from minik8s.api.resource import Resource, Subresource
 from minik8s.machinery.meta import Doc, Obj
 from minik8s.schema import descriptions, table
-from minik8s.schema.openapi import GroupVersionKind, component_name, component_prefix, components, reference
+from minik8s.schema.openapi import (
+    OBJECT_META,
+    OBJECT_META_TEXT,
+    TYPE_META,
+    GroupVersionKind,
+    component_name,
+    component_prefix,
+    components,
+    reference,
+)
 
 Resources = Sequence[Resource[Any]]
-
-V2_PROTOBUF: Final = b""
-"""An empty message: kubectl takes it for a document that knows no kind, and asks nothing more of v2."""
-V2_PROTOBUF_TYPE: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
 
 def openapi_v3_index(resources: Resources) -> Obj:
@@ -84,27 +89,7 @@ def openapi_v3(group_version: str, resources: Resources, version: str = "") -> O
     }
 
 
-def openapi_v2(resources: Resources, version: str = "") -> Obj:
-    """`/openapi/v2` as JSON: which paths and operations there are. Schemas are told by v3 only."""
-    paths: Obj = {}
-    for resource in resources:
-        for path, item in _paths(resource, custom=False).items():
-            paths[path] = {
-                method: {key: operation[key] for key in _V2_KEYS if key in operation}
-                | {"responses": {"200": {"description": "OK"}}}
-                for method, operation in item.items()
-                if method in _METHODS
-            }
-    return {
-        "swagger": "2.0",
-        "info": {"title": "Kubernetes", "version": version},
-        "paths": dict(sorted(paths.items())),
-        "definitions": {},
-    }
-
-
 _METHODS: Final = ("get", "put", "post", "patch", "delete")
-_V2_KEYS: Final = ("description", "operationId", "x-kubernetes-action", "x-kubernetes-group-version-kind")
 
 # -- schemas -------------------------------------------------------------------------------------------------
 
@@ -117,7 +102,7 @@ def _schemas(members: Resources) -> Obj:
         table.struct("meta/v1", "ObjectMeta"): [],
     }
     for resource in members:
-        own = () if resource.custom is not None else (_kind(resource), _list_kind(resource))
+        own = () if resource.custom is not None else (kind_of(resource), _list_kind(resource))
         for kind in (*own, *(_sub_kind(resource, s) for s in resource.subresources)):
             if type := _type(kind):
                 roots[type] = [kind]
@@ -133,13 +118,12 @@ def _schemas(members: Resources) -> Obj:
 
 
 _PATCH: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch"
-_OBJECT_META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _LIST_META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"
 _DELETE_OPTIONS: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 _STATUS: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
 
 
-def _kind(resource: Resource[Any]) -> GroupVersionKind:
+def kind_of(resource: Resource[Any]) -> GroupVersionKind:
     return GroupVersionKind(resource.group, resource.version, resource.kind)
 
 
@@ -149,7 +133,7 @@ def _list_kind(resource: Resource[Any]) -> GroupVersionKind:
 
 def _sub_kind(resource: Resource[Any], sub: Subresource) -> GroupVersionKind:
     if not sub.kind:
-        return _kind(resource)
+        return kind_of(resource)
     return GroupVersionKind(sub.group or resource.group, sub.version or resource.version, sub.kind)
 
 
@@ -160,7 +144,7 @@ def _type(kind: GroupVersionKind) -> table.Type | None:
     return table.struct(home, kind.kind) if known else None
 
 
-def _component(kind: GroupVersionKind) -> str:
+def component(kind: GroupVersionKind) -> str:
     if type := _type(kind):
         return component_name(type)
     return f"{component_prefix(kind.group)}.{kind.version}.{kind.kind}"
@@ -168,16 +152,14 @@ def _component(kind: GroupVersionKind) -> str:
 
 def _published(resource: Resource[Any], schema: Doc) -> Obj:
     """A custom kind's own schema with what every object has, and its list."""
-    kind, list_kind = _kind(resource), _list_kind(resource)
-    text = {"type": "string"}
+    kind, list_kind = kind_of(resource), _list_kind(resource)
     own = {
         **schema,
         "type": "object",
         "properties": {
-            "apiVersion": text,
-            "kind": text,
             **schema.get("properties", {}),
-            "metadata": {"allOf": [reference(_OBJECT_META)]},
+            **TYPE_META,
+            "metadata": {"allOf": [reference(OBJECT_META)], "description": OBJECT_META_TEXT},
         },
         "x-kubernetes-group-version-kind": [kind._asdict()],
     }
@@ -185,15 +167,14 @@ def _published(resource: Resource[Any], schema: Doc) -> Obj:
         "type": "object",
         "description": f"{list_kind.kind} is a list of {kind.kind}",
         "properties": {
-            "apiVersion": text,
-            "kind": text,
+            **TYPE_META,
             "metadata": {"allOf": [reference(_LIST_META)]},
-            "items": {"type": "array", "items": reference(_component(kind))},
+            "items": {"type": "array", "items": reference(component(kind))},
         },
         "required": ["items"],
         "x-kubernetes-group-version-kind": [list_kind._asdict()],
     }
-    return {_component(kind): own, _component(list_kind): listed}
+    return {component(kind): own, component(list_kind): listed}
 
 
 # -- paths ---------------------------------------------------------------------------------------------------
@@ -258,7 +239,7 @@ def _paths(resource: Resource[Any], custom: bool) -> Obj:
     """The path items of a resource: collection, objects, subresources, and the list over all namespaces."""
     collection = resource.path("{namespace}")
     item = f"{collection}/{{name}}"
-    kind = _kind(resource)
+    kind = kind_of(resource)
     scope = [_path_parameter("namespace", "Name of the namespace.")] if resource.namespaced else []
     named = [*scope, _path_parameter("name", f"Name of the {resource.kind}.")]
     found = {
@@ -318,7 +299,7 @@ def _body(kind: GroupVersionKind, verb: str, custom: bool) -> Obj | None:
         strategic = () if custom else (STRATEGIC_PATCH,)
         return {"content": _content(_PATCH, (APPLY_PATCH, JSON_PATCH, MERGE_PATCH, *strategic)), "required": True}
     if verb in ("create", "update"):
-        return {"content": _content(_component(kind)), "required": True}
+        return {"content": _content(component(kind)), "required": True}
     return {"content": _content(_DELETE_OPTIONS)} if verb in ("delete", "deletecollection") else None
 
 
@@ -326,5 +307,5 @@ def _answer(resource: Resource[Any], kind: GroupVersionKind, verb: str, suffix: 
     if connects or suffix == "Log":
         return {"content": {"*/*": {"schema": {"type": "string"}}}}
     if verb == "list":
-        return {"content": _content(_component(_list_kind(resource)))}
-    return {"content": _content(_STATUS if verb in ("delete", "deletecollection") else _component(kind))}
+        return {"content": _content(component(_list_kind(resource)))}
+    return {"content": _content(_STATUS if verb in ("delete", "deletecollection") else component(kind))}

@@ -114,7 +114,7 @@ def _shared(type: Type) -> Obj:
 def _struct(type: Type, kinds: list[GroupVersionKind], waiting: list[Type]) -> Obj:
     described = descriptions.describe(component_name(type))
     schema: Obj = {"type": "object", "description": described.text or f"{type.struct_name} of {type.group_version}."}
-    properties = dict(_TYPE_META) if kinds or type.has_type_meta else {}
+    properties = dict(TYPE_META) if kinds or type.has_type_meta else {}
     for name, field in type.fields.items():
         properties[name] = _field(field, described.fields.get(name, ""), waiting)
     if properties:
@@ -129,7 +129,9 @@ def _struct(type: Type, kinds: list[GroupVersionKind], waiting: list[Type]) -> O
 
 
 _CONVENTIONS: Final = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md"
-_TYPE_META: Final[Mapping[str, Obj]] = {
+OBJECT_META: Final = f"{_META}ObjectMeta"
+OBJECT_META_TEXT: Final = f"Standard object's metadata. More info: {_CONVENTIONS}#metadata"
+TYPE_META: Final[Mapping[str, Obj]] = {
     "apiVersion": {
         "type": "string",
         "description": "APIVersion defines the versioned schema of this representation of an object. Servers should "

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from minik8s.api.resource import Custom, Resource, Subresource
-from minik8s.api.resources import BUILTIN, DEPLOYMENTS, PODS
+from minik8s.api.resources import BUILTIN, DEPLOYMENTS
 from minik8s.apiserver import openapi
 from minik8s.schema.structural import root_type
 
@@ -120,12 +120,3 @@ def test_custom_resources_publish_their_own_schema() -> None:
 def test_what_is_not_served_has_no_document() -> None:
     """The caller answers 404."""
     assert openapi.openapi_v3("nope/v1", BUILTIN) is None
-
-
-def test_v2_lists_operations_only() -> None:
-    """A small swagger document without schemas; its protobuf form is the empty message."""
-    found = openapi.openapi_v2([PODS])
-    assert found["swagger"] == "2.0"
-    assert found["definitions"] == {}
-    assert set(found["paths"]["/api/v1/pods"]) == {"get"}
-    assert openapi.V2_PROTOBUF == b""
