@@ -36,6 +36,8 @@ _DROPPED = frozenset(
 )
 _TOKENS = re.compile(r"^kube-api-access-[a-z0-9]{5}$")
 """The volume that admission adds to every pod, under a random name."""
+_UID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+"""An identity that is not in a field of that name: the label `controller-uid` of a Job's pods."""
 _TIME = re.compile(r"(?:Time|Timestamp|At)$")
 
 
@@ -142,7 +144,7 @@ def _stripped(obj: Any) -> Any:
     if isinstance(obj, list):
         return [_stripped(item) for item in obj]
     if isinstance(obj, str):
-        return _TOKENS.sub("kube-api-access-*", obj)
+        return "*" if _UID.match(obj) else _TOKENS.sub("kube-api-access-*", obj)
     if not isinstance(obj, dict):
         return obj
     kept = {k: _stripped(v) for k, v in obj.items() if k not in _DROPPED and not _TIME.search(k)}

@@ -11,7 +11,15 @@ import pytest
 
 from minik8s import CONFIG_MAPS, PODS, Cluster
 from minik8s.api.resource import Resource
-from minik8s.api.resources import CONTROLLER_REVISIONS, DEPLOYMENTS, JOBS, REPLICA_SETS, STATEFUL_SETS
+from minik8s.api.resources import (
+    CONTROLLER_REVISIONS,
+    CRON_JOBS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    JOBS,
+    REPLICA_SETS,
+    STATEFUL_SETS,
+)
 from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.config import DEFAULT_CONTROLLERS
@@ -81,11 +89,32 @@ async def job(cluster: Cluster) -> None:
     await cluster.apply(document)
 
 
+async def daemon_set(cluster: Cluster) -> None:
+    await cluster.apply(workload("DaemonSet"))
+    await cluster.advance(minutes=2)
+    patch = {"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "busybox:2"}]}}}}
+    await cluster.client.patch(DAEMON_SETS, "web", patch, namespace="default", type="strategic")
+
+
+async def cron_job(cluster: Cluster) -> None:
+    """A Job every ten minutes: two come before the run ends, and the first falls out of the history."""
+    spec = {
+        "schedule": "*/10 * * * *",
+        "successfulJobsHistoryLimit": 1,
+        "jobTemplate": {"spec": {"template": template(policy="Never", run_seconds="5")}},
+    }
+    document = {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "web"}, "spec": spec}
+    await cluster.apply(document)
+    await cluster.advance(minutes=11)
+
+
 CASES: list[Any] = [
     ("replicaset", "replicaset-controller", replica_set, (REPLICA_SETS, PODS)),
     ("deployment", "deployment-controller", deployment, (DEPLOYMENTS, REPLICA_SETS, PODS)),
     ("statefulset", "statefulset-controller", stateful_set, (STATEFUL_SETS, CONTROLLER_REVISIONS, PODS)),
     ("job", "job-controller", job, (JOBS, PODS)),
+    ("daemonset", "daemonset-controller", daemon_set, (DAEMON_SETS, CONTROLLER_REVISIONS, PODS)),
+    ("cronjob", "cronjob-controller", cron_job, (CRON_JOBS, JOBS)),
 ]
 
 
