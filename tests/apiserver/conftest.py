@@ -40,8 +40,15 @@ from minik8s.client.inprocess import InProcessTransport
 from minik8s.store import MemoryStore
 from minik8s.testing.clocks import ManualClock
 
+MERGE = "application/merge-patch+json"
+SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 TOKEN = "the-administrator"
 TIMEOUT = 10.0
+
+
+def pod(name: str, **spec: Any) -> dict[str, Any]:
+    metadata = {"name": name, "labels": {"app": "web"}}
+    return {"metadata": metadata, "spec": {"containers": [{"name": "c", "image": "i"}], **spec}}
 
 
 class Events:

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-pytestmark = pytest.mark.anyio
+from tests.apiserver.conftest import MERGE
 
-MERGE = "application/merge-patch+json"
+pytestmark = pytest.mark.anyio
 
 
 def service(name: str = "s", ports: int = 1, **spec: Any) -> dict[str, Any]:

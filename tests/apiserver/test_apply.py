@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.apiserver.conftest import MERGE
+
 pytestmark = pytest.mark.anyio
 
 APPLY = "application/apply-patch+yaml"
-MERGE = "application/merge-patch+json"
 ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 HPAS = "/apis/autoscaling/{}/namespaces/default/horizontalpodautoscalers/h"

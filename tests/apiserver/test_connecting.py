@@ -3,156 +3,40 @@
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import ByteReceiveStream, ByteSendStream, SocketStream
 
-from minik8s.api.resources import PODS
 from minik8s.apiserver.authorization import AccessAttributes, Decision
 from minik8s.apiserver.http import HttpApp
 from minik8s.apiserver.server import listen, serve
 from minik8s.apiserver.upgrade.spdy import Spdy, StreamData, StreamEnded
-from minik8s.apiserver.upgrade.websocket import Closed, Piece, WebSocket
+from minik8s.apiserver.upgrade.websocket import Closed, WebSocket
+from tests.apiserver.nodes import (
+    EXEC,
+    LIMIT,
+    Cat,
+    Nodes,
+    Nothing,
+    connected,
+    head_of,
+    make_pods,
+    messages,
+    websocket,
+)
 
 pytestmark = pytest.mark.anyio
-LIMIT = 10
-EXEC = "/api/v1/namespaces/default/pods/p/exec?command=cat&container=a&stdin=true&stdout=true"
-SUCCESS = {"metadata": {}, "status": "Success"}
-
-
-class Pipe(ByteReceiveStream, ByteSendStream):
-    """What is sent can be received, one message at a time."""
-
-    def __init__(self) -> None:
-        self._send, self._receive = anyio.create_memory_object_stream[bytes](1)
-
-    async def send(self, item: bytes) -> None:
-        await self._send.send(item)
-
-    async def receive(self, max_bytes: int = 65536) -> bytes:
-        return await self._receive.receive()
-
-    async def aclose(self) -> None:
-        self._send.close()
-
-    def close(self) -> None:
-        self._send.close()
-        self._receive.close()
-
-
-class Nothing(ByteReceiveStream):
-    """Ends at once."""
-
-    async def receive(self, max_bytes: int = 65536) -> bytes:
-        raise anyio.EndOfStream
-
-    async def aclose(self) -> None:
-        return
-
-
-class Cat:
-    """A session that gives back what it gets, and ends with exit code 3 when that ends."""
-
-    def __init__(self) -> None:
-        pipe = Pipe()
-        self.stdin: ByteSendStream = pipe
-        self.stdout: ByteReceiveStream = pipe
-        self.stderr = None
-        self.pipe = pipe
-        self.sizes: list[tuple[int, int]] = []
-        self.closed = anyio.Event()
-
-    def resize(self, width: int, height: int) -> None:
-        self.sizes.append((width, height))
-
-    async def wait(self) -> int | None:
-        return 3
-
-    async def aclose(self) -> None:
-        self.pipe.close()
-        self.closed.set()
-
-
-class Nodes:
-    """A connector with one session for everybody."""
-
-    def __init__(self) -> None:
-        self.session = Cat()
-        self.asked: list[Any] = []
-
-    async def exec(self, pod: Any, container: str, command: Sequence[str], *, stdin: bool, tty: bool) -> Cat:
-        self.asked.append((container, list(command), stdin, tty))
-        return self.session
-
-    async def attach(self, pod: Any, container: str) -> Cat:
-        return self.session
 
 
 @pytest.fixture
 async def nodes(server: Any) -> AsyncIterator[Nodes]:
     """Pods that one can be connected to, and others."""
-    await _make_pods(server)
+    await make_pods(server)
     server.ctx.connector = Nodes()
     yield server.ctx.connector
     server.ctx.connector.session.pipe.close()
-
-
-async def _make_pods(server: Any) -> None:
-    for name, node, phase in (("p", "n", "Running"), ("unbound", "", "Pending"), ("done", "n", "Succeeded")):
-        containers = [{"name": c, "image": "i"} for c in ("a", "b")]
-        spec = {"containers": containers, **({"nodeName": node} if node else {})}
-        pod = await server.client.create(PODS, {"metadata": {"name": name, "namespace": "default"}, "spec": spec})
-        await server.client.update_status(PODS, {**pod, "status": {**pod["status"], "phase": phase}})
-
-
-@asynccontextmanager
-async def connected(server: Any, request: str) -> AsyncIterator[SocketStream]:
-    """A connection on which a request has been sent, ended by an empty line."""
-    sock = listen("127.0.0.1", 0)
-    with anyio.fail_after(LIMIT):
-        async with (
-            serve(HttpApp(server.ctx), sock, None),
-            await anyio.connect_tcp("127.0.0.1", sock.getsockname()[1]) as stream,
-        ):
-            await stream.send(request.replace("\n", "\r\n").encode() + b"\r\n\r\n")
-            yield stream
-
-
-def websocket(path: str, protocol: str = "v5.channel.k8s.io") -> str:
-    head = f"GET {path} HTTP/1.1\nHost: x\nConnection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13"
-    head += "\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
-    return head + (f"\nSec-WebSocket-Protocol: {protocol}" if protocol else "")
-
-
-async def head_of(stream: SocketStream) -> tuple[bytes, bytes]:
-    """An answer's head, and what has come behind it."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        received += await stream.receive()
-    head, _, rest = received.partition(b"\r\n\r\n")
-    return head, rest
-
-
-async def messages(stream: SocketStream, socket: WebSocket, first: bytes) -> AsyncIterator[bytes | Closed]:
-    """The messages that come, up to the close."""
-    data, message = first, b""
-    while True:
-        for event in socket.receive(data):
-            if isinstance(event, Closed):
-                yield event
-                return
-            assert isinstance(event, Piece)
-            assert isinstance(event.data, bytes)
-            message += event.data
-            if event.last:
-                yield message
-                message = b""
-        data = await stream.receive()
 
 
 @pytest.mark.parametrize(
@@ -344,89 +228,3 @@ async def test_a_spdy_client_that_opens_nothing_useful(server: Any, nodes: Nodes
             await head_of(stream)
             await stream.send(said)
             await nodes.session.closed.wait()
-
-
-def damaged(rng: random.Random, data: bytes) -> bytes:
-    """Some bytes changed, cut out, put in, or said twice."""
-    damage = bytearray(data)
-    for _ in range(rng.randint(0, 4)):
-        at = rng.randrange(len(damage) + 1)
-        match rng.randint(0, 3):
-            case 0:
-                damage[at : at + 1] = rng.randbytes(1)
-            case 1:
-                del damage[at : at + rng.randint(1, 8)]
-            case 2:
-                damage[at:at] = rng.randbytes(rng.randint(1, 8))
-            case _:
-                damage[at:at] = damage[: rng.randint(1, 40)]
-    return bytes(damage)
-
-
-def spdy_session(rng: random.Random) -> bytes:
-    """A client that opens streams, writes to them, and ends some."""
-    client, said = Spdy(client=True), b""
-    for kind in rng.sample(["error", "stdin", "stdout", "data", "error", "data", "resize"], 5):
-        headers = {"streamType": kind, "port": rng.choice(["80", "x"]), "requestID": rng.choice("01")}
-        number, frame = client.open(headers)
-        said += frame + client.send(number, rng.randbytes(10), fin=rng.random() < 0.3)
-    return said + rng.choice([b"", client.goaway(), client.ping(1)])
-
-
-def websocket_session(rng: random.Random) -> bytes:
-    """A client that writes to channels, closes one, and says goodbye."""
-    client = WebSocket(client=True)
-    said = [b"\x00hello", b'\x04{"Width":1,"Height":2}', "0aGk=", b"\xff\x00", spdy_session(rng)]
-    return b"".join(client.send(message) for message in said) + client.close()
-
-
-FORWARD = "/api/v1/namespaces/default/pods/p/portforward?ports=80&ports=81"
-SPDY = "HTTP/1.1\nHost: x\nConnection: Upgrade\nUpgrade: SPDY/3.1\nX-Stream-Protocol-Version: v4.channel.k8s.io"
-DIALOGUES = (
-    (websocket(EXEC), websocket_session),
-    (websocket(EXEC, "v4.base64.channel.k8s.io"), websocket_session),
-    (websocket(FORWARD), websocket_session),
-    (websocket(FORWARD, "SPDY/3.1+portforward.k8s.io"), websocket_session),
-    (f"POST {EXEC} {SPDY}", spdy_session),
-    (f"POST {FORWARD} {SPDY.rpartition(chr(10))[0]}", spdy_session),
-)
-
-
-class ManyNodes:
-    """A session of its own for everybody; ports refuse."""
-
-    def __init__(self) -> None:
-        self.sessions: list[Cat] = []
-
-    async def exec(self, *args: Any, **options: Any) -> Cat:
-        self.sessions.append(Cat())
-        return self.sessions[-1]
-
-    async def port_forward(self, pod: Any, port: int) -> Any:
-        raise OSError("connection refused")
-
-
-@pytest.mark.parametrize(("request_", "session"), DIALOGUES, ids=range(len(DIALOGUES)))
-async def test_damaged_frames(
-    server: Any, request_: str, session: Callable[[random.Random], bytes], capfd: pytest.CaptureFixture[str]
-) -> None:
-    """Whatever a client sends, no request fails inside and no session stays open."""
-    await _make_pods(server)
-    nodes = server.ctx.connector = ManyNodes()
-    sock = listen("127.0.0.1", 0)
-    async with serve(HttpApp(server.ctx), sock, None):
-        for seed in range(25):
-            rng = random.Random(seed)
-            async with await anyio.connect_tcp("127.0.0.1", sock.getsockname()[1]) as stream:
-                await stream.send(request_.replace("\n", "\r\n").encode() + b"\r\n\r\n")
-                await head_of(stream)
-                with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
-                    await stream.send(damaged(rng, session(rng)))
-                    with anyio.move_on_after(0.02):
-                        await stream.receive()
-        with anyio.fail_after(LIMIT):
-            for opened in nodes.sessions:
-                await opened.closed.wait()
-    said = "".join(capfd.readouterr())
-    assert "request failed" not in said
-    assert "Traceback" not in said

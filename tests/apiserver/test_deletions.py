@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.apiserver.conftest import MERGE
+
 pytestmark = pytest.mark.anyio
 
-MERGE = "application/merge-patch+json"
 JOBS = "/apis/batch/v1/namespaces/default/jobs"
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.apiserver.conftest import MERGE
+
 pytestmark = pytest.mark.anyio
 
 JSON_PATCH = "application/json-patch+json"
-MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 DOES_NOT_APPLY = "the server rejected our request due to an error in our request"
 CM: dict[str, Any] = {"metadata": {"name": "t1", "labels": {"a": "1"}}, "data": {"k": "v", "l": "w"}}

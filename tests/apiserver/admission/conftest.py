@@ -16,6 +16,9 @@ from minik8s.apiserver.pki import Authority, KeyPair, server_context
 from minik8s.apiserver.server import listen, serve
 
 Answer = Callable[[dict[str, Any]], Any]
+
+CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+CM: dict[str, Any] = {"metadata": {"name": "a", "labels": {"app": "x"}}, "data": {"k": "v"}}
 SERVICE_HOST = "hook.default.svc"
 
 
@@ -27,6 +30,11 @@ def patch(*operations: dict[str, Any]) -> dict[str, Any]:
     """A response that changes the object."""
     text = base64.b64encode(json.dumps(operations).encode()).decode()
     return {"allowed": True, "patchType": "JSONPatch", "patch": text}
+
+
+def deny(message: str = "", **status: Any) -> Answer:
+    """A webhook that refuses."""
+    return lambda request: {"allowed": False, "status": {"message": message, **status}}
 
 
 class Backend:

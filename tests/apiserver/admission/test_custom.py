@@ -8,11 +8,11 @@ import pytest
 
 from minik8s.apiserver.admission.hooks import Review
 from tests.apiserver.admission.conftest import patch, rule
+from tests.apiserver.conftest import MERGE
 from tests.apiserver.custom.definitions import DEFINITIONS, FOOS, crd, foo, schema_of, version_of
 
 pytestmark = pytest.mark.anyio
 GROUP = "/apis/admissionregistration.k8s.io/v1"
-MERGE = "application/merge-patch+json"
 SIZED = schema_of(size={"type": "integer"}, colour={"type": "string", "default": "red"})
 FOO_RULE = {
     "apiGroups": ["example.com"],

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.apiserver.conftest import MERGE
+
 pytestmark = pytest.mark.anyio
-MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 
 

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from minik8s.kubelet.runtime.protocol import Session, StartError
+from tests.kubelet.runtime.processes import alive, gone
 
 pytestmark = pytest.mark.anyio
 LIMIT = 20
@@ -24,24 +25,9 @@ client.sendall(client.recv(100))
 """
 
 
-def alive(pid: int) -> bool:
-    """Whether a process exists and is not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def open_files() -> int:
     """How many descriptors this process has."""
     return len(list(Path("/proc/self/fd").iterdir()))
-
-
-async def gone(pid: int) -> None:
-    """Returns when a process has ended."""
-    with anyio.fail_after(LIMIT):
-        while alive(pid):  # noqa: ASYNC110 (a process that is nobody's child here cannot be awaited)
-            await anyio.sleep(0.01)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,32 +12,16 @@ import anyio
 import pytest
 
 from minik8s.kubelet.runtime.protocol import Mount, StartError
+from tests.kubelet.runtime.processes import DAEMON, LINUX, alive, gone
 
 pytestmark = pytest.mark.anyio
 
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
-DAEMON = "setsid sh -c 'sh -c \"echo \\$\\$; exec sleep 1000\" & exit' ; sleep 1000"
 """A grandchild in a session of its own whose parents have gone: nothing but descent connects it to its container."""
-
-
-def alive(pid: int) -> bool:
-    """Whether a process exists and is not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def open_files() -> int:
     """How many descriptors this process has."""
     return len(list(Path("/proc/self/fd").iterdir()))
-
-
-async def gone(pid: int) -> None:
-    """Returns when a process has ended."""
-    with anyio.fail_after(20):
-        while alive(pid):  # noqa: ASYNC110 (a process that is nobody's child here cannot be awaited)
-            await anyio.sleep(0.01)
 
 
 async def test_environment_is_exact(bench: Any) -> None:
@@ -259,61 +242,6 @@ async def test_losing_the_supervisor_ends_the_container(bench: Any, victim: str)
     await gone(daemon)
     end, log = await bench.run("echo again", name="next")
     assert (end.exit_code, log) == (0, b"again\n")
-
-
-HOST = """
-import random, sys, anyio
-from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from minik8s.clock import RealClock
-from minik8s.kubelet.runtime.addresses import machine_addresses
-from minik8s.kubelet.runtime.images import ImageRegistry
-from minik8s.kubelet.runtime.protocol import ContainerConfig, SandboxConfig
-from minik8s.kubelet.runtime.subprocess import SubprocessRuntime
-
-async def main():
-    here, rng = Path(sys.argv[1]), random.Random(3)
-    runtime = SubprocessRuntime(clock=RealClock(), rng=rng, images=ImageRegistry(directory=here),
-                                addresses=machine_addresses("127.64.0.0/10", rng))
-    pod = await runtime.create_sandbox(SandboxConfig("ns", "p", "u", here, "p"))
-    argv = ("sh", "-c", sys.argv[3])
-    image = await runtime.pull("busybox")
-    container = await runtime.start(
-        pod, ContainerConfig("c", image, argv, {}, "", (), here / "c.log", here / "t", stdin=True))
-    print(f"{pod.address} {container.process.pid} {runtime._spawner.pid}", flush=True)
-    try:
-        await container.wait()
-    finally:
-        await runtime.aclose()
-
-anyio.run(main)
-"""
-
-
-@LINUX
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-async def test_nothing_survives_the_host(tmp_path: Path, how: signal.Signals) -> None:
-    """However the hosting process ends, by SIGKILL or Ctrl-C, every process it started ends, daemons too."""
-    package = Path(__file__).parents[3]
-    host = await anyio.open_process(
-        [sys.executable, "-c", HOST, str(tmp_path), str(package), DAEMON],
-        stderr=subprocess.DEVNULL,
-    )
-    async with host:
-        assert host.stdout is not None
-        with anyio.fail_after(20):
-            _, main, server = (await host.stdout.receive()).split()
-            log = tmp_path / "c.log"
-            while not log.read_text():  # noqa: ASYNC110
-                await anyio.sleep(0.01)
-        daemon = log.read_text().split()[-1]
-        pids = [int(pid) for pid in (main, server, daemon)]
-        assert all(map(alive, pids))
-        host.send_signal(how)
-        with anyio.fail_after(20):
-            await host.wait()
-        for pid in pids:
-            await gone(pid)
 
 
 @LINUX
