@@ -1,49 +1,39 @@
-"""binding, eviction and log: what can be done to a pod besides writing it."""
+"""binding and log: what can be done to a pod besides writing and evicting it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
-import attrs
-
-from minik8s.api.pods import disruption_target, is_pod_ready, is_terminal
 from minik8s.api.request import ApiRequest
-from minik8s.api.resources import POD_DISRUPTION_BUDGETS, PODS
+from minik8s.api.resources import PODS
 from minik8s.apiserver.admitting import admit_created
 from minik8s.apiserver.body import read_object
 from minik8s.apiserver.context import ServerContext
-from minik8s.apiserver.deleting import MAX_GRACE_SECONDS, check_preconditions, delete_entry
-from minik8s.apiserver.options import DeleteOptions, WriteOptions, delete_options, integer_option, truth, write_options
+from minik8s.apiserver.deleting import MAX_GRACE_SECONDS
+from minik8s.apiserver.options import integer_option, truth, write_options
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
-from minik8s.apiserver.response import ObjectResponse, StreamResponse
+from minik8s.apiserver.response import SUCCESS, ObjectResponse, StreamResponse
 from minik8s.apiserver.storageerrors import uid_conflict
-from minik8s.apiserver.writing import Write, check_namespace
+from minik8s.apiserver.writing import check_namespace
 from minik8s.machinery import field
 from minik8s.machinery.errors import (
     BadRequest,
     Conflict,
     Invalid,
-    StatusCause,
-    TooManyRequests,
-    unexplained,
 )
 from minik8s.machinery.meta import (
     Doc,
     Obj,
     is_terminating,
-    labels_of,
     name_of,
     parse_time,
     rfc3339,
     set_condition,
     uid_of,
 )
-from minik8s.machinery.selectors import LabelSelector
-from minik8s.store.protocol import Entry, RevisionMismatch
-
-SUCCESS: Obj = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+from minik8s.store.protocol import RevisionMismatch
 
 
 async def bind(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
@@ -102,89 +92,6 @@ def _bound(pod: Doc, binding: Doc, node: str, now: str) -> Obj:
 
 def _without_reason(condition: Obj) -> Obj:
     return {key: value for key, value in condition.items() if key not in ("reason", "message")}
-
-
-async def evict(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
-    """POST pods/eviction: deletes the pod if its disruption budget allows."""
-    eviction, _ = read_object(request, "policy/v1", "Eviction", "Ignore")
-    if name_of(eviction) != request.name:
-        raise BadRequest("name in URL does not match name in Eviction object")
-    options = delete_options(request, eviction.get("deleteOptions") or {})
-    dry_run = options.dry_run or write_options(request).dry_run
-    options = attrs.evolve(options, dry_run=dry_run)
-    await find(ctx, served, request.namespace, request.name)
-    warnings: list[str] = []
-    await admit_created(ctx, request, eviction, dry_run=dry_run, warnings=warnings)
-    while True:
-        entry = await find(ctx, served, request.namespace, request.name)
-        check_preconditions(served, entry.value, options)
-        try:
-            if not is_terminating(entry.value):
-                entry = await _prepare_eviction(ctx, entry, options)
-            write = Write(ctx, served, request, WriteOptions(dry_run, "", "Ignore", force=False), [])
-            await delete_entry(write, entry, attrs.evolve(options, resource_version=""), admitted=True)
-        except RevisionMismatch:
-            continue
-        return ObjectResponse(SUCCESS, code=201, warnings=warnings)
-
-
-async def _prepare_eviction(ctx: ServerContext, entry: Entry, options: DeleteOptions) -> Entry:
-    """Charges the pod's budget and marks the pod as disrupted; raises TooManyRequests."""
-    pod = entry.value
-    await _charge_budget(ctx, pod, options)
-    if options.dry_run or not pod["spec"].get("nodeName"):
-        return entry
-    now = ctx.clock.now()
-    condition = {**disruption_target("EvictionByEvictionAPI", "Eviction API: evicting", now), "lastProbeTime": None}
-    status = dict(pod.get("status", {}))
-    status["conditions"] = set_condition(status.get("conditions"), condition, rfc3339(now))
-    return await ctx.store.put(entry.key, {**pod, "status": status}, expect=entry.modified)
-
-
-async def _charge_budget(ctx: ServerContext, pod: Doc, options: DeleteOptions) -> None:
-    if is_terminal(pod) or pod.get("status", {}).get("phase") == "Pending":
-        return
-    served = ctx.registry.served(POD_DISRUPTION_BUDGETS)
-    prefix = (served.storage.group_resource, pod["metadata"]["namespace"])
-    page = await ctx.store.range(prefix)
-    budgets = [e for e in page.entries if _covers(e.value, pod)]
-    if not budgets:
-        return
-    if len(budgets) > 1:
-        raise unexplained(
-            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
-        )
-    budget = budgets[0].value
-    policy = budget["spec"].get("unhealthyPodEvictionPolicy", "IfHealthyBudget")
-    status = budget.get("status", {})
-    healthy_enough = status.get("currentHealthy", 0) >= status.get("desiredHealthy", 0) > 0
-    if not is_pod_ready(pod) and (policy == "AlwaysAllow" or healthy_enough):
-        return
-    charged = _charged(budget, name_of(pod), rfc3339(ctx.clock.now()))
-    if not options.dry_run:
-        await ctx.store.put(budgets[0].key, charged, expect=budgets[0].modified)
-
-
-def _covers(budget: Doc, pod: Doc) -> bool:
-    return LabelSelector.from_object(budget["spec"].get("selector")).matches(labels_of(pod))
-
-
-def _charged(budget: Doc, pod_name: str, now: str) -> Obj:
-    """The budget with one disruption spent; raises TooManyRequests."""
-    status = budget.get("status", {})
-    refusal = "Cannot evict pod as it would violate the pod's disruption budget."
-    if status.get("observedGeneration", 0) < budget["metadata"].get("generation", 0):
-        text = f"The disruption budget {name_of(budget)} is still being processed by the server."
-        raise TooManyRequests(refusal, causes=[StatusCause("DisruptionBudget", text)], retry_after=10)
-    allowed = status.get("disruptionsAllowed", 0)
-    if allowed <= 0:
-        text = (
-            f"The disruption budget {name_of(budget)} needs {status.get('desiredHealthy', 0)} healthy pods and has "
-            f"{status.get('currentHealthy', 0)} currently"
-        )
-        raise TooManyRequests(refusal, causes=[StatusCause("DisruptionBudget", text)])
-    disrupted = {**status.get("disruptedPods", {}), pod_name: now}
-    return {**budget, "status": {**status, "disruptionsAllowed": allowed - 1, "disruptedPods": disrupted}}
 
 
 async def log(ctx: ServerContext, served: Served, request: ApiRequest) -> StreamResponse:

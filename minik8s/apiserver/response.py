@@ -17,6 +17,9 @@ from minik8s.apiserver.upgrade.handshake import Agreement
 from minik8s.apiserver.upgrade.stream import Upgraded
 from minik8s.machinery.meta import Obj
 
+SUCCESS: Obj = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+"""What a subresource answers that has done something and has nothing to show."""
+
 
 @attrs.define(eq=False)
 class ObjectResponse:

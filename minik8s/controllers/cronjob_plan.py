@@ -67,10 +67,7 @@ def plan(cronjob: Doc, jobs: Sequence[Doc], now: datetime) -> Plan:
     wait = None if times.next is None else max(0.0, (times.next - now).total_seconds()) + DELAY
     todo = attrs.evolve(todo, recheck=wait)
     if times.missed > MANY:
-        text = (
-            "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew "
-            f"(missed more than {MANY})"
-        )
+        text = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew"
         todo = _noted(todo, "Warning", "TooManyMissedTimes", text)
     return todo if times.last is None else _start(cronjob, jobs, todo, times.last, now)
 

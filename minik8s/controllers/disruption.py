@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from minik8s.api.disruption import with_failure
 from minik8s.api.resource import Resource
 from minik8s.api.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS
 from minik8s.client.lister import Key, key_of
-from minik8s.controllers.disruption_plan import failed, needs_scales, plan
+from minik8s.controllers.disruption_plan import needs_scales, plan
 from minik8s.controllers.runtime import Context, Reconciler, Requeue, Watch, mapped
 from minik8s.machinery.errors import ApiError, Conflict, NotFound
 from minik8s.machinery.meta import Doc, controller_of, labels_of, name_of, namespace_of, uid_of
@@ -16,7 +17,7 @@ from minik8s.machinery.selectors import LabelSelector
 
 
 class NoController(Exception):
-    """A pod's owner is of a kind that has no scale."""
+    """A pod's owner is gone, or of a kind that has no scale."""
 
 
 class DisruptionController(Reconciler[Any]):
@@ -49,7 +50,7 @@ class DisruptionController(Reconciler[Any]):
         except (NoController, ValueError) as error:
             text = f"Failed to calculate the number of expected pods: {error}"
             self.recorder.event(budget, "Warning", "CalculateExpectedPodCountFailed", text)
-            await self.write_status(budget, failed(budget, str(error), self.clock.now()))
+            await self.write_status(budget, with_failure(budget.get("status") or {}, str(error), self.clock.now()))
             return None
         for pod in todo.late:
             text = f"Pod was expected by PDB {namespace_of(budget)}/{name_of(budget)} to be deleted but it wasn't"
@@ -68,7 +69,10 @@ class DisruptionController(Reconciler[Any]):
                 unmanaged = True
             elif reference["uid"] not in owners:
                 owners.add(reference["uid"])
-                scales.update(await self._scale(pod, reference))
+                found = await self._scale(pod, reference)
+                if not found:
+                    raise NoController(f'found no controllers for pod "{name_of(pod)}"')
+                scales.update(found)
         if unmanaged:
             text = (
                 f"Pods selected by this PodDisruptionBudget (selector: {_selector(budget)}) were found to be unmanaged."
@@ -93,7 +97,7 @@ class DisruptionController(Reconciler[Any]):
             if (resource.group, resource.kind) == (group, reference["kind"]):
                 break
         else:
-            raise NoController(f'found no controllers for pod "{name_of(pod)}"')
+            return {}
         if resource.subresource("scale") is None:
             raise NoController(f"{resource.group_resource} does not implement the scale subresource")
         try:

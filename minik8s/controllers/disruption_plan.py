@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from minik8s.api.disruption import with_allowed
 from minik8s.api.pods import is_pod_ready
 from minik8s.machinery.intorstring import resolve
-from minik8s.machinery.meta import Doc, Obj, is_terminating, name_of, parse_time, rfc3339, set_condition
+from minik8s.machinery.meta import Doc, Obj, is_terminating, name_of, parse_time
 
 DELETION_TIMEOUT = timedelta(minutes=2)
 """How long an evicted pod may take until its deletion is seen (DeletionTimeout)."""
-ALLOWED = "DisruptionAllowed"
 
 
 @attrs.frozen
@@ -51,9 +51,8 @@ def plan(budget: Doc, pods: Sequence[Doc], scales: Mapping[str, int], now: datet
     }
     if disrupted:
         status["disruptedPods"] = disrupted
-    state = ("True", "SufficientPods") if allowed else ("False", "InsufficientPods")
-    status["conditions"] = _conditions(budget, *state, "", now)
-    return Plan(status, late, recheck)
+    status["conditions"] = (budget.get("status") or {}).get("conditions")
+    return Plan(with_allowed(status, now), late, recheck)
 
 
 def expectation(spec: Doc, pods: int, scale: int) -> tuple[int, int]:
@@ -64,12 +63,6 @@ def expectation(spec: Doc, pods: int, scale: int) -> tuple[int, int]:
     if isinstance(least, str):
         return scale, resolve(least, scale, round_up=True)
     return (pods, int(least)) if least is not None else (0, 0)
-
-
-def failed(budget: Doc, message: str, now: datetime) -> Obj:
-    """The status when nothing can be computed: nobody may be disrupted."""
-    status = dict(budget.get("status") or {})
-    return {**status, "disruptionsAllowed": 0, "conditions": _conditions(budget, "False", "SyncFailed", message, now)}
 
 
 def _disrupted(budget: Doc, pods: Sequence[Doc], now: datetime) -> tuple[dict[str, str], tuple[Doc, ...], float | None]:
@@ -89,14 +82,3 @@ def _disrupted(budget: Doc, pods: Sequence[Doc], now: datetime) -> tuple[dict[st
             kept[name_of(pod)] = since
             waits.append(wait)
     return kept, tuple(late), min(waits) + 1 if waits else None
-
-
-def _conditions(budget: Doc, status: str, reason: str, message: str, now: datetime) -> list[Obj]:
-    new = {
-        "type": ALLOWED,
-        "status": status,
-        "reason": reason,
-        "message": message,
-        "observedGeneration": budget["metadata"].get("generation", 0),
-    }
-    return set_condition((budget.get("status") or {}).get("conditions"), new, rfc3339(now))

@@ -158,6 +158,34 @@ def test_unmanaged_pods_and_unscalable_owners(virtual: Any, start: Any) -> None:
                 return find_condition(found["status"]["conditions"], "DisruptionAllowed")["reason"] == "SyncFailed"
 
             await world.until(failed)
+            assert await world.events("CalculateExpectedPodCountFailed")
+
+    virtual(body)
+
+
+def test_an_owner_that_vanished(virtual: Any, start: Any) -> None:
+    """A budget in percent of an owner that is gone cannot be computed, and allows nothing until that is mended."""
+
+    async def body(clock: Any) -> None:
+        async with start(clock, DisruptionController) as world:
+            owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "gone", "uid": "u", "controller": True}
+            metadata = {"labels": LABELS, "ownerReferences": [owner]}
+            await world.add(
+                "pods", "p", "default", metadata=metadata, spec={"containers": [{"name": "c", "image": "x"}]}
+            )
+            selector = {"matchLabels": LABELS}
+            await world.add("poddisruptionbudgets", "b", "default", spec={"minAvailable": "50%", "selector": selector})
+
+            async def condition() -> Any:
+                found = (await world.get("poddisruptionbudgets", "b", "default")).get("status") or {}
+                return find_condition(found.get("conditions"), "DisruptionAllowed")
+
+            found = await world.until(condition)
+            assert (found["status"], found["reason"]) == ("False", "SyncFailed")
+            assert found["message"] == 'found no controllers for pod "p"'
+            await world.client.patch(PODS, "p", {"metadata": {"ownerReferences": None}}, namespace="default")
+            await world.quiet()
+            assert (await condition())["reason"] == "InsufficientPods"
 
     virtual(body)
 
