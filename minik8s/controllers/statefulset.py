@@ -64,8 +64,6 @@ class StatefulSetController(Reconciler[Any]):
 
     async def _act(self, sts: Doc, todo: Plan) -> None:
         """Claims before the pods that need them. Raises the first error."""
-        for kind, reason, text in todo.notes:
-            self.recorder.event(sts, "Warning" if kind == "Warning" else "Normal", reason, text)
         written: list[Doc] = [await self.client.update(PERSISTENT_VOLUME_CLAIMS, pvc) for pvc in todo.owned]
         written += [await self._create_claim(sts, pod, pvc) for pod, pvc in todo.new_claims]
         await self.claims.caught_up(max(map(revision_of, written), default=0))

@@ -28,7 +28,7 @@ from minik8s.controllers.statefulset_pods import (
     with_labels,
 )
 from minik8s.machinery.intorstring import resolve
-from minik8s.machinery.meta import Doc, Obj, evolve, is_terminating, name_of, namespace_of, owner_references
+from minik8s.machinery.meta import Doc, Obj, evolve, is_terminating, name_of, owner_references
 
 Claims = Callable[[str], Doc | None]
 """The PersistentVolumeClaim of that name in the set's namespace."""
@@ -46,7 +46,7 @@ class Revisions:
 class Plan:
     """Write the status, then bring claims, then pods. `repair` are pods and `owned` claims as they shall be.
 
-    `new_claims` come with the name of the pod they are for. `notes` are events (type, reason, message).
+    `new_claims` come with the name of the pod they are for.
     """
 
     status: Obj
@@ -55,7 +55,6 @@ class Plan:
     repair: tuple[Doc, ...] = ()
     new_claims: tuple[tuple[str, Obj], ...] = ()
     owned: tuple[Doc, ...] = ()
-    notes: tuple[tuple[str, str, str], ...] = ()
     recheck: float | None = None
 
 
@@ -76,10 +75,10 @@ class _Pass:
         self.ordered = self.spec.get("podManagementPolicy") != "Parallel"
         self.create: list[Obj] = []
         self.delete: list[Doc] = []
+        self.doomed: set[str] = set()
         self.repair: list[Doc] = []
         self.new_claims: list[tuple[str, Obj]] = []
         self.owned: list[Doc] = []
-        self.notes: list[tuple[str, str, str]] = []
 
     def decide(self) -> Plan:
         status = compute_status(self.sts, self.revisions, self.pods, self.now)
@@ -93,7 +92,6 @@ class _Pass:
             tuple(self.repair),
             tuple(self.new_claims),
             tuple(self.owned),
-            tuple(self.notes),
             min(waits, default=None),
         )
 
@@ -128,28 +126,18 @@ class _Pass:
     def _tend(self, pod: Doc, ordinal: int) -> bool:
         """Whether the pod is as it should be, or at least nobody has to wait for it."""
         if is_terminal(pod):
-            self._recreate(pod)
+            if not is_terminating(pod):
+                self.delete.append(pod)
             return False
         if phase_of(pod) == "Pending":
             missing = [claim for claim in new_claims(self.sts, ordinal) if self.claims(name_of(claim)) is None]
             self.new_claims += [(name_of(pod), claim) for claim in missing]
-        if not self._is_available(pod):
+        if self.ordered and not self._is_available(pod):
             return False
         if not is_labelled(pod, ordinal):
             self.repair.append(with_labels(pod, ordinal))
         self._own_claims(pod, ordinal)
         return True
-
-    def _recreate(self, pod: Doc) -> None:
-        if is_terminating(pod):
-            return
-        where = f"StatefulSet {namespace_of(self.sts)}/{name_of(self.sts)}"
-        if phase_of(pod) == "Failed":
-            self.notes.append(("Warning", "RecreatingFailedPod", f"{where} is recreating failed Pod {name_of(pod)}"))
-        else:
-            text = f"{where} is recreating terminated Pod {name_of(pod)}"
-            self.notes.append(("Normal", "RecreatingTerminatedPod", text))
-        self.delete.append(pod)
 
     def _own_claims(self, pod: Doc, ordinal: int) -> None:
         for wanted in new_claims(self.sts, ordinal):
@@ -164,7 +152,8 @@ class _Pass:
         """Deletes what is too many, in an ordered set one after the other; whether there is nothing to wait for."""
         for pod in self.condemned:
             self._own_claims(pod, ordinal_of(self.sts, pod) or 0)
-        unhealthy = next((p for p in [*self.replicas, *self.condemned] if p and not self._is_available(p)), None)
+        rising = [*self.replicas, *reversed(self.condemned)]
+        unhealthy = next((pod for pod in rising if pod and not self._is_available(pod)), None)
         for pod in self.condemned:
             if is_terminating(pod):
                 if self.ordered:
@@ -189,18 +178,43 @@ class _Pass:
         strategy = self.spec.get("updateStrategy") or {}
         if strategy.get("type") != "RollingUpdate":
             return
+        self.doomed = {name_of(pod) for pod in self.delete}
         most = (strategy.get("rollingUpdate") or {}).get("maxUnavailable")
-        room = 1 if most is None else max(1, resolve(most, len(self.replicas), round_up=True))
-        doomed = {name_of(pod) for pod in self.delete}
+        if most is None:
+            self._update_one()
+        else:
+            self._update_several(max(1, resolve(most, len(self.replicas), round_up=True)))
+
+    def _is_leaving(self, pod: Doc | None) -> bool:
+        return pod is None or is_terminating(pod) or name_of(pod) in self.doomed
+
+    def _is_old(self, pod: Doc) -> bool:
+        return revision_name(pod) != name_of(self.revisions.update)
+
+    def _update_one(self) -> None:
+        """The next old pod goes once all above it are available; what is wrong below stops no Parallel set."""
         for pod in reversed(self.replicas[self._partition() :]):
-            if not room:
+            if pod is None or self._is_leaving(pod):
                 return
-            if pod is None or is_terminating(pod) or name_of(pod) in doomed:
-                room -= 1
-            elif revision_name(pod) != name_of(self.revisions.update):
+            if self._is_old(pod):
                 self.delete.append(pod)
-                room -= 1
-            elif not self._is_available(pod):
+                return
+            if not self._is_available(pod):
+                return
+
+    def _update_several(self, most: int) -> None:
+        """Old pods go as long as no more than `most` of the whole set are unavailable.
+
+        One that is not available anyhow costs nothing, so a rollout gets past pods that its predecessor broke.
+        """
+        room = most - sum(pod is None or self._is_leaving(pod) or not self._is_available(pod) for pod in self.replicas)
+        for pod in reversed(self.replicas[self._partition() :]):
+            if pod is None or self._is_leaving(pod) or not self._is_old(pod):
+                continue
+            if not self._is_available(pod):
+                self.delete.append(pod)
+            elif room > 0:
+                self.delete.append(pod)
                 room -= 1
 
 

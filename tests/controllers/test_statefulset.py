@@ -101,7 +101,8 @@ PARALLEL = {"podManagementPolicy": "Parallel"}
         ({"replicas": 1}, [pod(0), pod(1), pod(2)], [], ["s-2"]),
         ({"replicas": 1}, [pod(0), pod(1), pod(2, "leaving")], [], []),
         ({"replicas": 1}, [pod(0), pod(1), pod(2, "unready")], [], ["s-2"]),
-        ({"replicas": 1}, [pod(0), pod(1, "unready"), pod(2, "unready")], [], ["s-2"]),
+        ({"replicas": 1}, [pod(0), pod(1, "unready"), pod(2, "unready")], [], []),
+        ({"replicas": 1}, [pod(0), pod(1, "leaving"), pod(2)], [], ["s-2"]),
         ({"replicas": 1}, [pod(0, "unready"), pod(1)], [], []),
         ({"replicas": 0, **PARALLEL}, [pod(0), pod(1)], [], ["s-1", "s-0"]),
     ],
@@ -116,6 +117,9 @@ def rolling(**bounds: Any) -> Any:
     return {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": bounds}}
 
 
+TWO = {**PARALLEL, **rolling(maxUnavailable=2)}
+
+
 @pytest.mark.parametrize(
     ("spec", "pods", "delete"),
     [
@@ -127,11 +131,24 @@ def rolling(**bounds: Any) -> Any:
         ({"updateStrategy": {"type": "OnDelete"}}, [pod(0, digest="s-old"), pod(1), pod(2)], []),
         (PARALLEL, [pod(0, digest="s-old"), pod(1, digest="s-old"), pod(2, "unready", "s-old")], ["s-2"]),
         (PARALLEL, [pod(0, "unready", "s-old"), pod(1, digest="s-old"), pod(2, "unready")], []),
+        (PARALLEL, [pod(0, "unready", "s-old"), pod(1, digest="s-old"), pod(2)], ["s-1"]),
+        (TWO, [pod(0, "unready", "s-old"), pod(1, digest="s-old"), pod(2, digest="s-old")], ["s-2", "s-0"]),
+        (TWO, [pod(0, "unready"), pod(1, digest="s-old"), pod(2, digest="s-old")], ["s-2"]),
+        (TWO, [pod(0, "unready"), pod(1, "unready"), pod(2, digest="s-old")], []),
+        (TWO, [pod(0, digest="s-old"), pod(1, "unready", "s-old"), pod(2, "leaving", "s-old")], ["s-1"]),
     ],
 )
 def test_updates(spec: Any, pods: Any, delete: list[str]) -> None:
     """Old pods go from the highest ordinal down to the partition, no more at once than may be unavailable."""
     assert names(decide(stateful_set(**spec), *pods).delete) == delete
+
+
+@pytest.mark.parametrize(("spec", "repaired"), [({}, []), (PARALLEL, ["s-0"])])
+def test_labels_are_put_back(spec: Any, repaired: list[str]) -> None:
+    """A pod that has lost a label of its identity gets it back; in an ordered set once it is ready."""
+    stripped = pod(0, "unready")
+    del stripped["metadata"]["labels"]["apps.kubernetes.io/pod-index"]
+    assert names(decide(stateful_set(**spec), stripped, pod(1), pod(2)).repair) == repaired
 
 
 def test_pods_below_the_partition_keep_the_current_revision() -> None:
