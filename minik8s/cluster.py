@@ -317,6 +317,7 @@ class Cluster(Control):
             keys=self._credentials,
             resources=lambda: self._context.registry.known,
             volumes=self.directory / "volumes",
+            load_balancers=config.load_balancer_cidr,
         )
         group.start_soon(recorders.run, name="events")
         group.start_soon(self.informers.run, name="informers")

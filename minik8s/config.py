@@ -9,6 +9,9 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
 
+from minik8s.controllernames import DEFAULT_CONTROLLERS as DEFAULT_CONTROLLERS
+from minik8s.controllernames import short
+
 VERSION = "v1.36.2"
 """The Kubernetes version whose behaviour this is, as /version reports it."""
 
@@ -17,37 +20,6 @@ AUDIT_EVENTS = 1000
 
 Runtime: TypeAlias = Literal["subprocess", "simulated", "sandbox"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
-
-DEFAULT_CONTROLLERS = (
-    "namespace",
-    "garbagecollector",
-    "serviceaccount",
-    "root-ca-cert-publisher",
-    "replicationcontroller",
-    "replicaset",
-    "deployment",
-    "endpoint",
-    "endpointslice",
-    "statefulset",
-    "daemonset",
-    "job",
-    "cronjob",
-    "persistentvolumeclaim-protection",
-    "persistentvolume-protection",
-    "persistentvolume-binder",
-    "hostpath-provisioner",
-    "ephemeral-volume",
-    "ttl-after-finished",
-    "horizontalpodautoscaling",
-    "disruption",
-    "resourcequota",
-    "serviceaccount-token",
-    "csrapproving",
-    "csrsigning",
-    "csrcleaner",
-    "clusterrole-aggregation",
-    "nodelifecycle",
-)
 
 
 def _whole(low: int, high: int | None = None) -> Callable[[object, attrs.Attribute[Any], object], None]:
@@ -69,6 +41,12 @@ def _one_of(*choices: str) -> Callable[[object, attrs.Attribute[Any], object], N
             raise ValueError(f"'{attribute.name}' must be one of {', '.join(map(repr, choices))}, not {value!r}")
 
     return check
+
+
+def _controllers(names: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise ValueError(f"'controllers' must be a sequence of names, not {names!r}")
+    return tuple(dict.fromkeys(short(name) for name in names))
 
 
 def _images(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -130,12 +108,14 @@ class ClusterConfig:
     directory       where the cluster keeps its files; None makes a temporary directory and removes it
     clock           "virtual" passes over waits: see `Cluster.advance`
     seed            source of every name, UID and jitter; None draws one
-    controllers     names of the controllers to run
+    controllers     names of the controllers to run: kube-controller-manager's, of today or the short ones of before
     scheduler       whether to run one (None: no), or plugins that join its default profile (`scheduler.framework`)
     dns             whether to run cluster DNS; by default in the sandbox runtime, whose pods ask it
     service_cidr    ClusterIPs come from here; with the proxy they must be addresses of this machine. The sandbox
                     runtime has a network for them, and the default is Kubernetes' own 10.96.0.0/12 there
     pod_cidr        pod addresses; 10.244.0.0/16 by default in the sandbox runtime
+    load_balancer_cidr
+                    the addresses of Services of type LoadBalancer; in every runtime ones of this machine
     history         how many changes the store remembers for watches that resume
     audit_events    how many answered requests `cluster.audit` remembers; 0 for none
     audit_log       a file that every audit event is appended to, one JSON document a line; None for none
@@ -160,12 +140,13 @@ class ClusterConfig:
     directory: Path | None = None
     clock: Literal["real", "virtual"] = attrs.field(default="real", validator=_one_of("real", "virtual"))
     seed: int | None = None
-    controllers: tuple[str, ...] = DEFAULT_CONTROLLERS
+    controllers: tuple[str, ...] = attrs.field(default=DEFAULT_CONTROLLERS, converter=_controllers)
     scheduler: bool | Sequence[object] | None = True
     proxy: bool = True
     dns: bool = attrs.field()
     service_cidr: str = attrs.field(validator=[_network, _not_loopback_in_sandbox])
     pod_cidr: str = attrs.field(validator=[_network, _not_loopback_in_sandbox])
+    load_balancer_cidr: str = attrs.field(default="127.160.0.0/12", validator=_network)
     node_port_range: tuple[int, int] = attrs.field(default=(30000, 32767), validator=_ports)
     history: int = attrs.field(default=10_000, validator=_whole(1))
     audit_events: int = attrs.field(default=AUDIT_EVENTS, validator=_whole(0))

@@ -17,7 +17,7 @@ NAME = "kube-controller-manager"
 
 @click.command()
 @component_options
-@controllers_option
+@controllers_option(ours=False)
 def command(kubeconfig: Path | None, context: str, leader_elect: bool, controllers: tuple[str, ...]) -> None:
     """Run the controllers against the API server of a kubeconfig until Ctrl-C or SIGTERM."""
     if not controllers:

@@ -11,7 +11,8 @@ from typing import Any
 import attrs
 import click
 
-from minik8s.config import DEFAULT_CONTROLLERS, RUNTIMES, ClusterConfig
+from minik8s.config import RUNTIMES, ClusterConfig
+from minik8s.controllernames import CLOUD, DEFAULT_CONTROLLERS, short
 
 Command = Callable[..., Any]
 
@@ -54,27 +55,40 @@ def duration(context: click.Context, parameter: click.Parameter, value: str | No
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
 
 
-def _controllers(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
-    """The names that kube-controller-manager's --controllers means: `*`, `name` and `-name`."""
-    from minik8s.controllers import CONTROLLERS
+def _controllers(ours: bool) -> Callable[[click.Context, click.Parameter, str], tuple[str, ...]]:
+    """The names that kube-controller-manager's --controllers means: `*`, `name` and `-name`.
 
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    for word in words:
-        if word != "*" and word.removeprefix("-") not in CONTROLLERS:
-            known = ", ".join(CONTROLLERS)
-            raise click.BadParameter(f"there is no controller {word!r}; there are {known}", context, parameter)
-    dropped = {word[1:] for word in words if word.startswith("-")}
-    wanted = [*(DEFAULT_CONTROLLERS if "*" in words else ()), *(word for word in words if word in CONTROLLERS)]
-    return tuple(name for name in dict.fromkeys(wanted) if name not in dropped)
+    `ours`: the cluster is one of ours, and `*` also means what a cloud would bring along.
+    """
+    everything = tuple(name for name in DEFAULT_CONTROLLERS if ours or name not in CLOUD)
+
+    def chosen(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+        wanted: dict[str, None] = {}
+        dropped: set[str] = set()
+        try:
+            for word in (word.strip() for word in text.split(",")):
+                if word == "*":
+                    wanted |= dict.fromkeys(everything)
+                elif word.startswith("-"):
+                    dropped.add(short(word[1:]))
+                elif word:
+                    wanted[short(word)] = None
+        except ValueError as error:
+            raise click.BadParameter(str(error), context, parameter) from None
+        return tuple(name for name in wanted if name not in dropped)
+
+    return chosen
 
 
-controllers_option = click.option(
-    "--controllers",
-    default="*",
-    show_default=True,
-    callback=_controllers,
-    help='Controllers to run: names, * for all, -NAME for all but that; "" for none.',
-)
+def controllers_option(*, ours: bool) -> Callable[[Command], Command]:
+    """--controllers, of a cluster of ours or of somebody else's."""
+    return click.option(
+        "--controllers",
+        default="*",
+        show_default=True,
+        callback=_controllers(ours),
+        help='Controllers to run: names, * for all, -NAME for all but that; "" for none.',
+    )
 
 
 def cluster_options(function: Command) -> Command:
@@ -132,7 +146,7 @@ def cluster_options(function: Command) -> Command:
             help="Run real processes, only pretend to, or isolate them by namespaces (Linux).",
         ),
         click.option("--seed", type=int, default=None, help="Source of all names and UIDs."),
-        controllers_option,
+        controllers_option(ours=True),
         click.option("--scheduler/--no-scheduler", default=True, help="Leave out the scheduler, for another's sake."),
         click.option("--rbac/--no-rbac", default=True, help="Let every authenticated user do everything."),
     )

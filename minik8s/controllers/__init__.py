@@ -11,6 +11,8 @@ import importlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from minik8s.controllernames import short
+
 if TYPE_CHECKING:
     from minik8s.controllers.runtime import Controller
 
@@ -48,18 +50,18 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "csrsigning": ("certificates:CSRSigningController",),
     "csrcleaner": ("certificates:CSRCleaner",),
     "clusterrole-aggregation": ("clusterroleaggregation:ClusterRoleAggregationController",),
-    "nodelifecycle": ("nodelifecycle:NodeLifecycleController", "podgc:PodGCController"),
+    "nodelifecycle": ("nodelifecycle:NodeLifecycleController",),
+    "podgc": ("podgc:PodGCController",),
+    "service-lb": ("service_lb:ServiceLBController",),
 }
-"""Name in the configuration -> the classes behind it, as module:class; imported when asked for."""
+"""Short name -> the classes behind it, as module:class; imported when asked for."""
 
 
 def controllers(names: Iterable[str]) -> list[type[Controller[Any]]]:
-    """The classes of these controllers. Raises ValueError for a name that is not in CONTROLLERS."""
+    """The classes of these controllers, by any name that upstream has for them. Raises ValueError for another."""
     found: list[type[Controller[Any]]] = []
     for name in names:
-        if name not in CONTROLLERS:
-            raise ValueError(f"unknown controller {name!r}; there are {', '.join(CONTROLLERS)}")
-        for path in CONTROLLERS[name]:
+        for path in CONTROLLERS[short(name, CONTROLLERS)]:
             module, _, attribute = path.partition(":")
             found.append(getattr(importlib.import_module(f"{__name__}.{module}"), attribute))
     return found

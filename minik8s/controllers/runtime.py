@@ -10,6 +10,7 @@ controller-runtime's Manager and Controller are the counterpart.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar, Generic, TypeVar
@@ -59,6 +60,8 @@ class Context:
     keys        who signs certificates and tokens; without, nobody does
     resources   what the API serves now, as discovery would say it
     volumes     the directory under which provisioned volumes lie
+    load_balancers
+                the network, in CIDR notation, that Services of type LoadBalancer get addresses of
     """
 
     client: Client
@@ -71,6 +74,7 @@ class Context:
     keys: KeyHolder | None = None
     resources: Callable[[], Sequence[Resource[Any]]] = lambda: BUILTIN
     volumes: Path = Path("volumes")
+    load_balancers: str = "127.160.0.0/12"
 
 
 @attrs.frozen
@@ -148,12 +152,15 @@ class Controller(Generic[K]):
     component   source of its events and user agent of its writes
     account     its service account in kube-system, which is its user in process; named like the component by default
     workers     how many keys it works on at once
+    wakes       resources of which there must be an object (that it is `concerned_with`) before there is anything to
+                do: until then the controller is not even made. Empty: it runs from the start
     """
 
     name: ClassVar[str]
     component: ClassVar[str]
     account: ClassVar[str] = ""
     workers: ClassVar[int] = 5
+    wakes: ClassVar[tuple[Resource[Any], ...]] = ()
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -166,6 +173,11 @@ class Controller(Generic[K]):
         self.queue: WorkQueue[K] = WorkQueue(context.clock)
         self._counts = ControllerStatistics()
         self._hired = 0
+
+    @classmethod
+    def concerned_with(cls, obj: Doc) -> bool:
+        """Whether an object of `wakes` is a reason to begin."""
+        return True
 
     async def process(self, key: K) -> Requeue | None:
         """One pass over what the key names. May raise ApiError or OSError: the key is tried again."""
@@ -307,24 +319,67 @@ class Reconciler(Controller[Key], Generic[T]):
 
 
 class ControllerManager:
-    """The controllers of one cluster, running together."""
+    """The controllers of one cluster, running together. Those with `wakes` are made when they have something to do."""
 
     def __init__(self, context: Context, kinds: Sequence[type[Controller[Any]]]) -> None:
-        self.controllers: tuple[Controller[Any], ...] = tuple(kind(context) for kind in kinds)
+        self._context = context
+        self.controllers: list[Controller[Any]] = [kind(context) for kind in kinds if not kind.wakes]
+        self._asleep: list[_Sleeper] = [_Sleeper(kind) for kind in kinds if kind.wakes]
 
     async def run(self) -> None:
         """Runs every controller until cancelled."""
-        async with anyio.create_task_group() as group:
-            for controller in self.controllers:
-                group.start_soon(controller.run, name=f"controller {controller.name}")
+        try:
+            async with anyio.create_task_group() as group:
+                for controller in self.controllers:
+                    group.start_soon(controller.run, name=f"controller {controller.name}")
+                for sleeper in self._asleep:
+                    sleeper.listen(self._context.informers, partial(self._wake, group))
+                await anyio.Event().wait()  # they may all be asleep
+        finally:
+            for sleeper in self._asleep:
+                sleeper.forget()
+
+    def _wake(self, group: TaskGroup, kind: type[Controller[Any]]) -> None:
+        controller = kind(self._context)
+        self.controllers.append(controller)
+        group.start_soon(controller.run, name=f"controller {controller.name}")
 
     @property
     def idle(self) -> bool:
         return all(controller.idle for controller in self.controllers)
 
     def statistics(self) -> dict[str, ControllerStatistics]:
-        """By the controllers' names."""
+        """By the controllers' names; those that have never had anything to do are not in it."""
         return {controller.name: controller.statistics() for controller in self.controllers}
+
+
+@attrs.define(eq=False)
+class _Sleeper:
+    """A controller that nobody has needed so far: no object of it, no queue, no task, only an ear at the caches."""
+
+    kind: type[Controller[Any]]
+    _removals: list[Callable[[], None]] = attrs.field(factory=list)
+    _woken: bool = False
+
+    def listen(self, informers: Informers, wake: Callable[[type[Controller[Any]]], None]) -> None:
+        """Calls `wake`, once, as soon as there is an object of what the controller waits for."""
+
+        def heard(old: Any, new: Any) -> None:
+            if not self._woken and self.kind.concerned_with(old if new is None else new):
+                self._woken = True
+                self.forget()
+                wake(self.kind)
+
+        for resource in self.kind.wakes:
+            self._removals.append(informers(resource).add_handler(heard))
+        if self._woken:  # by what was there already
+            self.forget()
+
+    def forget(self) -> None:
+        """Listens no longer."""
+        for remove in self._removals:
+            remove()
+        self._removals.clear()
 
 
 async def run_controllers(context: Context, kinds: Sequence[type[Controller[Any]]]) -> None:

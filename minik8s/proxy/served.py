@@ -55,8 +55,12 @@ class Served:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether the frontend is an address of somebody else, of which there is nothing to complain."""
-        return self.port.kind in ("LoadBalancer", "ExternalIP") and self.problem == NOT_LOCAL
+        """Whether the frontend is an address of somebody else, of which there is nothing to complain.
+
+        A loopback address is never somebody else's, even where only 127.0.0.1 can be bound.
+        """
+        outside = self.port.kind in ("LoadBalancer", "ExternalIP") and self.problem == NOT_LOCAL
+        return outside and not ip_address(self.frontend.address).is_loopback
 
     def open(self, taken_by: str = "") -> None:
         """Tries to serve the frontend itself; `problem` says whether that went well, and a stand-in serves if not.

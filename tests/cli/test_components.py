@@ -88,7 +88,14 @@ def test_nobody_answers(tmp_path: Any) -> None:
     assert "is the cluster running?" in silent.stderr
 
 
-@pytest.mark.parametrize(("text", "says"), [("deploy", "no controller 'deploy'"), ("", "leaves no controller")])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("deploy", "unknown controller 'deploy'"),
+        ("*,-node-ipam-controller", "'node-ipam-controller' is not needed here"),
+        ("", "leaves no controller"),
+    ],
+)
 def test_controllers_that_are_none(text: str, says: str) -> None:
     """An unknown name and an empty choice are usage errors."""
     result = CliRunner().invoke(main, ["controllers", "--controllers", text])

@@ -1,0 +1,116 @@
+"""What controllers are called: the names of kube-controller-manager's --controllers, and which of them there are here.
+
+Upstream has renamed its controllers once and still takes the old names; so does this table. The names of 1.36 are those
+of `cmd/kube-controller-manager/names`. It lies below the configuration, which has to know them before anything runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+DEFAULT_CONTROLLERS = (
+    "namespace",
+    "garbagecollector",
+    "serviceaccount",
+    "root-ca-cert-publisher",
+    "replicationcontroller",
+    "replicaset",
+    "deployment",
+    "endpoint",
+    "endpointslice",
+    "statefulset",
+    "daemonset",
+    "job",
+    "cronjob",
+    "persistentvolumeclaim-protection",
+    "persistentvolume-protection",
+    "persistentvolume-binder",
+    "hostpath-provisioner",
+    "ephemeral-volume",
+    "ttl-after-finished",
+    "horizontalpodautoscaling",
+    "disruption",
+    "resourcequota",
+    "serviceaccount-token",
+    "csrapproving",
+    "csrsigning",
+    "csrcleaner",
+    "clusterrole-aggregation",
+    "nodelifecycle",
+    "podgc",
+    "service-lb",
+)
+"""Those of a cluster of ours; the names are the short ones of before 1.28."""
+
+CLOUD = ("service-lb",)
+"""Those of a cloud-controller-manager: `*` does not mean them where the cluster is somebody else's."""
+
+_CANONICAL: Mapping[str, str] = {
+    "endpoints-controller": "endpoint",
+    "garbage-collector-controller": "garbagecollector",
+    "horizontal-pod-autoscaler-controller": "horizontalpodautoscaling",
+    "root-ca-certificate-publisher-controller": "root-ca-cert-publisher",
+    "replicationcontroller-controller": "replicationcontroller",
+    "certificatesigningrequest-signing-controller": "csrsigning",
+    "certificatesigningrequest-approving-controller": "csrapproving",
+    "certificatesigningrequest-cleaner-controller": "csrcleaner",
+    "node-lifecycle-controller": "nodelifecycle",
+    "pod-garbage-collector-controller": "podgc",
+}
+"""Names of 1.36 that are more than the short one with `-controller` behind it."""
+
+_ALIASES: Mapping[str, str] = {
+    "pvc-protection": "persistentvolumeclaim-protection",
+    "pv-protection": "persistentvolume-protection",
+    "service": "service-lb",
+}
+"""Old names of upstream that are none of ours."""
+
+_MISSING: Mapping[str, str] = {
+    "bootstrap-signer-controller": "is not here",
+    "token-cleaner-controller": "is not here",
+    "endpointslice-mirroring-controller": "is not here",
+    "persistentvolume-attach-detach-controller": "is not here",
+    "ttl-controller": "is not here",
+    "legacy-serviceaccount-token-cleaner-controller": "is not here",
+    "validatingadmissionpolicy-status-controller": "is not here",
+    "service-cidr-controller": "is not here",
+    "resourceclaim-controller": "is not here",
+    "taint-eviction-controller": "is part of nodelifecycle here",
+    "device-taint-eviction-controller": "needs the device taints of dynamic resource allocation, which are not here",
+    "node-ipam-controller": "is not needed here: pods have addresses of one network for all nodes",
+    "node-route-controller": "is not needed here: there are no routes between nodes",
+    "cloud-node-lifecycle-controller": "needs a cloud that knows which machines exist",
+    "persistentvolume-expander-controller": "is not here: volumes keep their size",
+    "volumeattributesclass-protection-controller": "is not here",
+    "podcertificaterequest-cleaner-controller": "needs PodCertificateRequests, which are not served",
+    "kube-apiserver-serving-clustertrustbundle-publisher-controller": "needs ClusterTrustBundles, which are not served",
+    "resourcepoolstatusrequest-controller": "needs ResourcePoolStatusRequests, which are not served",
+    "podgroup-protection-controller": "needs PodGroups, which are not served",
+    "selinux-warning-controller": "is not here: nodes have no SELinux",
+    "storageversion-garbage-collector-controller": "needs StorageVersions, which are not served",
+    "storage-version-migrator-controller": "needs StorageVersionMigrations, which are not served",
+}
+"""Names of 1.36 that nobody answers to here, and why."""
+
+_OLD: Mapping[str, str] = {
+    "nodeipam": "node-ipam-controller",
+    "route": "node-route-controller",
+    "cloud-node-lifecycle": "cloud-node-lifecycle-controller",
+    "persistentvolume-expander": "persistentvolume-expander-controller",
+    "storage-version-gc": "storageversion-garbage-collector-controller",
+}
+"""Old names of those."""
+
+
+def short(name: str, known: Iterable[str] = DEFAULT_CONTROLLERS) -> str:
+    """The name among `known` that upstream's `name`, of today or of before, means. Raises ValueError."""
+    known = tuple(known)
+    for candidate in (name, _CANONICAL.get(name), _ALIASES.get(name.removesuffix("-controller"))):
+        if candidate in known:
+            return candidate
+    if (plain := name.removesuffix("-controller")) in known:
+        return plain
+    if why := _MISSING.get(_OLD.get(name, name)):
+        raise ValueError(f"controller {name!r} {why}")
+    raise ValueError(f"unknown controller {name!r}; there are {', '.join(known)}")

@@ -1,0 +1,59 @@
+"""The names of controllers: every one of kube-controller-manager 1.36, of today and of before, is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from minik8s.config import ClusterConfig
+from minik8s.controllernames import DEFAULT_CONTROLLERS, short
+from minik8s.controllers import CONTROLLERS
+
+UPSTREAM = """
+bootstrap-signer-controller certificatesigningrequest-approving-controller certificatesigningrequest-cleaner-controller
+certificatesigningrequest-signing-controller cloud-node-lifecycle-controller clusterrole-aggregation-controller
+cronjob-controller daemonset-controller deployment-controller device-taint-eviction-controller disruption-controller
+endpoints-controller endpointslice-controller endpointslice-mirroring-controller ephemeral-volume-controller
+garbage-collector-controller horizontal-pod-autoscaler-controller job-controller
+kube-apiserver-serving-clustertrustbundle-publisher-controller legacy-serviceaccount-token-cleaner-controller
+namespace-controller node-ipam-controller node-lifecycle-controller node-route-controller
+persistentvolume-attach-detach-controller persistentvolume-binder-controller persistentvolume-expander-controller
+persistentvolume-protection-controller persistentvolumeclaim-protection-controller pod-garbage-collector-controller
+podcertificaterequest-cleaner-controller podgroup-protection-controller replicaset-controller
+replicationcontroller-controller resourceclaim-controller resourcepoolstatusrequest-controller resourcequota-controller
+root-ca-certificate-publisher-controller selinux-warning-controller service-cidr-controller service-lb-controller
+serviceaccount-controller serviceaccount-token-controller statefulset-controller storage-version-migrator-controller
+storageversion-garbage-collector-controller taint-eviction-controller token-cleaner-controller
+ttl-after-finished-controller ttl-controller validatingadmissionpolicy-status-controller
+volumeattributesclass-protection-controller
+""".split()
+
+
+def test_every_name_of_upstream_is_known() -> None:
+    """A name means a controller of ours, or is refused with a reason; each of ours but the provisioner has one."""
+    ours = set()
+    for name in UPSTREAM:
+        try:
+            ours.add(short(name))
+        except ValueError as error:
+            assert "unknown" not in str(error), name
+    assert set(DEFAULT_CONTROLLERS) - ours == {"hostpath-provisioner"}
+    assert set(CONTROLLERS) == set(DEFAULT_CONTROLLERS)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("pvc-protection", "persistentvolumeclaim-protection"), ("service", "service-lb"), ("podgc", "podgc")],
+)
+def test_old_names(name: str, meant: str) -> None:
+    """The names of before 1.28 are still taken."""
+    assert ClusterConfig(controllers=[name]).controllers == (meant,)
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [(["jobs"], "unknown controller 'jobs'"), (["nodeipam"], "'nodeipam' is not needed"), ("job", "a sequence")],
+)
+def test_names_that_are_none(names: object, says: str) -> None:
+    """What there is not is refused by name, with the reason if upstream has it."""
+    with pytest.raises(ValueError, match=says):
+        ClusterConfig(controllers=names)
