@@ -1,4 +1,8 @@
-"""One scheduling decision on a large cluster: CPU per pod, without the writes that carry it out."""
+"""Decisions alone: what one pod costs on a large cluster, without an API server.
+
+Plain pods, pods that are spread over zones, pods that keep away from each other, and pods with the constraints that
+every Deployment's pods get by default. The cost per pod must stay flat as the cluster grows.
+"""
 
 from __future__ import annotations
 
@@ -8,43 +12,64 @@ from random import Random
 from typing import Any
 
 from benchmarks.report import Figure
+from minik8s.machinery.selectors import LabelSelector
 from minik8s.scheduler.cache import Cache
 from minik8s.scheduler.cycle import Decision, Scheduling
 from minik8s.scheduler.info import PodInfo
 from minik8s.scheduler.plugins.defaults import default_plugins
-from minik8s.scheduler.profile import DEFAULT_SCHEDULER, Profile
+from minik8s.scheduler.plugins.podtopologyspread import HOSTNAME, PodTopologySpread
+from minik8s.scheduler.profile import DEFAULT_SCHEDULER, Profile, Weighted
 
-NODES, PODS, RUNS = 5000, 2000, 5
-SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+SIZES, PODS, RUNS, BUDGET = (1000, 5000), 1000, 3, 80
+ZONE = "topology.kubernetes.io/zone"
+LABELS = {"matchLabels": {"app": "bench"}}
+SPREAD = {"maxSkew": 1, "topologyKey": ZONE, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": LABELS}
+AWAY = [{"topologyKey": HOSTNAME, "labelSelector": LABELS}]
+SHAPES: dict[str, dict[str, Any]] = {
+    "plain pod": {},
+    "pod spread over zones": {"topologySpreadConstraints": [SPREAD]},
+    "pod away from its like": {
+        "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": AWAY}}
+    },
+}
 
 
 def measure() -> list[Figure]:
-    alike = statistics.median(_run({}) for _ in range(RUNS))
-    spread = {"topologySpreadConstraints": [{**SPREAD, "labelSelector": {"matchLabels": {"app": "bench"}}}]}
-    scratch = statistics.median(_run(spread, pods=20) for _ in range(RUNS))
-    return [
-        Figure(f"schedule one pod on {NODES} nodes", alike * 1e6, "us", 80),
-        Figure(f"the same with a topology spread over {NODES} nodes", scratch * 1e6, "us", note="decided from scratch"),
-    ]
+    figures = []
+    for what, spec in SHAPES.items():
+        for nodes in SIZES:
+            figures.append(_figure(what, nodes, spec, default_plugins()))
+    selector = LabelSelector.from_object(LABELS)
+    for nodes in SIZES:
+        plugins = default_plugins()
+        spreading = Weighted(PodTopologySpread(lambda pod: selector), 2)
+        plugins = [spreading if p.plugin.name == spreading.plugin.name else p for p in plugins]
+        figures.append(_figure("pod of a Deployment", nodes, {}, plugins))
+    return figures
 
 
-def _run(spec: dict[str, Any], pods: int = PODS) -> float:
+def _figure(what: str, nodes: int, spec: dict[str, Any], plugins: list[Weighted]) -> Figure:
+    cost = statistics.median(_run(nodes, spec, plugins) for _ in range(RUNS))
+    return Figure(f"{what}, {nodes} nodes", cost * 1e6, "us", BUDGET, note=f"{1 / cost:,.0f} pods per CPU second")
+
+
+def _run(nodes: int, spec: dict[str, Any], plugins: list[Weighted]) -> float:
     """CPU seconds per pod, each with a decision and its assumption."""
     cache = Cache()
-    for number in range(NODES):
+    for number in range(nodes):
         cache.set_node(_node(f"node-{number}", zone=f"zone-{number % 3}"))
-    scheduling = Scheduling(Profile(DEFAULT_SCHEDULER, default_plugins()), cache, Random(1))
-    waiting = [PodInfo(_pod(f"pod-{number}", spec)) for number in range(pods)]
+    scheduling = Scheduling(Profile(DEFAULT_SCHEDULER, plugins), cache, Random(1))
+    waiting = [PodInfo(_pod(f"pod-{number}", spec)) for number in range(PODS)]
     start = time.process_time()
     for pod in waiting:
         decision = scheduling.decide(pod)
         assert isinstance(decision, Decision)
         cache.assume(pod, decision.node)
-    return (time.process_time() - start) / pods
+    return (time.process_time() - start) / PODS
 
 
 def _node(name: str, *, zone: str) -> dict[str, Any]:
-    labels = {"kubernetes.io/hostname": name, "zone": zone}
+    labels = {HOSTNAME: name, ZONE: zone}
     status = {"allocatable": {"cpu": "8", "memory": "32Gi", "pods": "110"}}
     return {"metadata": {"name": name, "labels": labels}, "spec": {}, "status": status}
 

@@ -9,22 +9,37 @@ is a copy because its cycles run beside its informers. Ours never suspend, so th
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from itertools import chain, zip_longest
+from typing import TypeVar
 
-from minik8s.machinery.meta import Doc, labels_of, name_of
+from minik8s.machinery.meta import Doc, is_terminating, labels_of, name_of
 from minik8s.scheduler.framework import Event
 from minik8s.scheduler.info import NodeInfo, PodInfo
+from minik8s.scheduler.resources import resizes
+from minik8s.scheduler.tally import PodLog, Tally
+
+KEPT_TALLIES = 1024
+ZONE, REGION = "topology.kubernetes.io/zone", "topology.kubernetes.io/region"
+
+T = TypeVar("T", bound=Tally)
 
 
 class Cache:
     """Nodes with their pods; implements `framework.Snapshot`.
 
-    `generation` grows with every change of a node, `epoch` with changes that other nodes' verdicts may depend on.
+    `generation` grows with every change of a node, `epoch` with changes that other nodes' verdicts may depend on;
+    `layout` with what divides nodes into domains (the nodes, their labels, namespaces' labels), `taints` with taints.
     """
 
     def __init__(self) -> None:
         self.generation = 0
         self.epoch = 0
+        self.layout = 0
+        self.taints = 0
+        self.pod_log = PodLog()
+        self.term_log = PodLog()
+        self.term_labels: Counter[str] = Counter()
         self.nodes: list[NodeInfo] = []
         self.nodes_with_affinity: dict[str, NodeInfo] = {}
         self._infos: OrderedDict[str, NodeInfo] = OrderedDict()
@@ -35,6 +50,9 @@ class Cache:
         self._images: Counter[str] = Counter()
         self._soft_tainted = 0
         self._namespaces: dict[str, Mapping[str, str]] = {}
+        self._tallies: OrderedDict[Hashable, Tally] = OrderedDict()
+        self._unique: dict[str, tuple[int, bool]] = {}
+        self._interleaved: tuple[int, list[NodeInfo]] = (-1, [])
 
     # ------------------------------------------------------------------ reading
 
@@ -56,6 +74,37 @@ class Cache:
 
     def namespace_labels(self, namespace: str) -> Mapping[str, str]:
         return self._namespaces.get(namespace, {})
+
+    def tally(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The current tally of that key, which says all that tells it from others; `make` makes it, not yet counted."""
+        tally = self._tallies.get(key)
+        if tally is None:
+            tally = self._tallies[key] = make()
+            if len(self._tallies) > KEPT_TALLIES:
+                self._tallies.popitem(last=False)
+        else:
+            self._tallies.move_to_end(key)
+        tally.sync(self)
+        return tally  # type: ignore[return-value]
+
+    def is_unique(self, key: str) -> bool:
+        """Whether no two nodes have the same value of that label, as it is with host names."""
+        layout, unique = self._unique.get(key, (-1, False))
+        if layout != self.layout:
+            values = [node.labels[key] for node in self.nodes if key in node.labels]
+            unique = len(set(values)) == len(values)
+            self._unique[key] = (self.layout, unique)
+        return unique
+
+    def interleaved(self) -> list[NodeInfo]:
+        """The nodes, zone by zone in turn, so that a sample of them has something of every zone (node_tree.go)."""
+        if self._interleaved[0] != self.layout:
+            zones: dict[tuple[str, str], list[NodeInfo]] = {}
+            for node in self.nodes:
+                zones.setdefault((node.labels.get(REGION, ""), node.labels.get(ZONE, "")), []).append(node)
+            turns = chain.from_iterable(zip_longest(*zones.values()))
+            self._interleaved = (self.layout, [node for node in turns if node is not None])
+        return self._interleaved[1]
 
     def changed_since(self, generation: int) -> Iterator[NodeInfo]:
         """The nodes changed after that generation, last change first."""
@@ -127,10 +176,8 @@ class Cache:
             self._priorities[pod.priority] -= 1
             if not self._priorities[pod.priority]:
                 del self._priorities[pod.priority]
-        if pod is not None and pod.terms:
-            self.epoch += 1
-            if not info.with_affinity:
-                self.nodes_with_affinity.pop(node, None)
+        if pod is not None:
+            self._log(-1, pod, info)
         self._drop_if_empty(info)
 
     def _place(self, pod: PodInfo, node: str) -> None:
@@ -139,9 +186,21 @@ class Cache:
         self._where[pod.uid] = node
         self._priorities[pod.priority] += 1
         self._touch(info)
-        if pod.terms:
-            self.epoch += 1
-            self.nodes_with_affinity[node] = info
+        self._log(1, pod, info)
+
+    def _log(self, sign: int, pod: PodInfo, info: NodeInfo) -> None:
+        self.pod_log.add(sign, pod, info)
+        if not pod.terms:
+            return
+        self.term_log.add(sign, pod, info)
+        for key in pod.terms.labels:
+            self.term_labels[key] += sign
+            if not self.term_labels[key]:
+                del self.term_labels[key]
+        if info.with_affinity:
+            self.nodes_with_affinity[info.name] = info
+        else:
+            self.nodes_with_affinity.pop(info.name, None)
 
     # ------------------------------------------------------------------ nodes
 
@@ -158,6 +217,10 @@ class Cache:
             event = Event.NODE_ADD
             self.epoch += 1
             self.nodes.append(info)
+        if event & (Event.NODE_ADD | Event.NODE_LABEL):
+            self.layout += 1
+        if event & Event.NODE_TAINT:
+            self.taints += 1
         self._count_node(info, -1)
         info.set_node(node)
         self._count_node(info, 1)
@@ -172,14 +235,15 @@ class Cache:
         self._count_node(info, -1)
         info.node, info.soft_taints, info.images = None, (), {}
         self.epoch += 1
+        self.layout += 1
         self.nodes.remove(info)
         self._drop_if_empty(info)
 
     def set_namespace(self, name: str, namespace: Doc | None) -> None:
         """A namespace's labels, which pod affinity terms may select by."""
         labels = {} if namespace is None else labels_of(namespace)
-        if self.namespace_labels(name) != labels and self.nodes_with_affinity:
-            self.epoch += 1
+        if self.namespace_labels(name) != labels and self._tallies:
+            self.layout += 1
         if namespace is None:
             self._namespaces.pop(name, None)
         else:
@@ -233,8 +297,10 @@ def _images(node: Doc) -> Sequence[Doc]:
 
 
 def _differs(old: Doc, new: Doc) -> bool:
-    """Whether anything that plugins look at has changed: an in-place resize, or the labels."""
+    """Whether anything that plugins look at has changed: an in-place resize, the labels, that it is to end."""
     before, after = old["spec"], new["spec"]
-    if labels_of(old) != labels_of(new):
+    if labels_of(old) != labels_of(new) or is_terminating(old) != is_terminating(new):
+        return True
+    if resizes(old) or resizes(new):
         return True
     return before is not after and any(before.get(k) != after.get(k) for k in ("containers", "initContainers"))

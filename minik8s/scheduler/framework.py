@@ -8,8 +8,8 @@ snapshot and the cycle's state, and answer with a verdict. Upstream: `k8s.io/kub
 from __future__ import annotations
 
 import enum
-from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import attrs
 
@@ -17,6 +17,9 @@ from minik8s.machinery.meta import Doc
 
 if TYPE_CHECKING:
     from minik8s.scheduler.info import NodeInfo, PodInfo
+    from minik8s.scheduler.tally import Tally
+
+    T = TypeVar("T", bound=Tally)
 
 MAX_SCORE = 100
 """The best score a plugin may give a node after normalising (framework.MaxNodeScore)."""
@@ -79,6 +82,11 @@ class CycleState:
     slow: bool = False
     """Set by a plugin whose pre_bind waits for others: then binding must not keep a worker from other pods."""
 
+    def clone(self) -> CycleState:
+        """One to try things out on: what plugins keep is cloned where it can be (`clone`), and shared otherwise."""
+        data = {key: value.clone() if hasattr(value, "clone") else value for key, value in self.data.items()}
+        return CycleState(data, self.skip_filter, self.skip_score, self.slow)
+
 
 class Snapshot(Protocol):
     """The cluster as a plugin sees it; nothing in it may be changed.
@@ -112,6 +120,26 @@ class Snapshot(Protocol):
         ...
 
     def namespace_labels(self, namespace: str) -> Mapping[str, str]: ...
+    @property
+    def term_labels(self) -> Mapping[str, int]:
+        """The label keys that (anti-)affinity terms of pods on nodes look at."""
+        ...
+
+    @property
+    def layout(self) -> int: ...
+    @property
+    def taints(self) -> int: ...
+    @property
+    def pod_log(self) -> Any: ...
+    @property
+    def term_log(self) -> Any: ...
+    def tally(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The current tally of that key (see `tally`), made when there is none."""
+        ...
+
+    def is_unique(self, key: str) -> bool:
+        """Whether no two nodes have the same value of that label."""
+        ...
 
 
 PreFilterResult: TypeAlias = "frozenset[str] | Status | None"
@@ -148,6 +176,36 @@ class PreFilterPlugin(Protocol):
 
 
 @runtime_checkable
+class PreFilterExtensions(Protocol):
+    """For plugins whose pre_filter counts pods: what if `other` came to `node`, or went? `state` is a clone."""
+
+    def add_pod(self, state: CycleState, pod: PodInfo, other: PodInfo, node: NodeInfo) -> None: ...
+    def remove_pod(self, state: CycleState, pod: PodInfo, other: PodInfo, node: NodeInfo) -> None: ...
+
+
+@runtime_checkable
+class DomainPlugin(Protocol):
+    """For plugins that judge a node by its topology domains: lets verdicts be shared although pods come and go."""
+
+    def standing(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Hashable:
+        """Nodes of equal standing get equal verdicts and scores, whatever their domains hold by then."""
+        ...
+
+    def refresh(self, state: CycleState, snapshot: Snapshot) -> bool:
+        """Brings what the state says of domains up to date; False when that takes a new state."""
+        ...
+
+
+@runtime_checkable
+class SignPlugin(Protocol):
+    """For plugins whose verdict depends on more of a pod than its spec and the labels that terms look at."""
+
+    def sign(self, pod: PodInfo) -> Hashable:
+        """Equal for pods that the plugin cannot tell apart."""
+        ...
+
+
+@runtime_checkable
 class FilterPlugin(Protocol):
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status | None: ...
 
@@ -166,7 +224,13 @@ class EnqueueExtensions(Protocol):
 @runtime_checkable
 class PostFilterPlugin(Protocol):
     def post_filter(
-        self, pod: PodInfo, snapshot: Snapshot, profile: Any, diagnosis: Any, statuses: Mapping[str, Status]
+        self,
+        state: CycleState,
+        pod: PodInfo,
+        snapshot: Snapshot,
+        profile: Any,
+        diagnosis: Any,
+        statuses: Mapping[str, Status],
     ) -> tuple[Nomination | None, str]:
         """Asked when no node fits: how to make room, and what to tell the user. None keeps an earlier nomination."""
         ...
@@ -187,7 +251,11 @@ class ScorePlugin(Protocol):
 @runtime_checkable
 class ScoreExtensions(Protocol):
     def normalize(self, state: CycleState, pod: PodInfo, scores: dict[str, int]) -> None:
-        """Brings the scores of all feasible nodes into 0 … MAX_SCORE, in place."""
+        """Brings the scores of all feasible nodes into 0 … MAX_SCORE, in place.
+
+        A plugin with a true attribute `by_value` promises that equal scores stay equal, whatever nodes have them
+        and however many; only then can verdicts be reused.
+        """
         ...
 
 

@@ -6,16 +6,15 @@ one to change it; `generation` tells readers whether it has changed since they l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import attrs
 
 from minik8s.api.pods import HostPort, host_ports
 from minik8s.api.scheduling import HARD_EFFECTS
-from minik8s.machinery.meta import Doc, labels_of
+from minik8s.machinery.meta import Doc, is_terminating, labels_of
 from minik8s.machinery.selectors import LabelSelector
-from minik8s.scheduler.resources import Amounts, amounts, pod_amounts
+from minik8s.scheduler.resources import Amounts, amounts, effective_spec, pod_amounts
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
@@ -47,9 +46,18 @@ class AffinityTerm:
 
     def matches(self, pod: PodInfo, namespace_labels: Mapping[str, str]) -> bool:
         """Whether the term means `pod`, whose namespace has these labels."""
-        if pod.namespace not in self.namespaces and not self.namespace_selector.matches(namespace_labels):
+        return self.means(pod.namespace, pod.labels, namespace_labels)
+
+    def means(self, namespace: str, labels: Mapping[str, str], namespace_labels: Mapping[str, str]) -> bool:
+        """Whether the term means a pod of that namespace with those labels."""
+        if namespace not in self.namespaces and not self.namespace_selector.matches(namespace_labels):
             return False
-        return self.selector.matches(pod.labels)
+        return self.selector.matches(labels)
+
+    @property
+    def identity(self) -> Hashable:
+        """Equal for terms that say the same."""
+        return (self.topology_key, self.selector, self.namespaces, self.namespace_selector, self.weight)
 
 
 @attrs.frozen
@@ -60,6 +68,13 @@ class PodTerms:
     anti_affinity: tuple[AffinityTerm, ...] = ()
     preferred: tuple[AffinityTerm, ...] = ()
     """Preferred affinity, and preferred anti-affinity with negative weights."""
+    labels: frozenset[str] = attrs.field(init=False)
+    """The label keys that the terms look at."""
+
+    @labels.default
+    def _labels(self) -> frozenset[str]:
+        terms = (*self.affinity, *self.anti_affinity, *self.preferred)
+        return frozenset(r.key for term in terms for r in term.selector.requirements)
 
     @classmethod
     def of(cls, spec: Doc, namespace: str) -> PodTerms:
@@ -85,12 +100,22 @@ class PodTerms:
 _NO_TERMS = PodTerms()
 
 
+def _spread_labels(spec: Doc) -> frozenset[str]:
+    """The label keys that topology spread constraints look at."""
+    keys: set[str] = set()
+    for constraint in spec.get("topologySpreadConstraints") or ():
+        selector = constraint.get("labelSelector") or {}
+        keys.update(selector.get("matchLabels") or (), constraint.get("matchLabelKeys") or ())
+        keys.update(expression.get("key", "") for expression in selector.get("matchExpressions") or ())
+    return frozenset(keys)
+
+
 class PodInfo:
     """A pod with what every plugin needs to know of it."""
 
     __slots__ = (
-        "assumed_cpu", "assumed_memory", "cpu", "doc", "key", "labels", "memory", "namespace", "ports", "priority",
-        "requests", "scalars", "spec", "terms", "uid",
+        "assumed_cpu", "assumed_memory", "cpu", "doc", "key", "labels", "memory", "namespace", "own_labels", "ports",
+        "priority", "requests", "scalars", "spec", "terminating", "terms", "uid",
     )  # fmt: skip
 
     def __init__(self, doc: Doc) -> None:
@@ -102,21 +127,19 @@ class PodInfo:
         self.uid: str = meta.get("uid", "")
         self.labels: Mapping[str, str] = meta.get("labels") or {}
         self.priority: int = self.spec.get("priority") or 0
-        self.requests, self.assumed_cpu, self.assumed_memory = pod_amounts(self.spec)
+        self.requests, self.assumed_cpu, self.assumed_memory = pod_amounts(effective_spec(doc))
         self.cpu = self.requests.get("cpu", 0)
         self.memory = self.requests.get("memory", 0)
         self.scalars = [(k, v) for k, v in self.requests.items() if v and k not in ("cpu", "memory", "pods")]
         self.ports = host_ports(self.spec)
         self.terms = PodTerms.of(self.spec, self.namespace)
+        self.own_labels = self.terms.labels | _spread_labels(self.spec)
+        self.terminating = is_terminating(doc)
 
     @property
     def node_name(self) -> str:
         """The node it is assigned to, "" while it waits."""
         return self.spec.get("nodeName") or ""
-
-    @property
-    def terminating(self) -> bool:
-        return "deletionTimestamp" in self.doc["metadata"]
 
 
 class NodeInfo:
@@ -176,22 +199,17 @@ class NodeInfo:
             self._count(pod, -1)
         return pod
 
-    def without(self, uids: AbstractSet[str]) -> NodeInfo:
-        """A copy that lacks some pods: for trying out what an eviction would bring."""
+    def nominated_before(self, pod: PodInfo) -> list[PodInfo]:
+        """The pods for which room is being made here, as far as they go before `pod`."""
+        return [p for p in self.nominated.values() if p.uid != pod.uid and p.priority >= pod.priority]
+
+    def with_pods(self, others: Iterable[PodInfo]) -> NodeInfo:
+        """A copy that has those pods already."""
         copy = NodeInfo(self.name)
         if self.node is not None:
             copy.set_node(self.node)
-        for uid, pod in self.pods.items():
-            if uid not in uids:
-                copy.add_pod(pod)
-        return copy
-
-    def with_nominated(self, pod: PodInfo) -> NodeInfo | None:
-        """A copy that has the pods already for which room is being made here, as far as they go before `pod`."""
-        others = [p for p in self.nominated.values() if p.uid != pod.uid and p.priority >= pod.priority]
-        if not others:
-            return None
-        copy = self.without(frozenset())
+        for pod in self.pods.values():
+            copy.add_pod(pod)
         for other in others:
             copy.add_pod(other)
         return copy

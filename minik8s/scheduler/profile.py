@@ -17,6 +17,7 @@ from minik8s.scheduler.framework import (
     BindPlugin,
     Code,
     CycleState,
+    DomainPlugin,
     EnqueueExtensions,
     Event,
     FilterPlugin,
@@ -26,12 +27,14 @@ from minik8s.scheduler.framework import (
     PostFilterPlugin,
     PreBindPlugin,
     PreEnqueuePlugin,
+    PreFilterExtensions,
     PreFilterPlugin,
     PreScorePlugin,
     QueueSortPlugin,
     ReservePlugin,
     ScoreExtensions,
     ScorePlugin,
+    SignPlugin,
     Snapshot,
     Status,
 )
@@ -81,6 +84,9 @@ class Profile:
         self.pre_binds: list[PreBindPlugin] = self._providing(PreBindPlugin)
         self.binds: list[BindPlugin] = self._providing(BindPlugin)
         self.post_binds: list[PostBindPlugin] = self._providing(PostBindPlugin)
+        self.extensions: list[PreFilterExtensions] = self._providing(PreFilterExtensions)
+        self.domains: list[DomainPlugin] = self._providing(DomainPlugin)
+        self.signs: list[SignPlugin] = self._providing(SignPlugin)
         self._enqueue: dict[str, EnqueueExtensions] = {_name(p): p for p in self._providing(EnqueueExtensions)}
 
     def _providing(self, point: type) -> list[Any]:
@@ -107,6 +113,30 @@ class Profile:
                 names = result if names is None else names & result
                 limiting.append(_name(plugin))
         return NodeLimit(names, tuple(limiting))
+
+    def with_pods(self, state: CycleState, pod: PodInfo, others: Iterable[PodInfo], node: NodeInfo) -> CycleState:
+        """The state as it would be if those pods were on the node already."""
+        state = state.clone()
+        for other in others:
+            self.add_pod(state, pod, other, node)
+        return state
+
+    def add_pod(self, state: CycleState, pod: PodInfo, other: PodInfo, node: NodeInfo) -> None:
+        for plugin in self.extensions:
+            plugin.add_pod(state, pod, other, node)
+
+    def remove_pod(self, state: CycleState, pod: PodInfo, other: PodInfo, node: NodeInfo) -> None:
+        for plugin in self.extensions:
+            plugin.remove_pod(state, pod, other, node)
+
+    def fits(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status | None:
+        """The first rejection of the node, with and without the pods for which room is being made there."""
+        filters = self.active_filters(state)
+        if node.nominated and (others := node.nominated_before(pod)):
+            crowded = self.with_pods(state, pod, others, node)
+            if status := run_filters(filters, crowded, pod, node.with_pods(others)):
+                return status
+        return run_filters(filters, state, pod, node)
 
     def active_filters(self, state: CycleState) -> list[FilterPlugin]:
         return [p for p in self.filters if _name(p) not in state.skip_filter]

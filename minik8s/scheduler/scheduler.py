@@ -252,7 +252,9 @@ class Scheduler:
         self.statistics.unschedulable += 1
         diagnosis, nomination = refusal.diagnosis, None
         for plugin in self.profile.post_filters if diagnosis.nodes else ():
-            nomination, message = plugin.post_filter(queued.pod, self.cache, self.profile, diagnosis, refusal.statuses)
+            nomination, message = plugin.post_filter(
+                refusal.state, queued.pod, self.cache, self.profile, diagnosis, refusal.statuses
+            )
             diagnosis = attrs.evolve(diagnosis, post_filter=message)
             if nomination is not None and nomination.node:
                 break

@@ -228,6 +228,6 @@ def test_large_clusters_are_filled_evenly(world: Any, node: Any, pod: Any) -> No
 def test_signature_ignores_what_no_plugin_reads(pod: Any) -> None:
     """Name and labels do not part two replicas; a request does, and labels do where terms look at them."""
     one, two = PodInfo(pod("a", labels={"i": "1"})), PodInfo(pod("b", labels={"i": "2"}))
-    assert signature(one, False) == signature(two, False)
-    assert signature(one, True) != signature(two, True)
-    assert signature(one, False) != signature(PodInfo(pod("c", requests={"cpu": "1"})), False)
+    assert signature(one, {}) == signature(two, {})
+    assert signature(one, {"i": 1}) != signature(two, {"i": 1})
+    assert signature(one, {}) != signature(PodInfo(pod("c", requests={"cpu": "1"})), {})

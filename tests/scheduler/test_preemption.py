@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from minik8s.scheduler.cycle import Decision, Refusal
 from minik8s.scheduler.framework import Nomination
 from minik8s.scheduler.info import PodInfo
 from minik8s.scheduler.plugins.defaultpreemption import DefaultPreemption
 
 
-def preempt(where: Any, wanted: Any) -> tuple[Nomination | None, str]:
+def preempt(where: Any, wanted: Any, budgets: Any = ()) -> tuple[Nomination | None, str]:
     refusal = where.decide(wanted)
     assert isinstance(refusal, Refusal)
-    return DefaultPreemption().post_filter(
-        PodInfo(wanted), where.cache, where.profile, refusal.diagnosis, refusal.statuses
+    return DefaultPreemption(lambda: budgets).post_filter(
+        refusal.state, PodInfo(wanted), where.cache, where.profile, refusal.diagnosis, refusal.statuses
     )
 
 
@@ -65,6 +67,7 @@ def test_victims_are_awaited(world: Any, node: Any, pod: Any) -> None:
     """While victims on the nominated node still terminate, nobody else is evicted."""
     old = pod("old", nodeName="a", requests={"cpu": "4"})
     old["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    old["status"]["conditions"] = [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}]
     wanted = pod("p", priority=9, requests={"cpu": "1"})
     wanted["status"]["nominatedNodeName"] = "a"
     nomination, message = preempt(world([node("a")], [old]), wanted)
@@ -91,3 +94,63 @@ def test_room_made_is_kept(world: Any, node: Any, pod: Any) -> None:
     assert isinstance(where.decide(winner), Decision)
     where.cache.denominate("uid-winner")
     assert isinstance(where.decide(pod("thief", requests={"cpu": "1"})), Decision)
+
+
+def budget(allowed: int, *, disrupted: Any = None, **labels: str) -> Any:
+    status = {"disruptionsAllowed": allowed, "disruptedPods": disrupted or {}}
+    return {"metadata": {"namespace": "ns"}, "spec": {"selector": {"matchLabels": labels}}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("budgets", "where", "victims"),
+    [
+        ([], "b", ["b1"]),
+        ([budget(0, app="b")], "a", ["a1"]),
+        ([budget(0, app="a"), budget(0, app="b")], "b", ["b1"]),
+        ([budget(1, app="b")], "b", ["b1"]),
+        ([budget(0, app="b", disrupted={"b1": "now"})], "b", ["b1"]),
+        ([budget(0)], "b", ["b1"]),
+    ],
+)
+def test_disruption_budgets(world: Any, node: Any, pod: Any, budgets: Any, where: str, victims: list[str]) -> None:
+    """A node whose victims break no budget is preferred to one with less important victims; budgets that select
+    nothing, allow it, or have counted the pod already do not matter."""
+    pods = [
+        pod("a1", nodeName="a", priority=50, labels={"app": "a"}, requests={"cpu": "4"}),
+        pod("b1", nodeName="b", priority=10, labels={"app": "b"}, requests={"cpu": "4"}),
+    ]
+    nomination, _ = preempt(world([node("a"), node("b")], pods), pod("p", priority=100, requests={"cpu": "4"}), budgets)
+    assert nomination is not None
+    assert (nomination.node, [v["metadata"]["name"] for v in nomination.victims]) == (where, victims)
+
+
+def test_protected_pods_are_spared_first(world: Any, node: Any, pod: Any) -> None:
+    """Of two pods, one of which has to go, the protected one stays, though it matters less."""
+    pods = [
+        pod("mighty", nodeName="a", priority=50, requests={"cpu": "2"}),
+        pod("protected", nodeName="a", priority=1, labels={"app": "db"}, requests={"cpu": "2"}),
+    ]
+    wanted = pod("p", priority=100, requests={"cpu": "2"})
+    nomination, _ = preempt(world([node("a")], pods), wanted, [budget(0, app="db")])
+    assert nomination is not None
+    assert [v["metadata"]["name"] for v in nomination.victims] == ["mighty"]
+
+
+def test_spreading_counts_without_the_victims(world: Any, node: Any, pod: Any) -> None:
+    """A skewed zone is open to a pod that evicts what skews it."""
+    rule = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+    rule["labelSelector"] = {"matchLabels": {"app": "g"}}
+    nodes = [node("a", labels={"zone": "a"}), node("b", labels={"zone": "b"}, cpu="1")]
+    old = pod("old", nodeName="a", labels={"app": "g"})
+    wanted = pod("p", priority=9, labels={"app": "g"}, topologySpreadConstraints=[rule], requests={"cpu": "2"})
+    nomination, _ = preempt(world(nodes, [old]), wanted)
+    assert nomination is not None
+    assert (nomination.node, nomination.victims[0]["metadata"]["name"]) == ("a", "old")
+
+
+def test_the_nominated_node_comes_first(world: Any, node: Any, pod: Any) -> None:
+    """A pod for which room was made goes there, though another node would score better."""
+    where = world([node("a"), node("b")], [pod("old", nodeName="a", requests={"cpu": "2"})])
+    wanted = pod("p", priority=9, requests={"cpu": "1"})
+    wanted["status"]["nominatedNodeName"] = "a"
+    assert where.place(wanted) == "a"

@@ -1,20 +1,23 @@
 """DefaultPreemption: when a pod fits nowhere, find the node where evicting the least makes room for it.
 
-Upstream: `framework/preemption`. Victims have lower priority; as many as possible are spared again, the most important
-first; of several nodes the one whose victims matter least is taken. Disruption budgets are not consulted.
+Upstream: `framework/preemption`. Victims have lower priority; as many as possible are spared again, those first whose
+eviction would break a disruption budget, then the most important; of several nodes the one whose victims matter least
+is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
+from minik8s.machinery.meta import Doc, find_condition, name_of, namespace_of
+from minik8s.machinery.selectors import LabelSelector
 from minik8s.scheduler.diagnosis import Diagnosis, diagnose
 from minik8s.scheduler.framework import Code, CycleState, Nomination, Snapshot, Status
 from minik8s.scheduler.info import NodeInfo, PodInfo
-from minik8s.scheduler.profile import Profile, run_filters
+from minik8s.scheduler.profile import Profile
 
 _NAME = "DefaultPreemption"
 _NOT_HELPFUL = Status(Code.UNRESOLVABLE, ("Preemption is not helpful for scheduling",), _NAME)
@@ -26,49 +29,86 @@ MIN_CANDIDATES_PERCENT = 10
 
 
 class DefaultPreemption:
+    """`budgets` lists the PodDisruptionBudgets."""
+
     name = _NAME
     local = True
 
+    def __init__(
+        self,
+        budgets: Callable[[], Iterable[Doc]] = tuple,
+        percentage: int = MIN_CANDIDATES_PERCENT,
+        absolute: int = MIN_CANDIDATES,
+    ) -> None:
+        self._budgets = budgets
+        self._percentage, self._absolute = percentage, absolute
+        self._next = 0
+
     def post_filter(
         self,
+        state: CycleState,
         pod: PodInfo,
         snapshot: Snapshot,
         profile: Any,
         diagnosis: Diagnosis,
         statuses: Mapping[str, Status],
     ) -> tuple[Nomination | None, str]:
-        if why := _ineligible(pod, snapshot):
+        if why := _ineligible(pod, snapshot, statuses):
             return None, f"preemption: {why}"
         if pod.priority <= snapshot.lowest_priority:  # nobody to evict anywhere: no need to look
             return _IN_VAIN, f"preemption: {_nobody(diagnosis).message}"
         verdicts: dict[str, Status] = {}
-        candidates = _candidates(pod, snapshot, profile, statuses, verdicts)
+        nodes = self._possible(snapshot, statuses)
+        enough = max(self._absolute, len(snapshot.nodes) * self._percentage // 100)
+        trial = Trial(pod, state, profile, tuple(self._budgets()))
+        candidates = _candidates(trial, nodes, enough, verdicts)
         if candidates:
             return min(candidates, key=_harm).nomination, ""
         for node in snapshot.nodes:
             verdicts.setdefault(node.name, _NOT_HELPFUL)
         return _IN_VAIN, f"preemption: {diagnose(len(snapshot.nodes), verdicts).message}"
 
+    def _possible(self, snapshot: Snapshot, statuses: Mapping[str, Status]) -> Sequence[NodeInfo]:
+        """The nodes where evictions may help, not always beginning with the same one."""
+        self._next += 1
+        nodes = [n for n in snapshot.nodes if (s := statuses.get(n.name)) is not None and s.code is Code.UNSCHEDULABLE]
+        start = self._next % len(nodes) if nodes else 0
+        return nodes[start:] + nodes[:start]
+
 
 @attrs.frozen
 class Candidate:
-    """A node, and whom to evict from it: the most important victim first."""
+    """A node, and whom to evict from it: the most important victim first; `violations` of them break a budget."""
 
     node: str
     victims: tuple[PodInfo, ...]
+    violations: int = 0
 
     @property
     def nomination(self) -> Nomination:
         return Nomination(self.node, tuple(victim.doc for victim in self.victims))
 
 
-def _ineligible(pod: PodInfo, snapshot: Snapshot) -> str:
+def _ineligible(pod: PodInfo, snapshot: Snapshot, statuses: Mapping[str, Status]) -> str:
     if pod.spec.get("preemptionPolicy") == "Never":
         return "not eligible due to preemptionPolicy=Never."
     nominated = snapshot.node((pod.doc.get("status") or {}).get("nominatedNodeName") or "")
-    if nominated and any(p.terminating and p.priority < pod.priority for p in nominated.pods.values()):
+    if nominated is None:
+        return ""
+    status = statuses.get(nominated.name)
+    if status is not None and status.code is Code.UNRESOLVABLE:
+        return ""
+    if any(p.priority < pod.priority and _is_victim(p) for p in nominated.pods.values()):
         return "not eligible due to a terminating pod on the nominated node."
     return ""
+
+
+def _is_victim(pod: PodInfo) -> bool:
+    """Whether the pod ends because of a preemption."""
+    if not pod.terminating:
+        return False
+    condition = find_condition((pod.doc.get("status") or {}).get("conditions"), "DisruptionTarget")
+    return condition is not None and condition.get("reason") == "PreemptionByScheduler"
 
 
 def _nobody(diagnosis: Diagnosis) -> Diagnosis:
@@ -80,50 +120,74 @@ def _nobody(diagnosis: Diagnosis) -> Diagnosis:
     return Diagnosis(diagnosis.nodes, {reason: count for reason, count in reasons.items() if count})
 
 
-def _candidates(
-    pod: PodInfo, snapshot: Snapshot, profile: Profile, statuses: Mapping[str, Status], verdicts: dict[str, Status]
-) -> list[Candidate]:
-    enough = max(MIN_CANDIDATES, len(snapshot.nodes) * MIN_CANDIDATES_PERCENT // 100)
+@attrs.frozen
+class Trial:
+    """A pod that needs room, and what to try it out with."""
+
+    pod: PodInfo
+    state: CycleState
+    profile: Profile
+    budgets: Sequence[Doc]
+
+
+def _candidates(trial: Trial, nodes: Iterable[NodeInfo], enough: int, verdicts: dict[str, Status]) -> list[Candidate]:
     found: list[Candidate] = []
-    for node in snapshot.nodes:
-        status = statuses.get(node.name)
-        if status is None or status.code is not Code.UNSCHEDULABLE:
-            continue
-        result = _victims(pod, node, snapshot, profile)
+    for node in nodes:
+        result = _victims(trial, node)
         if isinstance(result, Status):
             verdicts[node.name] = result
         else:
-            found.append(Candidate(node.name, result))
+            found.append(result)
             if len(found) >= enough:
                 break
     return found
 
 
-def _victims(pod: PodInfo, node: NodeInfo, snapshot: Snapshot, profile: Profile) -> tuple[PodInfo, ...] | Status:
+def _victims(trial: Trial, node: NodeInfo) -> Candidate | Status:
     """The pods that must go from this node, or why their going would not help."""
-    lesser = [p for p in node.pods.values() if p.priority < pod.priority]
+    pod, profile = trial.pod, trial.profile
+    lesser = sorted((p for p in node.pods.values() if p.priority < pod.priority), key=_importance)
     if not lesser:
         return _NO_VICTIMS
-    gone = {p.uid for p in lesser}
-    if status := _try(pod, node, gone, snapshot, profile):
+    copy, state = node.with_pods(()), trial.state.clone()
+    copy.nominated = node.nominated
+    for victim in lesser:
+        copy.remove_pod(victim.uid)
+        profile.remove_pod(state, pod, victim, copy)
+    if status := profile.fits(state, pod, copy):
         return status
-    victims = []
-    for candidate in sorted(lesser, key=_importance):
-        gone.discard(candidate.uid)
-        if _try(pod, node, gone, snapshot, profile):
-            gone.add(candidate.uid)
+    victims: list[PodInfo] = []
+    protected = {p.uid for p in violating(lesser, trial.budgets)}
+    for candidate in sorted(lesser, key=lambda p: p.uid not in protected):
+        copy.add_pod(candidate)
+        profile.add_pod(state, pod, candidate, copy)
+        if profile.fits(state, pod, copy):
+            copy.remove_pod(candidate.uid)
+            profile.remove_pod(state, pod, candidate, copy)
             victims.append(candidate)
-    return tuple(victims)
+    violations = sum(victim.uid in protected for victim in victims)
+    return Candidate(node.name, tuple(sorted(victims, key=_importance)), violations)
 
 
-def _try(pod: PodInfo, node: NodeInfo, gone: set[str], snapshot: Snapshot, profile: Profile) -> Status | None:
-    """What the filters would say if those pods were gone."""
-    copy = node.without(gone)
-    state = CycleState()
-    prepared = profile.run_pre_filters(state, pod, _Without(snapshot, copy))
-    if isinstance(prepared, Status):
-        return prepared
-    return run_filters(profile.active_filters(state), state, pod, copy)
+def violating(pods: Iterable[PodInfo], budgets: Sequence[Doc]) -> list[PodInfo]:
+    """The pods whose eviction, after that of those before them, would break a budget (filterPodsWithPDBViolation)."""
+    allowed = [(budget.get("status") or {}).get("disruptionsAllowed") or 0 for budget in budgets]
+    selectors = [LabelSelector.from_object((budget.get("spec") or {}).get("selector")) for budget in budgets]
+    found = []
+    for pod in pods:
+        violated = False
+        for i, budget in enumerate(budgets):
+            if namespace_of(budget) != pod.namespace or selectors[i].is_everything or not pod.labels:
+                continue
+            if not selectors[i].matches(pod.labels):
+                continue
+            if name_of(pod.doc) in ((budget.get("status") or {}).get("disruptedPods") or {}):
+                continue  # counted already
+            allowed[i] -= 1
+            violated = violated or allowed[i] < 0
+        if violated:
+            found.append(pod)
+    return found
 
 
 def _importance(pod: PodInfo) -> tuple[int, str]:
@@ -135,34 +199,11 @@ def _started(pod: PodInfo) -> str:
     return (pod.doc.get("status") or {}).get("startTime") or "9999"
 
 
-def _harm(candidate: Candidate) -> tuple[int, int, int, tuple[int, ...]]:
-    """Smallest wanted: highest victim priority, sum of priorities, number of victims, then the latest started."""
+def _harm(candidate: Candidate) -> tuple[int, int, int, int, tuple[int, ...]]:
+    """Smallest wanted: broken budgets, highest victim priority, sum of priorities, number of victims, then the
+    latest started."""
     priorities = [victim.priority for victim in candidate.victims]
     top = max(priorities, default=-(2**31))
     earliest = min((_started(v) for v in candidate.victims if v.priority == top), default="9999")
-    return top, sum(p + 2**31 for p in priorities), len(priorities), tuple(-ord(c) for c in earliest)
-
-
-class _Without:
-    """A snapshot in which one node is replaced."""
-
-    def __init__(self, snapshot: Snapshot, node: NodeInfo) -> None:
-        self._base = snapshot
-        self._node = node
-        self.epoch = snapshot.epoch
-        self.has_soft_taints = snapshot.has_soft_taints
-        self.lowest_priority = snapshot.lowest_priority
-        self.image_nodes = snapshot.image_nodes
-        self.namespace_labels = snapshot.namespace_labels
-
-    @property
-    def nodes(self) -> Sequence[NodeInfo]:
-        return [self._node if node.name == self._node.name else node for node in self._base.nodes]
-
-    @property
-    def nodes_with_affinity(self) -> Mapping[str, NodeInfo]:
-        base = self._base.nodes_with_affinity
-        return {**base, self._node.name: self._node} if self._node.name in base else base
-
-    def node(self, name: str) -> NodeInfo | None:
-        return self._node if name == self._node.name else self._base.node(name)
+    total = sum(p + 2**31 for p in priorities)
+    return candidate.violations, top, total, len(priorities), tuple(-ord(c) for c in earliest)

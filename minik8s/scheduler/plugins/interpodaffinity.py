@@ -1,14 +1,13 @@
 """InterPodAffinity: pods that want to be near certain pods or far from them, and pods that others want far away.
 
-A term speaks of a topology (a label that divides nodes); what counts is therefore kept per (label, value). Required
-terms are conditions, also those of pods that are already there; preferred ones give points.
+A term speaks of a topology (a label that divides nodes); what counts is therefore kept per (label, value), in tallies
+(`scheduler.tally`). Required terms are conditions, also those of pods that are already there; preferred ones give
+points. The API server has worked matchLabelKeys and mismatchLabelKeys into the selectors.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Hashable, Iterator, Sequence
 
 import attrs
 
@@ -23,6 +22,7 @@ from minik8s.scheduler.framework import (
     Status,
 )
 from minik8s.scheduler.info import AffinityTerm, NodeInfo, PodInfo
+from minik8s.scheduler.tally import Tally, Topology
 
 _NAME = "InterPodAffinity"
 _LONELY = Status(Code.UNRESOLVABLE, ("node(s) didn't match pod affinity rules",), _NAME)
@@ -32,79 +32,168 @@ _POINTS = "InterPodAffinity/points"
 HARD_AFFINITY_WEIGHT = 1
 """Points for a node whose pods require the new one near (hardPodAffinityWeight)."""
 
-Topology: TypeAlias = tuple[str, str]
-"""(label key, label value): one domain."""
-
 
 @attrs.define(eq=False)
-class Matches:
-    """How many matching pods each domain has, for the three kinds of condition."""
+class Tallies:
+    """Tallies of matching pods; `seen` is what they looked like when verdicts were made to depend on them."""
 
-    affinity: Counter[Topology] = attrs.field(factory=Counter)
-    anti_affinity: Counter[Topology] = attrs.field(factory=Counter)
-    existing: Counter[Topology] = attrs.field(factory=Counter)
+    listed: dict[str, Tally]
     self_affine: bool = False
+    seen: Hashable = None
+    unique: tuple[tuple[str, bool], ...] = ()
+    """The topology keys, each with whether it makes every node a domain of its own."""
+
+    @classmethod
+    def of(
+        cls,
+        listed: dict[str, Tally],
+        snapshot: Snapshot,
+        near: Sequence[AffinityTerm] = (),
+        *,
+        self_affine: bool = False,
+    ) -> Tallies:
+        """`near` are terms whose topology nodes must have, whether any pod is there or not."""
+        keys = sorted({key for tally in listed.values() for key in tally.keys} | {term.topology_key for term in near})
+        made = cls(listed, self_affine, unique=tuple((key, snapshot.is_unique(key)) for key in keys))
+        made.seen = made._look()
+        return made
+
+    def _look(self) -> Hashable:
+        return tuple([(tally.version, tuple(tally.keys)) for tally in self.listed.values()])
+
+    def __bool__(self) -> bool:
+        return any(self.listed.values())
+
+    def refresh(self, snapshot: Snapshot) -> bool:
+        """Whether the verdicts' grounds are still the same: nothing was counted anew, no topology key came or went."""
+        for tally in self.listed.values():
+            tally.sync(snapshot)
+        return self._look() == self.seen
+
+    def clone(self) -> Tallies:
+        return Tallies({name: tally.clone() for name, tally in self.listed.items()}, self.self_affine)
+
+    def apply(self, sign: int, pod: PodInfo, node: NodeInfo) -> None:
+        for tally in self.listed.values():
+            tally.apply(sign, pod, node)
+
+    def standing(self, node: NodeInfo) -> Iterator[Hashable]:
+        """Per topology key the node's value, or what its domain holds where every node is a domain of its own."""
+        for key, unique in self.unique:
+            value = node.labels.get(key)
+            if unique and value is not None:
+                yield tuple([tally.counts.get((key, value), 0) for tally in self.listed.values()])
+            else:
+                yield value
 
 
 class InterPodAffinity:
+    """`hard_weight` and `ignore_preferred` are hardPodAffinityWeight and ignorePreferredTermsOfExistingPods."""
+
     name = _NAME
     local = False
+    by_value = True
     events = Event.NODE_ADD | Event.NODE_LABEL | Event.POD_ADD | Event.POD_LABEL | Event.POD_DELETE
 
+    def __init__(self, hard_weight: int = HARD_AFFINITY_WEIGHT, *, ignore_preferred: bool = False) -> None:
+        self._hard_weight = hard_weight
+        self._ignore_preferred = ignore_preferred
+
     def pre_filter(self, state: CycleState, pod: PodInfo, snapshot: Snapshot) -> PreFilterResult:
-        found = Matches(existing=_existing(pod, snapshot))
-        if not pod.terms.affinity and not pod.terms.anti_affinity:
-            if not found.existing:
-                return SKIP
-        else:
-            _count(found, pod, snapshot)
-            found.self_affine = _matches_all(pod.terms.affinity, pod, snapshot)
-        state.data[_NAME] = found
-        return None
+        terms = pod.terms
+        listed: dict[str, Tally] = {}
+        if snapshot.nodes_with_affinity:
+            listed["existing"] = _existing(pod, snapshot)
+        if terms.affinity:
+            listed["affinity"] = _meant_by_all(terms.affinity, snapshot)
+        if terms.anti_affinity:
+            listed["anti_affinity"] = _meant_by_each(terms.anti_affinity, snapshot)
+        self_affine = _matches_all(terms.affinity, pod, snapshot)
+        found = state.data[_NAME] = Tallies.of(listed, snapshot, terms.affinity, self_affine=self_affine)
+        return None if found or terms.affinity or terms.anti_affinity else SKIP
+
+    def add_pod(self, state: CycleState, pod: PodInfo, other: PodInfo, node: NodeInfo) -> None:
+        if (found := state.data.get(_NAME)) is not None:
+            found.apply(1, other, node)
+
+    def remove_pod(self, state: CycleState, pod: PodInfo, other: PodInfo, node: NodeInfo) -> None:
+        if (found := state.data.get(_NAME)) is not None:
+            found.apply(-1, other, node)
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status | None:
-        found: Matches = state.data[_NAME]
+        found: Tallies = state.data[_NAME]
         if pod.terms.affinity and not _near(found, pod, node):
             return _LONELY
-        if any(found.anti_affinity[domain] for domain in _domains(pod.terms.anti_affinity, node)):
+        if pod.terms.anti_affinity and found.listed["anti_affinity"].at(node):
             return _CROWDED
-        if any(node.labels.get(key) == value for key, value in found.existing):
+        if (existing := found.listed.get("existing")) and existing.at(node):
             return _UNWELCOME
         return None
 
     def pre_score(
         self, state: CycleState, pod: PodInfo, snapshot: Snapshot, nodes: Sequence[NodeInfo]
     ) -> Status | None:
-        points = _points(pod, snapshot)
-        if not points:
-            return SKIP
-        state.data[_POINTS] = points
-        return None
+        listed: dict[str, Tally] = {}
+        if pod.terms.preferred:
+            listed["own"] = _wishes(pod.terms.preferred, snapshot)
+        if snapshot.nodes_with_affinity and not (self._ignore_preferred and not pod.terms.preferred):
+            listed["others"] = self._others(pod, snapshot)
+        points = state.data[_POINTS] = Tallies.of(listed, snapshot)
+        return None if points else SKIP
 
     def score(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> int:
-        points: Counter[Topology] = state.data[_POINTS]
-        return sum(number for (key, value), number in points.items() if node.labels.get(key) == value)
+        return sum([tally.at(node) for tally in state.data[_POINTS].listed.values()])
 
     def normalize(self, state: CycleState, pod: PodInfo, scores: dict[str, int]) -> None:
         least, most = min(scores.values(), default=0), max(scores.values(), default=0)
         for node, score in scores.items():
             scores[node] = MAX_SCORE * (score - least) // (most - least) if most > least else 0
 
+    def standing(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Hashable:
+        return tuple([entry for part in _parts(state) for entry in part.standing(node)])
+
+    def refresh(self, state: CycleState, snapshot: Snapshot) -> bool:
+        return all(part.refresh(snapshot) for part in _parts(state))
+
     def hint(self, pod: PodInfo, event: Event, subject: NodeInfo | PodInfo) -> bool:
-        """Nodes may open a domain. A pod matters when a term means it, or when its own terms may have kept us away."""
+        """Nodes matter when a term's topology divides them. A pod matters when it comes and is wanted near, goes
+        and was wanted far away, or has terms of its own that may have kept this one away."""
+        terms = pod.terms
         if isinstance(subject, NodeInfo):
+            return bool(event & Event.NODE_LABEL) or all(t.topology_key in subject.labels for t in terms.affinity)
+        if event & Event.POD_LABEL:
             return True
-        terms = (*pod.terms.affinity, *pod.terms.anti_affinity)
-        return bool(subject.terms) or any(term.selector.matches(subject.labels) for term in terms)
+        near = event & Event.POD_ADD and any(t.selector.matches(subject.labels) for t in terms.affinity)
+        far = event & Event.POD_DELETE and (
+            bool(subject.terms.anti_affinity) or any(t.selector.matches(subject.labels) for t in terms.anti_affinity)
+        )
+        return bool(near or far)
+
+    def _others(self, pod: PodInfo, snapshot: Snapshot) -> Tally:
+        """Points by what the pods that are there want of `pod`."""
+        namespace, labels = pod.namespace, _seen_labels(pod, snapshot)
+        hard, ignore = self._hard_weight, self._ignore_preferred
+
+        def weigh(other: PodInfo) -> Iterator[tuple[str, int]]:
+            theirs = snapshot.namespace_labels(namespace)
+            for term in other.terms.affinity if hard else ():
+                if term.means(namespace, labels, theirs):
+                    yield term.topology_key, hard
+            for term in other.terms.preferred if not ignore else ():
+                if term.means(namespace, labels, theirs):
+                    yield term.topology_key, term.weight
+
+        key = (_POINTS, hard, ignore, namespace, tuple(sorted(labels.items())))
+        return snapshot.tally(key, lambda: Tally(weigh, of_terms=True))
 
 
-def _domain(term: AffinityTerm, node: NodeInfo) -> Topology | None:
-    value = node.labels.get(term.topology_key)
-    return None if value is None else (term.topology_key, value)
+def _parts(state: CycleState) -> list[Tallies]:
+    return [part for key in (_NAME, _POINTS) if (part := state.data.get(key)) is not None]
 
 
 def _domains(terms: Sequence[AffinityTerm], node: NodeInfo) -> list[Topology]:
-    return [domain for term in terms if (domain := _domain(term, node)) is not None]
+    labels = node.labels
+    return [(t.topology_key, labels[t.topology_key]) for t in terms if t.topology_key in labels]
 
 
 def _matches_all(terms: Sequence[AffinityTerm], pod: PodInfo, snapshot: Snapshot) -> bool:
@@ -112,59 +201,64 @@ def _matches_all(terms: Sequence[AffinityTerm], pod: PodInfo, snapshot: Snapshot
     return bool(terms) and all(term.matches(pod, labels) for term in terms)
 
 
-def _near(found: Matches, pod: PodInfo, node: NodeInfo) -> bool:
+def _near(found: Tallies, pod: PodInfo, node: NodeInfo) -> bool:
     """All affinity terms have a match in the node's domains; the first pod of a group may match itself."""
     domains = _domains(pod.terms.affinity, node)
     if len(domains) < len(pod.terms.affinity):
         return False
-    return all(found.affinity[domain] for domain in domains) or (not found.affinity and found.self_affine)
+    counts = found.listed["affinity"].counts
+    return all(domain in counts for domain in domains) or (not counts and found.self_affine)
 
 
-def _existing(pod: PodInfo, snapshot: Snapshot) -> Counter[Topology]:
+def _seen_labels(pod: PodInfo, snapshot: Snapshot) -> dict[str, str]:
+    """The labels of a pod that any term of the pods that are there looks at."""
+    seen = snapshot.term_labels
+    return {key: value for key, value in pod.labels.items() if key in seen}
+
+
+def _existing(pod: PodInfo, snapshot: Snapshot) -> Tally:
     """Domains with pods that require `pod` to stay away."""
-    labels = snapshot.namespace_labels(pod.namespace)
-    return Counter(
-        domain
-        for node in snapshot.nodes_with_affinity.values()
-        for other in node.with_affinity.values()
-        for term in other.terms.anti_affinity
-        if term.matches(pod, labels) and (domain := _domain(term, node)) is not None
-    )
+    namespace, labels = pod.namespace, _seen_labels(pod, snapshot)
+
+    def weigh(other: PodInfo) -> Iterator[tuple[str, int]]:
+        theirs = snapshot.namespace_labels(namespace)
+        for term in other.terms.anti_affinity:
+            if term.means(namespace, labels, theirs):
+                yield term.topology_key, 1
+
+    key = ("existing", namespace, tuple(sorted(labels.items())))
+    return snapshot.tally(key, lambda: Tally(weigh, of_terms=True))
 
 
-def _count(found: Matches, pod: PodInfo, snapshot: Snapshot) -> None:
-    """Domains of the pods that the required terms of `pod` mean."""
-    terms = pod.terms
-    for node in snapshot.nodes:
-        for other in node.pods.values():
-            if _matches_all(terms.affinity, other, snapshot):
-                found.affinity.update(_domains(terms.affinity, node))
-            labels = snapshot.namespace_labels(other.namespace)
-            meant = [term for term in terms.anti_affinity if term.matches(other, labels)]
-            found.anti_affinity.update(_domains(meant, node))
+def _meant_by_all(terms: Sequence[AffinityTerm], snapshot: Snapshot) -> Tally:
+    """Domains of the pods that all the terms mean."""
+    keys = tuple((term.topology_key, 1) for term in terms)
+
+    def weigh(other: PodInfo) -> tuple[tuple[str, int], ...]:
+        return keys if _matches_all(terms, other, snapshot) else ()
+
+    return snapshot.tally(("all", *(term.identity for term in terms)), lambda: Tally(weigh))
 
 
-def _points(pod: PodInfo, snapshot: Snapshot) -> Counter[Topology]:
-    """Points of each domain by the wishes of `pod` and of the pods that are there."""
-    points: Counter[Topology] = Counter()
-    labels = snapshot.namespace_labels(pod.namespace)
+def _meant_by_each(terms: Sequence[AffinityTerm], snapshot: Snapshot) -> Tally:
+    """Domains of the pods that some of the terms mean."""
 
-    def add(term: AffinityTerm, node: NodeInfo, weight: int) -> None:
-        if (domain := _domain(term, node)) is not None:
-            points[domain] += weight
+    def weigh(other: PodInfo) -> Iterator[tuple[str, int]]:
+        theirs = snapshot.namespace_labels(other.namespace)
+        for term in terms:
+            if term.matches(other, theirs):
+                yield term.topology_key, 1
 
-    for node in snapshot.nodes if pod.terms.preferred else ():
-        for other in node.pods.values():
-            theirs = snapshot.namespace_labels(other.namespace)
-            for term in pod.terms.preferred:
-                if term.matches(other, theirs):
-                    add(term, node, term.weight)
-    for node in snapshot.nodes_with_affinity.values():
-        for other in node.with_affinity.values():
-            for term in other.terms.affinity:
-                if term.matches(pod, labels):
-                    add(term, node, HARD_AFFINITY_WEIGHT)
-            for term in other.terms.preferred:
-                if term.matches(pod, labels):
-                    add(term, node, term.weight)
-    return points
+    return snapshot.tally(("each", *(term.identity for term in terms)), lambda: Tally(weigh))
+
+
+def _wishes(terms: Sequence[AffinityTerm], snapshot: Snapshot) -> Tally:
+    """Points by what a pod wants of those that are there."""
+
+    def weigh(other: PodInfo) -> Iterator[tuple[str, int]]:
+        theirs = snapshot.namespace_labels(other.namespace)
+        for term in terms:
+            if term.matches(other, theirs):
+                yield term.topology_key, term.weight
+
+    return snapshot.tally(("wishes", *(term.identity for term in terms)), lambda: Tally(weigh))

@@ -25,6 +25,7 @@ _WISHES = "NodeAffinity/preferred"
 class NodeAffinity:
     name = "NodeAffinity"
     local = True
+    by_value = True
     events = Event.NODE_ADD | Event.NODE_LABEL
 
     def pre_filter(self, state: CycleState, pod: PodInfo, snapshot: Snapshot) -> PreFilterResult:

@@ -14,6 +14,7 @@ _TAINTED = Status(Code.UNRESOLVABLE, ("node(s) had untolerated taint(s)",), "Tai
 class TaintToleration:
     name = "TaintToleration"
     local = True
+    by_value = True
     events = Event.NODE_ADD | Event.NODE_TAINT
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status | None:
