@@ -1,7 +1,12 @@
 """Cron schedules: five fields, names, ranges, steps, `@daily` and `@every`.
 
 The API server refuses what does not parse and the CronJob controller asks for the times, so both must read a schedule
-the same way. Grammar and error texts: robfig/cron/v3, `ParseStandard`, which upstream uses.
+the same way. Grammar, error texts and times: robfig/cron/v3, `ParseStandard`, which upstream uses.
+
+Why not a library: none for Python speaks this dialect. croniter and cronsim have no `@every`, take 7 for Sunday and
+`L`, `#` and `W`, which upstream refuses, report mistakes in other words than clients see from an API server, and run
+what daylight saving skips an hour later, where upstream leaves it out. Where the dialects agree croniter is the oracle
+of the tests.
 """
 
 from __future__ import annotations
@@ -46,7 +51,7 @@ class Schedule:
     months: frozenset[int] = frozenset()
     weekdays: frozenset[int] = frozenset()
     any_day: bool = True
-    """Whether the day of the month or of the week is a star: then both must match, else one of them."""
+    """Whether the day of the month or of the week is a star, without a step: then both must match, else one of them."""
     every: int = 0
 
     def next(self, after: datetime) -> datetime | None:
@@ -91,8 +96,14 @@ def parse_schedule(text: str) -> Schedule:
     minutes, hours, days, months, weekdays = (
         _field(part, low, high, names) for part, (low, high, names) in zip(parts, _FIELDS, strict=True)
     )
-    any_day = any(item[:1] in ("*", "?") for part in (parts[2], parts[4]) for item in part.split(","))
+    any_day = any(_is_star(item) for part in (parts[2], parts[4]) for item in part.split(","))
     return Schedule(minutes, hours, days, months, weekdays, any_day)
+
+
+def _is_star(item: str) -> bool:
+    """`*`, `?`, `*/1`; a longer step means some days only."""
+    span, _, step = item.partition("/")
+    return span.partition("-")[0] in ("*", "?") and (not step or int(step) == 1)
 
 
 def _seconds(text: str, whole: str) -> int:
