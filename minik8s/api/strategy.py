@@ -70,6 +70,13 @@ class Strategy:
     def default(self, obj: Obj) -> None:
         """Fills in the fields that clients may leave out. Idempotent; also runs on the result of a patch."""
 
+    def default_status(self, obj: Obj) -> None:
+        """The same for a write to /status; what that may not change is put back afterwards.
+
+        A status that has not been touched may be the stored one: defaults make a new one, and change none in place.
+        """
+        self.default(obj)
+
     def prepare_create(self, obj: Obj) -> None:
         """Resets what a creator may not choose: the status, to its initial value."""
         obj.pop("status", None)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from minik8s.api.request import JSON, YAML, ApiRequest
 from minik8s.api.resource import Resource
 from minik8s.apiserver.options import Validation
 from minik8s.machinery.errors import BadRequest, Invalid, UnsupportedMediaType
 from minik8s.machinery.field import invalid
-from minik8s.machinery.meta import Obj
+from minik8s.machinery.meta import Doc, Obj
 from minik8s.schema import codec, protobuf, table
 from minik8s.schema.decode import DecodeError, decode
 from minik8s.schema.scalars import json_word
@@ -19,6 +19,7 @@ ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.proto
 CUSTOM_ACCEPTED = "application/json, application/yaml"
 """Custom resources have no protobuf form."""
 MAX_STRICT_ERRORS = 100
+_NOTHING: Final[Doc] = {}
 _SUMMARY_LENGTH = 30
 _SCHEME = 'in scheme "pkg/api/legacyscheme/scheme.go:30"'
 _TYPE_META = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
@@ -88,11 +89,28 @@ def _unfit(kind: str, api_version: str, expected: str, why: str) -> BadRequest:
     return BadRequest(f'{kind} in version "{api_version.rpartition("/")[2]}" cannot be handled as a {expected}: {why}')
 
 
-def read_object(request: ApiRequest, api_version: str, kind: str, validation: Validation) -> tuple[Obj, list[str]]:
-    """The body as an object of the given built-in kind, and warnings about what was dropped from it."""
+def read_object(
+    request: ApiRequest, api_version: str, kind: str, validation: Validation, *, stored: Doc = _NOTHING
+) -> tuple[Obj, list[str]]:
+    """The body as an object of the given built-in kind, and warnings about what was dropped from it.
+
+    Whoever calls in process often changes one part of what is `stored`: the other parts are not read again, and not
+    copied. They are shared with the store and must not be changed.
+    """
     doc, duplicates = read_body(request, kind)
     _check_kind(doc, api_version, kind, request)
-    return decode_object(doc, duplicates, api_version, kind, validation)
+    shared = shared_parts(doc, stored, request.subresource) if stored else _NOTHING
+    return decode_object(doc, duplicates, api_version, kind, validation, shared=shared)
+
+
+def shared_parts(doc: Doc, stored: Doc, subresource: str) -> Doc:
+    """The parts of a document that are those of the stored one: not equal, but the same, and not changed on the way.
+
+    By /status nothing but the status is written; elsewhere defaults go into whatever is not metadata or status.
+    """
+    names = doc if subresource == "status" else ("metadata", "status")
+    parts = {name: doc.get(name) for name in names}
+    return {name: part for name, part in parts.items() if part is stored.get(name) and isinstance(part, dict)}
 
 
 def _check_kind(doc: Obj, api_version: str, kind: str, request: ApiRequest) -> None:
@@ -127,10 +145,12 @@ def decode_object(
     kind: str,
     validation: Validation,
     resource: Resource[Any] | None = None,
+    *,
+    shared: Doc = _NOTHING,
 ) -> tuple[Obj, list[str]]:
     """A document fitted to its kind. Strict refuses unknown and duplicate fields, Warn reports them."""
     try:
-        obj, problems = fit(doc, duplicates, api_version, kind, resource)
+        obj, problems = fit(doc, duplicates, api_version, kind, resource, shared=shared)
     except DecodeError as error:
         raise _unfit(kind, api_version, kind, str(error)) from None
     if problems and validation == "Strict":
@@ -162,16 +182,22 @@ def _other_version(given: str, expected: str) -> BadRequest:
 
 
 def fit(
-    doc: Obj, duplicates: Sequence[str], api_version: str, kind: str, resource: Resource[Any] | None = None
+    doc: Obj,
+    duplicates: Sequence[str],
+    api_version: str,
+    kind: str,
+    resource: Resource[Any] | None = None,
+    *,
+    shared: Doc = _NOTHING,
 ) -> tuple[Obj, list[str]]:
     """A document as its kind has it, and what had no place in it. Raises DecodeError.
 
-    `resource` is the one whose own kind it is; without it the kind is a built-in one.
+    `resource` is the one whose own kind it is; without it the kind is a built-in one. `shared`: see `decode`.
     """
     home = api_version if "/" in api_version else f"core/{api_version}"
     if resource is not None and resource.custom is not None:
         _check_custom(doc, resource)
-    decoded = decode(doc, resource.type if resource is not None else table.struct(home, kind), kind)
+    decoded = decode(doc, resource.type if resource is not None else table.struct(home, kind), kind, shared=shared)
     obj: Obj = {"kind": kind, "apiVersion": api_version, "metadata": {}}
     obj.update(decoded.obj)
     obj["kind"], obj["apiVersion"] = kind, api_version
@@ -201,10 +227,12 @@ def read_delete_options(request: ApiRequest) -> Obj | None:
         raise _unfit(str(given), str(doc.get("apiVersion") or "v1"), kind, str(error)) from None
 
 
-def read_resource(request: ApiRequest, resource: Resource[Any], validation: Validation) -> tuple[Obj, list[str]]:
-    """The body as an object of the endpoint's own kind."""
+def read_resource(
+    request: ApiRequest, resource: Resource[Any], validation: Validation, *, stored: Doc = _NOTHING
+) -> tuple[Obj, list[str]]:
+    """The body as an object of the endpoint's own kind. `stored`: see `read_object`."""
     if resource.custom is None:
-        return read_object(request, resource.api_version, resource.kind, validation)
+        return read_object(request, resource.api_version, resource.kind, validation, stored=stored)
     doc, duplicates = read_body(request, resource.kind, CUSTOM_ACCEPTED)
     _check_strings(doc, resource.kind, request)
     return decode_resource(doc, duplicates, resource, validation)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from minik8s.api.request import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, ApiRequest
 from minik8s.api.resource import Resource
 from minik8s.apiserver.authorization import authorize_request
-from minik8s.apiserver.body import decode_object, decode_resource, fit, unsupported
+from minik8s.apiserver.body import decode_object, decode_resource, fit, shared_parts, unsupported
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.fieldmanagers import applied
 from minik8s.apiserver.options import Validation, write_options
@@ -31,6 +31,7 @@ from minik8s.store.protocol import Entry
 
 PATCH_TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
 CUSTOM_PATCH_TYPES = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
+_NOTHING: Final[Doc] = {}
 TOO_DEEP = "the patched object is nested too deeply"
 
 
@@ -100,19 +101,26 @@ async def _server_side_apply(write: Write, given: Patch) -> ObjectResponse:
 
 
 def _decoded(write: Write, changed: Obj, current: Doc, entry: Entry, given: Patch) -> tuple[Obj, list[str]]:
-    """The patched document as its kind. managedFields and status, most of it, are decoded only if the patch touched
-    them; an untouched status is left out, as the main endpoint puts the stored one back whatever is sent."""
+    """The patched document as its kind. What the patch has not touched is not decoded, as far as it can be shared:
+    managedFields, most of metadata, the status, and by /status everything else."""
     kept, metadata, part = current["metadata"].get("managedFields"), changed.get("metadata"), changed
     untouched = bool(kept) and isinstance(metadata, dict) and metadata.get("managedFields") is kept
     if untouched:
         part = evolve(part, "metadata", "managedFields", value=None)
-    resource, status = write.served.resource, current.get("status")
-    settled = bool(status) and changed.get("status") is status and not (write.request.subresource or resource.custom)
-    if settled:
-        part = {key: value for key, value in part.items() if key != "status"}
+    resource = write.served.resource
+    shared = shared_parts(part, current, write.request.subresource) if write.served.shares_bytes else {}
     obj, warnings = decode_patched(
-        part, given, resource.api_version, resource.kind, write.options.validation, resource, shown=changed
+        part,
+        given,
+        resource.api_version,
+        resource.kind,
+        write.options.validation,
+        resource,
+        shown=changed,
+        shared=shared,
     )
+    if "metadata" in shared:
+        obj["metadata"] = dict(obj["metadata"])
     if untouched:
         obj["metadata"]["managedFields"] = kept
     _check_identity(write.request, write.served, obj, current, entry)
@@ -128,13 +136,14 @@ def decode_patched(
     resource: Resource[Any] | None = None,
     *,
     shown: Obj | None = None,
+    shared: Doc = _NOTHING,
 ) -> tuple[Obj, list[str]]:
     """A patched document fitted to its kind. What does not fit is an error about the patch, not about the object:
-    `shown`, if `changed` is only a part of it."""
+    `shown`, if `changed` is only a part of it. `shared`: see `fit`."""
     if given.content_type == APPLY_PATCH:
-        return decode_object(changed, (), api_version, kind, validation, resource)
+        return decode_object(changed, (), api_version, kind, validation, resource, shared=shared)
     try:
-        obj, unknown = fit(changed, (), api_version, kind, resource)
+        obj, unknown = fit(changed, (), api_version, kind, resource, shared=shared)
     except DecodeError as error:
         raise _unfit(
             shown or changed,

@@ -216,7 +216,9 @@ async def _store_new(write: Write, obj: Obj) -> ObjectResponse:
 async def update(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     """Replaces an object, or its status; creates it for the kinds that allow it."""
     options = write_options(request)
-    obj, warnings = read_resource(request, served.resource, options.validation)
+    known = ctx.store.peek(served.key(request.namespace, request.name)) if served.shares_bytes else None
+    stored = known.value if known is not None else {}
+    obj, warnings = read_resource(request, served.resource, options.validation, stored=stored)
     check_namespace(served, request, obj)
     check_name(obj, request.name)
     write = Write(ctx, served, request, options, warnings)
@@ -294,7 +296,10 @@ async def _replace(write: Write, entry: Entry, obj: Obj) -> ObjectResponse:
 async def prepare_replacement(write: Write, obj: Obj, old: Doc) -> Obj:
     """What an update stores: the new document with everything kept, defaulted, admitted and validated."""
     served, strategy = write.served, write.served.strategy
-    strategy.default(obj)
+    if write.request.subresource in STATUS_LIKE:
+        strategy.default_status(obj)
+    else:
+        strategy.default(obj)
     _keep(write, obj, old)
     write.dedup_owners(obj, admitted=write.request.verb == "patch")  # upstream looks at a patched object only once
     strategy.date(obj, old, write.ctx.clock.now)

@@ -8,7 +8,7 @@ Upstream: structured-merge-diff `fieldpath`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import orjson
@@ -75,6 +75,26 @@ def _difference_nodes(node: FieldSet, other: FieldSet) -> FieldSet | None:
     if node.keys().isdisjoint(other):
         return node
     return make_node(is_member(node) and not is_member(other), difference(node, other))
+
+
+class Remembered:
+    """A function of two sets that remembers its results by which sets they were made of.
+
+    Objects from one template share their sets (`patch.typed`), so that what one of them costs the next has for nothing.
+    The sets are kept with the result, as their ids must not come to mean others.
+    """
+
+    def __init__(self, function: Callable[[FieldSet, FieldSet], FieldSet], size: int = 1024) -> None:
+        self._function, self._size = function, size
+        self._known: dict[tuple[int, int], tuple[FieldSet, FieldSet, FieldSet]] = {}
+
+    def __call__(self, left: FieldSet, right: FieldSet) -> FieldSet:
+        known = self._known.get((id(left), id(right)))
+        if known is None:
+            if len(self._known) >= self._size:
+                self._known.clear()
+            known = self._known[id(left), id(right)] = (left, right, self._function(left, right))
+        return known[2]
 
 
 def intersection(left: FieldSet, right: FieldSet) -> FieldSet:

@@ -14,10 +14,13 @@ from typing import Any, Literal
 
 import attrs
 
-from minik8s.machinery.fieldset import SELF, FieldSet, difference, is_valid, union
+from minik8s.machinery import fieldset
+from minik8s.machinery.fieldset import SELF, FieldSet, Remembered, is_valid
 from minik8s.machinery.meta import Doc, Obj, rfc3339
 from minik8s.machinery.patch.shape import Shape
 from minik8s.machinery.patch.typed import UNTYPED, Node, compare, shape_node
+
+union, difference = Remembered(fieldset.union), Remembered(fieldset.difference)
 
 View = Callable[[Doc, str], tuple[Doc, Shape] | None]
 """A document of the kind in another API version, with its type there; None when it cannot be had in that version, which
@@ -136,6 +139,8 @@ def track_update(
     if not changes.touched:
         return [dict(entry) for entry in managers]
     writer = Manager(manager, "Update", api_version, subresource, time=rfc3339(now))
+    if not managers:
+        return [attrs.evolve(writer, fields=changes.changed).to_entry()] if changes.changed else []
     before = [reconciled(_manager(entry), api_version, type) for entry in managers]
     return write_managers(capped(record(before, writer, changes)))
 
@@ -169,7 +174,9 @@ def record(managers: Sequence[Manager], writer: Manager, changes: Changes) -> li
     identity = writer.identity
     result = changes.leave(m for m in managers if m.identity != identity)
     previous = next((m for m in managers if m.identity == identity), None)
-    owned = union(difference(previous.fields, changes.removed), changes.changed) if previous else changes.changed
+    owned = changes.changed
+    if previous:
+        owned = union(difference(previous.fields, changes.removed) if changes.removed else previous.fields, owned)
     time = previous.time if previous and not changes.changed else writer.time
     result.append(Manager(writer.name, writer.operation, writer.api_version, writer.subresource, owned, time))
     return [m for m in result if m.fields]
@@ -191,7 +198,7 @@ class Changes:
         self.api_version = api_version
         self.changed, self.removed = _compared(old, new, type, ignored)
         """The fields that the write adds or changes, and those that it removes."""
-        self.touched = union(self.changed, self.removed)
+        self.touched = union(self.changed, self.removed) if self.removed else self.changed
         self._elsewhere: dict[str, _Seen | None] = {}
 
     def seen_by(self, manager: Manager) -> _Seen | None:

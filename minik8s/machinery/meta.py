@@ -113,12 +113,12 @@ def copy_document(value: Any) -> Any:
 
 def rfc3339(when: datetime) -> str:
     """`2006-01-02T15:04:05Z`: metav1.Time."""
-    return when.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
+    return (when if when.tzinfo is UTC else when.astimezone(UTC)).isoformat(timespec="seconds")[:19] + "Z"
 
 
 def rfc3339_micro(when: datetime) -> str:
     """`2006-01-02T15:04:05.000000Z`: metav1.MicroTime."""
-    return when.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+    return (when if when.tzinfo is UTC else when.astimezone(UTC)).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def parse_time(text: str) -> datetime:

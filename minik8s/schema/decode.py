@@ -8,7 +8,7 @@ each `Type` is compiled once, at first use, into a closure that looks only at th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -25,6 +25,9 @@ Reader = Callable[[Any, list[str]], Any]
 """Converts one value; appends the names of unknown fields to the list."""
 
 
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
 @attrs.frozen(slots=True)
 class Decoded:
     """`obj` starts with kind and apiVersion (where given) and shares nothing with its source.
@@ -36,8 +39,10 @@ class Decoded:
     unknown: list[str]
 
 
-def decode(doc: Any, type: Type, kind: str) -> Decoded:
+def decode(doc: Any, type: Type, kind: str, *, shared: Mapping[str, Any] = _NOTHING) -> Decoded:
     """The canonical copy of `doc`, read as a `type`; `kind` names the root struct in errors.
+
+    `shared` are fields of `doc` that are canonical already, as parts of what is stored are: they are taken as they are.
 
     Raises DecodeError for what no client may send: wrong JSON types, bad quantities, times or base64.
     """
@@ -47,8 +52,10 @@ def decode(doc: Any, type: Type, kind: str) -> Decoded:
         return prune(doc, type, kind)
     read, order = _root(type)
     unknown: list[str] = []
+    if shared:
+        doc = {name: value for name, value in doc.items() if name not in shared}
     try:
-        found = read(doc, unknown)
+        found = read(doc, unknown) | shared
         paths = _unknown_paths(doc, type, "", root=True) if unknown else unknown
     except _MismatchError as error:
         raise DecodeError(error.message(kind)) from None

@@ -237,3 +237,18 @@ def test_entries_survive_reading() -> None:
     managers = read_managers([entry])
     assert managers is not None
     assert managers[0].to_entry() == entry
+
+
+def test_objects_from_one_template_share_their_sets() -> None:
+    """What ten thousand alike objects own is kept once; one that differs has its own."""
+
+    def created(name: str, **spec: Any) -> Any:
+        new = deployment(**spec)
+        new["metadata"] = {"name": name, "labels": {"l": name}}
+        return track_update(None, new, (), "m", "apps/v1", "", NOW, DEPLOYMENT)[0]["fieldsV1"]
+
+    first, second, other = created("a"), created("b"), created("c", paused=True)
+    assert first is second
+    assert other != first
+    assert other["f:spec"]["f:paused"] == {}
+    assert other["f:spec"]["f:template"] is first["f:spec"]["f:template"]

@@ -35,8 +35,11 @@ class AutoscalerStrategy(KindStrategy):
         if (behavior := spec.get("behavior")) is not None:
             for direction, policies in _POLICIES.items():
                 _default_rules(behavior.setdefault(direction, {}), direction, policies)
-        if (status := obj.get("status")) is not None:
-            status.setdefault("currentMetrics", None)
+        self.default_status(obj)
+
+    def default_status(self, obj: Obj) -> None:
+        if (status := obj.get("status")) is not None and "currentMetrics" not in status:
+            obj["status"] = {**status, "currentMetrics": None}
 
     def initial_status(self, obj: Obj) -> Obj:
         return {"desiredReplicas": 0, "currentMetrics": None}

@@ -40,6 +40,9 @@ class CertificateSigningRequestStrategy(KindStrategy):
     selectable: ClassVar[Selectable] = {"spec.signerName": reads("spec", "signerName")}
 
     def default(self, obj: Obj) -> None:
+        self.default_status(obj)
+
+    def default_status(self, obj: Obj) -> None:
         for condition in (obj.get("status") or {}).get("conditions") or ():
             set_default(condition, "status", "True")
 

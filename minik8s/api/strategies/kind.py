@@ -31,6 +31,9 @@ class KindStrategy(Strategy):
     def __init__(self, resource: Resource[Any]) -> None:
         self.resource = resource
 
+    def default_status(self, obj: Obj) -> None:
+        """Hardly a kind has defaults in its status. The rest of the document may be the stored one."""
+
     @cached_property
     def _empty_status(self) -> Obj | None:
         field = self.resource.type.fields.get("status")

@@ -41,10 +41,36 @@ _LIST_TYPE, _LIST_KEYS = "x-kubernetes-list-type", "x-kubernetes-list-map-keys"
 _BY_LIST_TYPE = {"set": Relation.SET, "map": Relation.KEYED}
 
 
+_LEAF: Final[Obj] = {}
+"""The node of every leaf; sets are never changed in place."""
+REMEMBERED = 512
+"""How many layouts or sets are kept at one place of a type; where there are more they are hardly alike."""
+
+
+class SharedSets(dict[tuple[Any, ...], Obj]):
+    """Sets of fields that have been met, so that ten thousand objects made from one template share one.
+
+    A set is known by its path elements and by which sets lie below them. Those are alive while it is, so that their
+    ids cannot come to mean others.
+    """
+
+    __slots__ = ()
+
+    def share(self, fields: Obj) -> Obj:
+        """The set itself, or the one that is known to be the same."""
+        key = (*fields, *map(id, fields.values()))
+        found = self.get(key)
+        if found is None:
+            if len(self) >= REMEMBERED:
+                self.clear()
+            found = self[key] = fields
+        return found
+
+
 class Node:
     """A place in a type: the relation there, and what is needed to go on below. Made once for each field."""
 
-    __slots__ = ("child", "is_leaf", "is_list", "is_map", "keys", "relation", "shape", "zero")
+    __slots__ = ("child", "is_leaf", "is_list", "is_map", "keys", "layouts", "relation", "shape", "shared", "zero")
 
     def __init__(self, shape: Shape, field: ShapeField | None) -> None:
         self.shape = shape
@@ -62,6 +88,17 @@ class Node:
             self.keys = tuple((key, fields[key].default if key in fields else None) for key in names)
         self.child: Callable[[str], Node | None] = _Members(self).__getitem__
         """The node of a member; None when a struct has no such field and keeps no unknown ones."""
+        self.layouts: dict[tuple[str, ...], _Layout] = {}
+        self.shared = SharedSets()
+
+    def layout(self, names: tuple[str, ...]) -> _Layout:
+        """What is the same for all values that have these members."""
+        found = self.layouts.get(names)
+        if found is None:
+            if len(self.layouts) >= REMEMBERED:  # free keys: nobody says how many there are
+                self.layouts.clear()
+            found = self.layouts[names] = _Layout(self, names)
+        return found
 
     @property
     def item_node(self) -> Node:
@@ -100,6 +137,17 @@ class Node:
         for item in items:
             result.setdefault(self.element(item), []).append(item)
         return result
+
+
+class _Layout:
+    """The fields of values that have the same members, and the members that have fields of their own."""
+
+    __slots__ = ("fields", "inner")
+
+    def __init__(self, node: Node, names: tuple[str, ...]) -> None:
+        children = ((name, node.child(name) or UNTYPED) for name in names)
+        self.inner = [("f:" + name, name, child) for name, child in children if not child.is_leaf]
+        self.fields: Obj = {SELF: _LEAF} | {"f:" + name: _LEAF for name in names}
 
 
 class _Members(dict[str, Node | None]):
@@ -199,24 +247,20 @@ def compare(old: Any, new: Any, node: Node) -> Parts:
     return (None if old == new else _LEAF), None
 
 
-_LEAF: Final[Obj] = {}
-"""The node of every leaf; sets are never changed in place."""
-
-
 def whole(value: Any, node: Node) -> Obj:
     """All fields of a value, itself and everything in it that has fields of its own included."""
     if node.is_leaf or not value:
         return _LEAF
     if isinstance(value, dict) and not node.is_list:
-        fields: Obj = {SELF: _LEAF}
-        for key, member in value.items():
-            child = node.child(key) or UNTYPED
-            fields["f:" + key] = _LEAF if child.is_leaf else whole(member, child)
-        return fields
+        layout = node.layout(tuple(value))
+        if not layout.inner:
+            return layout.fields
+        return node.shared.share(layout.fields | {key: whole(value[name], child) for key, name, child in layout.inner})
     if isinstance(value, list) and node.is_list:
         item = node.item_node
         elements = node.elements(value)
-        return {SELF: _LEAF} | {k: whole(v[0], item) if len(v) == 1 else _LEAF for k, v in elements.items()}
+        below = {k: whole(v[0], item) if len(v) == 1 else _LEAF for k, v in elements.items()}
+        return node.shared.share({SELF: _LEAF} | below)
     return _LEAF
 
 
@@ -245,7 +289,8 @@ def _compare_maps(old: Any, new: Any, node: Node) -> Parts:
             child = node.child(key) or UNTYPED
             if was != child.zero:
                 _place(changed, removed, "f:" + key, compare(was, child.zero, child))
-    return changed or None, removed or None
+    share = node.shared.share
+    return share(changed) if changed else None, share(removed) if removed else None
 
 
 def _place(changed: Obj, removed: Obj, key: str, parts: Parts) -> None:
@@ -271,4 +316,5 @@ def _compare_lists(old: Any, new: Any, node: Node) -> Parts:
             _place(changed, removed, key, compare(was[0], now[0], item))
         else:
             changed[key] = _LEAF
-    return changed or None, removed or None
+    share = node.shared.share
+    return share(changed) if changed else None, share(removed) if removed else None

@@ -22,14 +22,17 @@ class NodeStrategy(KindStrategy):
     selectable: ClassVar[Selectable] = {"spec.unschedulable": reads("spec", "unschedulable", missing="false")}
 
     def default(self, obj: Obj) -> None:
-        status = obj.get("status") or {}
-        if "capacity" in status and "allocatable" not in status:
-            status["allocatable"] = dict(status["capacity"])
+        self.default_status(obj)
         cidrs = obj["spec"].get("podCIDRs")
         if obj["spec"].get("podCIDR") and not cidrs:
             obj["spec"]["podCIDRs"] = [obj["spec"]["podCIDR"]]
         elif cidrs and not obj["spec"].get("podCIDR"):
             obj["spec"]["podCIDR"] = cidrs[0]
+
+    def default_status(self, obj: Obj) -> None:
+        status = obj.get("status") or {}
+        if "capacity" in status and "allocatable" not in status:
+            obj["status"] = {**status, "allocatable": dict(status["capacity"])}
 
     def prepare_create(self, obj: Obj) -> None:
         if not obj.get("status"):
