@@ -20,6 +20,7 @@ from minik8s.apiserver.requestlog import RequestLog
 from minik8s.client.client import Client
 from minik8s.client.informer import Informers
 from minik8s.client.why import Explanation, why
+from minik8s.client.workqueue import WorkQueue
 from minik8s.clock import Clock
 from minik8s.config import ClusterConfig
 from minik8s.controllers.runtime import ControllerManager
@@ -61,6 +62,12 @@ class Control:
     def recording(self, **where: Any) -> RequestLog:
         """Notes the requests that are made while its context lasts; `where` as in `apiserver.interception.Where`."""
         return RequestLog(self._context, Where(**where))
+
+    @property
+    def queues(self) -> dict[str, WorkQueue[Any]]:
+        """The work queues by their controllers' names, for those who measure them (`WorkQueue.observer`)."""
+        controllers = self._manager.controllers if self._manager is not None else ()
+        return {controller.name: controller.queue for controller in controllers}
 
     @property
     def audit(self) -> AuditLog:

@@ -8,7 +8,7 @@ must not be mutated (`machinery.meta.evolve` makes changed copies). Failures are
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, TypeVar
 
@@ -95,6 +95,16 @@ class Client:
         Over HTTP its requests carry Impersonate-* headers, for which this client's own user needs the permission.
         """
         return self._with(named(name, groups, uid, extra), self.user_agent, self.field_manager)
+
+    def over(self, wrap: Callable[[Transport], Transport]) -> Client:
+        """The same client with its transport wrapped: for those who look at what is asked."""
+        return Client(
+            wrap(self._transport),
+            user=self.user,
+            user_agent=self.user_agent,
+            field_manager=self.field_manager,
+            in_process=self._in_process,
+        )
 
     def _with(self, user: User, user_agent: str, field_manager: str) -> Client:
         return Client(

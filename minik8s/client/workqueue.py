@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -37,6 +37,16 @@ class QueueStatistics:
     retries: int
 
 
+class QueueObserver(Protocol):
+    """Is told of a key's way through a queue: when it came to wait, when a worker took it, when that was through."""
+
+    def added(self, key: Any) -> None: ...
+
+    def taken(self, key: Any) -> None: ...
+
+    def done(self, key: Any) -> None: ...
+
+
 class WorkQueue(Generic[K]):
     """See the module's docstring. Every method but `get` returns at once."""
 
@@ -50,6 +60,7 @@ class WorkQueue(Generic[K]):
         self._delayed: dict[K, tuple[float, TimerHandle]] = {}
         self._getters: deque[anyio.Event] = deque()
         self._adds = self._retries = 0
+        self.observer: QueueObserver | None = None
 
     def add(self, key: K) -> None:
         """The key needs a pass."""
@@ -57,6 +68,8 @@ class WorkQueue(Generic[K]):
             return
         self._adds += 1
         self._dirty.add(key)
+        if self.observer is not None:
+            self.observer.added(key)
         if key not in self._processing:
             self._ready.append(key)
             self._wake()
@@ -96,11 +109,15 @@ class WorkQueue(Generic[K]):
         key = self._ready.popleft()
         self._dirty.discard(key)
         self._processing.add(key)
+        if self.observer is not None:
+            self.observer.taken(key)
         return key
 
     def done(self, key: K) -> None:
         """The caller is through with the key; if it was added meanwhile it comes out again."""
         self._processing.discard(key)
+        if self.observer is not None:
+            self.observer.done(key)
         if key in self._dirty:
             self._ready.append(key)
             self._wake()
