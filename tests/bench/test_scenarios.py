@@ -106,7 +106,7 @@ def test_digest(write: Any) -> None:
         ("Method: PodStartup", "Method: PodStart", "s.yaml:14: steps[0].measurements[0].Method must be one of"),
         ("action: start", "action: stop", "Params.action must be one of start, gather, not 'stop'"),
         ("- Identifier: startup\n    Method: PodStartupLatency\n    Params: {action: g",
-         "- Identifier: other\n    Method: PodStartupLatency\n    Params: {action: g", "is gathered but was not started"),
+         "- Identifier: other\n    Method: PodStartupLatency\n    Params: {action: g", "gathered but was not"),
         ("basename: pod", "basename: Pod_", "s.yaml:22: steps[1].phases[0].objectBundle[0].basename must be"),
         ("- name: Start\n", "- name: Start\n  phases: []\n  measurement: []\n", 's.yaml:13: steps[0].measurement: un'),
         ("name: density", "name: density\nname: twice", "s.yaml:2: name is given twice"),
