@@ -14,8 +14,8 @@ from . import listtypes, operators
 from .budget import CALL, SCALARS, deep_size, paid_equal, size_of, spend
 from .checker import type_value
 from .convert import converter
-from .errors import BudgetError, EvaluationError
-from .folds import fold
+from .errors import EvaluationError
+from .folds import decide, fold
 from .syntax import Call, Const, Fold, Ident, ListNode, MapNode, Node, Select, Struct
 from .types import CelType
 from .values import Made, Optional, no_such_overload
@@ -214,26 +214,7 @@ def _chain(base: Eval, keys: tuple[str, ...]) -> Eval:
 
 def _logical(parts: list[Eval], decisive: bool) -> Eval:
     """`&&` (decided by false) and `||` (by true): an error on one side does not matter if another decides."""
-
-    def run(frame: Frame) -> bool:
-        failed: EvaluationError | None = None
-        for part in parts:
-            try:
-                value = part(frame)
-            except BudgetError:
-                raise
-            except EvaluationError as error:
-                failed = failed or error
-                continue
-            if value is decisive:
-                return decisive
-            if value is not (not decisive):
-                failed = failed or no_such_overload()
-        if failed is not None:
-            raise failed
-        return not decisive
-
-    return run
+    return lambda frame: decide(parts, frame, decisive)
 
 
 def _conditional(condition: Eval, yes: Eval, no: Eval) -> Eval:

@@ -5,7 +5,7 @@ Every turn pays the weight of what it computes, so nested loops over long lists 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .errors import BudgetError, EvaluationError
@@ -67,27 +67,28 @@ def _turns(over: Eval, places: list[int], cost: int) -> Turns:
 
 
 def _quantifier(turns: Turns, condition: Eval, decisive: bool) -> Eval:
-    """`all` is decided by one false, `exists` by one true; errors matter only if nothing decides."""
+    """`all` is decided by one false, `exists` by one true."""
+    return lambda frame: decide((condition for _ in turns(frame)), frame, decisive)
 
-    def run(frame: Frame) -> bool:
-        failed: EvaluationError | None = None
-        for _ in turns(frame):
-            try:
-                value = condition(frame)
-            except BudgetError:
-                raise
-            except EvaluationError as error:
-                failed = failed or error
-                continue
-            if value is decisive:
-                return decisive
-            if value is not (not decisive):
-                failed = failed or no_such_overload()
-        if failed is not None:
-            raise failed
-        return not decisive
 
-    return run
+def decide(conditions: Iterable[Eval], frame: Frame, decisive: bool) -> bool:
+    """The first condition that is `decisive` decides; errors matter only if none is."""
+    failed: EvaluationError | None = None
+    for condition in conditions:
+        try:
+            value = condition(frame)
+        except BudgetError:
+            raise
+        except EvaluationError as error:
+            failed = failed or error
+            continue
+        if value is decisive:
+            return decisive
+        if value is not (not decisive):
+            failed = failed or no_such_overload()
+    if failed is not None:
+        raise failed
+    return not decisive
 
 
 def _true(value: Any) -> bool:

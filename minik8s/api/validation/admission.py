@@ -122,18 +122,23 @@ def validate_conditions(conditions: Sequence[Part], path: str) -> Causes:
     """Names and presence of matchConditions; their CEL is compiled elsewhere."""
     if len(conditions) > MAX_CONDITIONS:
         yield too_many(path, len(conditions), MAX_CONDITIONS)
-    seen = set()
+    seen: set[str] = set()
     for index, condition in enumerate(conditions):
         here, name = f"{path}[{index}]", condition.get("name", "")
         if not (condition.get("expression") or "").strip():
             yield required(f"{here}.expression")
-        if not name:
-            yield required(f"{here}.name")
-        elif name in seen:
-            yield duplicate(f"{here}.name", name)
-        else:
-            yield from named(name, f"{here}.name", names.qualified_name)
-        seen.add(name)
+        yield from _new_name(name, f"{here}.name", seen)
+
+
+def _new_name(name: str, path: str, seen: set[str]) -> Causes:
+    """A qualified name that none of those before it had; `seen` gets it too."""
+    if not name:
+        yield required(path)
+    elif name in seen:
+        yield duplicate(path, name)
+    else:
+        yield from named(name, path, names.qualified_name)
+    seen.add(name)
 
 
 def condition_errors(conditions: Sequence[Part], path: str) -> FieldErrors:
@@ -211,16 +216,10 @@ def validate_validations(spec: Part) -> Causes:
         yield invalid(
             "spec.auditAnnotations", list(annotations), f"must not have more than {MAX_ANNOTATIONS} auditAnnotations"
         )
-    seen = set()
+    seen: set[str] = set()
     for index, annotation in enumerate(annotations):
         here, key = f"spec.auditAnnotations[{index}]", annotation.get("key", "")
-        if not key:
-            yield required(f"{here}.key")
-        elif key in seen:
-            yield duplicate(f"{here}.key", key)
-        else:
-            yield from named(key, f"{here}.key", names.qualified_name)
-        seen.add(key)
+        yield from _new_name(key, f"{here}.key", seen)
         if not (annotation.get("valueExpression") or "").strip():
             yield required(f"{here}.valueExpression")
 
