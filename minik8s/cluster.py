@@ -26,7 +26,8 @@ from minik8s.api.resource import Resource
 from minik8s.api.resources import NODES, SERVICE_ACCOUNTS, STORAGE_CLASSES
 from minik8s.api.strategies import load_all
 from minik8s.apiserver.admission.hooks import Hook, HookFunction, Hooks
-from minik8s.apiserver.bootstrap import bootstrap, publish_address, publish_client_ca
+from minik8s.apiserver.aggregation.availability import keep_watch
+from minik8s.apiserver.bootstrap import bootstrap, publish_address, publish_authentication
 from minik8s.apiserver.dispatch import dispatch
 from minik8s.apiserver.http import HttpApp
 from minik8s.client.client import Client
@@ -106,6 +107,7 @@ class Cluster(Control):
         self.url = ""
         store = load(origin) if isinstance(origin, Path | str) else origin
         self._context = server_context(self.config, self.clock, self.rng, self._credentials.tokens, store)
+        self._context.remotes.certificate = self._credentials.front_proxy_certificate
         for hook in admission:
             self.admission.add(hook)
         self.client: Client
@@ -290,7 +292,8 @@ class Cluster(Control):
         self.url = self._credentials.url = f"{'https' if tls else 'http'}://{host}:{port}"
         await publish_address(self._context, host, port)
         if tls:
-            await publish_client_ca(self._context, b"".join(self._credentials.client_cas).decode())
+            bundle, front_proxy = b"".join(self._credentials.client_cas), self._credentials.front_proxy.pem
+            await publish_authentication(self._context, bundle.decode(), front_proxy.decode())
 
     def _node_pool(self, recorders: Recorders) -> NodePool:
         return NodePool(
@@ -319,6 +322,7 @@ class Cluster(Control):
             volumes=self.directory / "volumes",
             load_balancers=config.load_balancer_cidr,
         )
+        group.start_soon(keep_watch, self._context, name="aggregation")
         group.start_soon(recorders.run, name="events")
         group.start_soon(self.informers.run, name="informers")
         self._manager = ControllerManager(context, controllers(config.controllers))

@@ -18,6 +18,7 @@ import attrs
 
 from minik8s.api.certificates import CertificateRequest
 from minik8s.api.users import named
+from minik8s.apiserver.aggregation.remote import FRONT_PROXY
 from minik8s.apiserver.tokens import TokenIssuer
 from minik8s.client.kubeconfig import ClusterCredentials, write_kubeconfig
 from minik8s.clock import Clock
@@ -40,6 +41,7 @@ class Credentials:
         for token, user in config.tokens.items():
             self.tokens.static[token] = named(**({"name": user} if isinstance(user, str) else user))
         self._authority: Authority | None = None
+        self._front_proxy: Authority | None = None
 
     @property
     def authority(self) -> Authority:
@@ -59,6 +61,24 @@ class Credentials:
             return [self.authority.pem, self.config.client_ca.read_bytes()]
         except OSError as error:
             raise ValueError(f"'client_ca' cannot be read: {error}") from None
+
+    @property
+    def front_proxy(self) -> Authority:
+        """The CA whose certificate the API server shows to others that serve a part of the API; it signs no users."""
+        if self._front_proxy is None:
+            from minik8s.apiserver.pki import Authority
+
+            self._front_proxy = Authority.create(self.clock.now(), "minik8s-front-proxy-ca")
+        return self._front_proxy
+
+    def front_proxy_certificate(self) -> Path:
+        """That certificate and its key, in a private file of the cluster's directory."""
+        path = self.directory / "front-proxy.pem"
+        if not path.exists():
+            pair = self.front_proxy.issue_client(self.clock.now(), FRONT_PROXY)
+            path.touch(mode=0o600)
+            path.write_bytes(pair.certificate + pair.key)
+        return path
 
     @property
     def root_ca(self) -> str:

@@ -18,7 +18,7 @@ import anyio
 import httpx
 import pytest
 
-from minik8s.api.resources import DEPLOYMENTS, NODES, PODS
+from minik8s.api.resources import API_SERVICES, DEPLOYMENTS, NODES, PODS
 from minik8s.cluster import Cluster
 from minik8s.config import ClusterConfig
 from minik8s.controllers.replicaset import ReplicaSetController
@@ -354,3 +354,17 @@ def test_importing_is_light() -> None:
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_aggregated_apis_are_watched_over() -> None:
+    """A running cluster says of an API that others should serve whether it is available, without being asked."""
+
+    async def body() -> None:
+        async with Cluster(**SMALL, clock="virtual") as cluster:
+            spec = {"group": "x.io", "version": "v1", "service": {"namespace": "default", "name": "s"},
+                    "groupPriorityMinimum": 1, "versionPriority": 1}  # fmt: skip
+            await cluster.client.create(API_SERVICES, {"metadata": {"name": "v1.x.io"}, "spec": spec})
+            found = await cluster.wait_for(API_SERVICES, "v1.x.io", lambda api: bool(api["status"].get("conditions")))
+            assert found["status"]["conditions"][0]["reason"] == "ServiceNotFound"
+
+    run(body)

@@ -1,8 +1,8 @@
 """APIService objects: one for each group version that this server serves, as kube-aggregator registers them.
 
-They are put right whenever what is served changes, or somebody changes them. An API that another server should serve is
-refused by name: nothing here hands requests on to one. Upstream: kube-aggregator `pkg/controllers/autoregister`,
-kube-apiserver `cmd/kube-apiserver/app/aggregator.go` (the priorities).
+They are put right whenever what is served changes, or somebody changes them; those that name a Service are another
+server's (`aggregation`). Upstream: kube-aggregator `pkg/controllers/autoregister`, kube-apiserver
+`cmd/kube-apiserver/app/aggregator.go` (the priorities).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from random import Random
 from typing import Final
 
 from minik8s.api.resources import API_SERVICES
+from minik8s.apiserver.aggregation.remote import RemoteApis
 from minik8s.apiserver.registry import Registry
 from minik8s.clock import Clock
-from minik8s.machinery.errors import ApiError
 from minik8s.machinery.meta import Doc, Obj, rfc3339
 from minik8s.machinery.names import new_uid
 from minik8s.store.protocol import RevisionMismatch, Store
@@ -34,29 +34,20 @@ _CUSTOM: Final = (1000, 100)
 _PREFIX: Final = (API_SERVICES.group_resource,)
 
 
-class RemoteApi(ApiError):
-    """An API that is served by somebody else."""
-
-    code, reason = 501, "NotImplemented"
-
-
 class ApiServices:
     """The keeper of the APIServices of one server (see `registry.Keeper`)."""
 
     finishes_deletions = False
 
-    def __init__(self, store: Store, registry: Registry, clock: Clock, rng: Random) -> None:
+    def __init__(self, store: Store, registry: Registry, clock: Clock, rng: Random, remotes: RemoteApis) -> None:
+        self._remotes = remotes
         self._store, self._registry, self._clock, self._rng = store, registry, clock, rng
         self._generation = -1
 
     def prepare(self, obj: Obj) -> Obj:
-        """A local APIService is available; raises ApiError for one that is not local."""
+        """A local APIService is available; whether another one is, those who ask it say."""
         if obj["spec"].get("service"):
-            name = f"{obj['spec'].get('version', '')}.{obj['spec'].get('group', '')}"
-            raise RemoteApi(
-                f'apiservices.apiregistration.k8s.io "{name}" cannot be served: spec.service is not supported by '
-                "minik8s, which does not hand requests on to other API servers"
-            )
+            return obj
         return {**obj, "status": self._status()}
 
     def mark(self, obj: Doc, marked: Obj) -> Obj:
@@ -76,6 +67,7 @@ class ApiServices:
         wanted = {f"{version}.{group}": (group, version, custom) for (group, version), custom in served.items()}
         present = {entry.key[2]: entry for entry in self._store.scan(_PREFIX)}
         status = self._status()
+        self._remotes.follow([entry.value for entry in present.values() if entry.value["spec"].get("service")])
         for name in [name for name in wanted if name not in present]:
             await self._put(name, *wanted[name], status)
         for name in present.keys() - wanted.keys():

@@ -5,11 +5,13 @@ Written through the server's own dispatch, so that these objects are like all ot
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from minik8s.api.request import ApiRequest
 from minik8s.api.resource import Resource
 from minik8s.api.resources import CONFIG_MAPS, ENDPOINT_SLICES, ENDPOINTS, NAMESPACES, PRIORITY_CLASSES, SERVICES
+from minik8s.apiserver.aggregation.remote import EXTRA_PREFIX, FRONT_PROXY, GROUP_HEADERS, UID_HEADERS, USER_HEADERS
 from minik8s.apiserver.authorization.bootstrap import create_roles
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.dispatch import dispatch
@@ -46,10 +48,18 @@ async def bootstrap(ctx: ServerContext, *, rbac: bool = False) -> None:
     await _create(ctx, SERVICES, _kubernetes_service(ctx.services.api_server_address))
 
 
-async def publish_client_ca(ctx: ServerContext, bundle: str) -> None:
-    """Tells servers that delegate authentication to this one whose client certificates it accepts."""
+async def publish_authentication(ctx: ServerContext, client_ca: str, front_proxy_ca: str) -> None:
+    """Tells servers that serve a part of the API whose certificates are users', and whose is this server's own."""
     metadata = {"name": "extension-apiserver-authentication", "namespace": "kube-system"}
-    await _create(ctx, CONFIG_MAPS, {"metadata": metadata, "data": {"client-ca-file": bundle}})
+    headers = {"username": USER_HEADERS, "group": GROUP_HEADERS, "uid": UID_HEADERS}
+    data = {
+        "client-ca-file": client_ca,
+        "requestheader-client-ca-file": front_proxy_ca,
+        "requestheader-allowed-names": json.dumps([FRONT_PROXY]),
+        "requestheader-extra-headers-prefix": json.dumps([EXTRA_PREFIX]),
+        **{f"requestheader-{what}-headers": json.dumps([name]) for what, name in headers.items()},
+    }
+    await _create(ctx, CONFIG_MAPS, {"metadata": metadata, "data": data})
 
 
 async def publish_address(ctx: ServerContext, host: str, port: int) -> None:

@@ -28,6 +28,7 @@ from minik8s.api.users import ANONYMOUS
 from minik8s.apiserver.admission.chains import Chains
 from minik8s.apiserver.admission.dynamic import DynamicAdmission
 from minik8s.apiserver.admission.plugin import AdmissionPlugin
+from minik8s.apiserver.aggregation.remote import RemoteApis
 from minik8s.apiserver.allocation import ServiceAllocator
 from minik8s.apiserver.apiservices import ApiServices
 from minik8s.apiserver.audit import AuditLog
@@ -232,6 +233,8 @@ class ServerContext:
         init=False, default=attrs.Factory(lambda self: DynamicAdmission(self), takes_self=True)
     )
     """Hooks, policies and webhooks: admission that users register at run time."""
+    remotes: RemoteApis = attrs.field(init=False, factory=RemoteApis)
+    """What other servers serve."""
     apis: ApiServices = attrs.field(init=False)
     """What APIService objects there are."""
     interceptors: list[Interceptor] = attrs.field(init=False, factory=list)
@@ -242,7 +245,7 @@ class ServerContext:
 
     @apis.default
     def _apis(self) -> ApiServices:
-        apis = ApiServices(self.store, self.registry, self.clock, self.rng)
+        apis = ApiServices(self.store, self.registry, self.clock, self.rng, self.remotes)
         self.registry.keepers[API_SERVICES.group_resource] = apis
         self.registry.keepers[FLOW_SCHEMAS.group_resource] = schemas = SchemaKeeper(self.store, self.clock)
         self.registry.keepers[PRIORITY_LEVEL_CONFIGURATIONS.group_resource] = schemas

@@ -135,6 +135,10 @@ async def _through(interceptor: Interceptor, proceed: Proceed, request: ApiReque
 
 async def carry_out(ctx: ServerContext, request: ApiRequest) -> ApiResponse:
     """What there is to do for a request that nobody holds up."""
+    if ctx.remotes.apis and (api := ctx.remotes.apis.get((request.resource.group, request.resource.version))):
+        from minik8s.apiserver.aggregation.forwarding import forward
+
+        return await forward(ctx, request, api)
     served = ctx.registry.served(request.resource)
     request.resource = served.resource  # the caller's may be of another cluster, or know only names
     if request.verb == "get" and request.subresource in CONNECTIONS:

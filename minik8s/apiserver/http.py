@@ -10,6 +10,7 @@ from typing import Any
 
 from minik8s.api.request import JSON, PROTOBUF, ApiRequest, User
 from minik8s.api.resource import Resource
+from minik8s.apiserver.aggregation.remote import RemoteApi
 from minik8s.apiserver.answering import Answerer
 from minik8s.apiserver.authorization import AccessAttributes, authorize, authorize_path, is_privileged
 from minik8s.apiserver.authorization.authorizer import selected_name
@@ -87,12 +88,18 @@ class HttpApp:
     async def _serve(self, call: HttpCall, user: User, info: RequestInfo | None) -> None:
         if info is None:
             authorize_path(self._ctx.authorizer, user, call.method, call.path)
+            if (api := self._ctx.remotes.at(call.path)) is not None:
+                await self._forward(call, user, api)
+                return
             excluded = call.repeated.get("exclude") or [call.options.get("exclude", "")]
             await self._plain(call, self._site.answer(call.path, call.headers, call.options, excluded))
             return
         if not is_privileged(user):
             authorize(self._ctx.authorizer, _attributes(user, call, info))
         call.allowed = True
+        if (api := self._ctx.remotes.at(call.path)) is not None:
+            await self._forward(call, user, api)
+            return
         resource = self._ctx.registry.get(info.group, info.version, info.plural)
         if resource is None:
             await self._plain(call, self._site.unserved(info.group))
@@ -107,6 +114,13 @@ class HttpApp:
         finally:
             if isinstance(response, WatchResponse):
                 response.close()
+
+    async def _forward(self, call: HttpCall, user: User, api: RemoteApi) -> None:
+        """Another server has the answer."""
+        from minik8s.apiserver.aggregation.forwarding import pass_on
+
+        if (instead := await pass_on(self._ctx, call, user, api)) is not None:
+            await self._plain(call, instead)
 
     def _user(self, call: HttpCall) -> User:
         """Who calls; raises Unauthorized, or Forbidden for one who may not act as somebody else."""

@@ -14,6 +14,7 @@ import orjson
 
 from minik8s.api.request import JSON, PROTOBUF, YAML
 from minik8s.apiserver import discovery, health, openapi
+from minik8s.apiserver.aggregation import documents
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.counting import MEDIA_TYPE
 from minik8s.apiserver.encoding import encode_document
@@ -22,7 +23,7 @@ from minik8s.apiserver.negotiation import REFUSAL, Representation, negotiate
 from minik8s.apiserver.plain import NOT_FOUND, TEXT, PlainResponse
 from minik8s.config import VERSION
 from minik8s.machinery.errors import NotAcceptable, NotFound
-from minik8s.machinery.meta import Doc, rfc3339
+from minik8s.machinery.meta import Doc, Obj, rfc3339
 
 _PUBLIC = {"cache-control": "public"}
 _KEYS = {"cache-control": "public, max-age=3600"}
@@ -38,7 +39,7 @@ class Site:
         self._ctx = ctx
         self._started = ctx.clock.now()
         self._cache: dict[object, Any] = {}
-        self._generation = 0
+        self._generation = (0, 0)
 
     def answer(
         self, path: str, headers: Mapping[bytes, bytes], options: Mapping[str, str], excluded: Sequence[str] = ()
@@ -70,7 +71,7 @@ class Site:
 
     def unserved(self, group: str) -> PlainResponse:
         """The answer to a resource path that leads nowhere; raises NotFound where the group exists."""
-        if group and discovery.api_group(group, self._ctx.registry.resources) is None:
+        if group and self._group(group) is None:
             return NOT_FOUND
         raise NotFound.path()
 
@@ -106,8 +107,9 @@ class Site:
         }
 
     def _cached(self, key: object, make: Callable[[], Any]) -> Any:
-        if self._generation != self._ctx.registry.generation:
-            self._generation = self._ctx.registry.generation
+        generation = (self._ctx.registry.generation, self._ctx.remotes.generation)
+        if self._generation != generation:
+            self._generation = generation
             self._cache.clear()
         if key not in self._cache:
             self._cache[key] = make()
@@ -119,33 +121,32 @@ class Site:
         if not rest:
             accept = headers.get(b"accept", b"").decode("latin-1")
             if media_type := _aggregated_type(accept):
-                make = discovery.aggregated_core if head == "api" else discovery.aggregated_groups
+                make = discovery.aggregated_core if head == "api" else self._aggregated_groups
                 key = ("aggregated", head, media_type)
                 found = self._cached(key, lambda: _encoded_as(media_type, make(resources)))
                 return _tagged(found, headers, media_type=discovery.AGGREGATED_TYPE.replace(JSON, media_type))
             host, port = self._ctx.address
             legacy = head == "api"
-            document = discovery.api_versions(f"{host}:{port}") if legacy else discovery.api_group_list(resources)
+            document = discovery.api_versions(f"{host}:{port}") if legacy else self._groups()
             return _document(document, headers)
         if head == "apis" and len(rest) == 1:
-            group = discovery.api_group(rest[0], resources)
+            group = self._group(rest[0])
             return _document(group, headers) if group is not None else NOT_FOUND
         found = discovery.api_resource_list("/".join(rest), resources)
         if found is None:
-            if head == "apis" and discovery.api_group(rest[0], resources) is None:
+            if head == "apis" and self._group(rest[0]) is None:
                 return NOT_FOUND
             raise NotFound.path()
         return _document(found, headers)
 
     def _openapi(self, rest: list[str], headers: Mapping[bytes, bytes], options: Mapping[str, str]) -> PlainResponse:
-        resources = self._ctx.registry.resources
         if rest == ["v2"]:
             return self._openapi_v2(headers)
         if not rest or rest[0] != "v3":
             return NOT_FOUND
         path = "/".join(rest[1:])
         if not path:
-            return _json(self._cached("openapi", lambda: openapi.openapi_v3_index(resources)))
+            return _json(self._cached("openapi", self._openapi_index))
         group_version = path.removeprefix("apis/" if path.startswith("apis/") else "api/")
         document = self._cached(("openapi", path), lambda: self._openapi_document(group_version, path))
         if document is None:
@@ -156,6 +157,32 @@ class Site:
             return PlainResponse(b"", TEXT, 301, {"location": f"/openapi/v3/{path}?hash={current}"})
         cache = {"cache-control": "public, immutable", "expires": _NEVER} if wanted else _NO_CACHE
         return _tagged((body, current), headers, cache=cache, media_type=JSON)
+
+    def _groups(self) -> Obj:
+        document = discovery.api_group_list(self._ctx.registry.resources)
+        remotes = self._ctx.remotes.apis
+        return documents.with_groups(document, remotes.values()) if remotes else document
+
+    def _group(self, name: str) -> Obj | None:
+        found = discovery.api_group(name, self._ctx.registry.resources)
+        remote = [api for api in self._ctx.remotes.apis.values() if api.group == name]
+        if not remote:
+            return found
+        entry = documents.with_group(found, name, documents.groups(remote)[name])
+        return {"kind": "APIGroup", "apiVersion": "v1", **entry}
+
+    def _aggregated_groups(self, resources: discovery.Resources) -> Obj:
+        document, remotes = discovery.aggregated_groups(resources), self._ctx.remotes
+        if not remotes.apis:
+            return document
+        return documents.with_aggregated(document, remotes.apis.values(), remotes.resources)
+
+    def _openapi_index(self) -> Obj:
+        document, remotes = openapi.openapi_v3_index(self._ctx.registry.resources), self._ctx.remotes
+        for (group, version), url in remotes.openapi.items():
+            if url:
+                document["paths"][openapi.path_key(f"{group}/{version}")] = {"serverRelativeURL": url}
+        return document
 
     def _openapi_document(self, group_version: str, path: str) -> tuple[bytes, str] | None:
         resources = self._ctx.registry.resources

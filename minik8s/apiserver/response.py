@@ -3,6 +3,7 @@ they are."""
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
@@ -87,6 +88,10 @@ class ProxyTarget:
     tls: bool = False
     dial: Callable[[], Awaitable[ByteStream]] | None = None
     node: str = ""
+    context: ssl.SSLContext | None = None
+    """How TLS is done; without one certificates are not verified."""
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    """What the backend is told beside the client's headers."""
 
 
 @attrs.define(eq=False)

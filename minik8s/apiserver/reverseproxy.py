@@ -1,8 +1,8 @@
 """Passes an HTTP request on to a backend and its answer back, streaming both; an upgraded connection too.
 
 HTTP/1.1 towards the backend is `h11`'s affair, the connection itself comes from the nodes' connector, so a pod is
-reached wherever it lives. Certificates of pods are not verified, as upstream does not. Nothing is kept: what the slower
-side does not take makes the faster one wait.
+reached wherever it lives. Certificates are verified as the target says: those of pods are not, as upstream does not.
+Nothing is kept: what the slower side does not take makes the faster one wait.
 """
 
 from __future__ import annotations
@@ -69,13 +69,18 @@ async def _connected(target: ProxyTarget) -> AsyncIterator[ByteStream]:
         if not target.tls:
             yield stream
             return
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context = target.context or _unverified()
         try:
             wrapped = await TLSStream.wrap(stream, ssl_context=context, standard_compatible=False, hostname=target.host)
         except ssl.SSLError as error:
             raise OSError(f"tls: {error.reason or error}") from error
         yield wrapped
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 class _Exchange:
@@ -98,6 +103,7 @@ class _Exchange:
         call = self._call
         client = call.client[0] if call.client else "127.0.0.1"
         headers = forwarded_headers(call.raw_headers, client=client, scheme=call.scheme, path=call.path)
+        headers += self._target.headers
         if call.upgradable is not None:
             headers += [(b"connection", b"Upgrade"), (b"upgrade", call.header(b"upgrade").encode("latin-1"))]
         elif b"transfer-encoding" in call.headers:
