@@ -42,7 +42,8 @@ from minik8s.config import DEFAULT_CONTROLLERS, ClusterConfig
 from minik8s.control import Control
 from minik8s.controllers import controllers
 from minik8s.controllers.hostpath_provisioner import DEFAULT_CLASS
-from minik8s.controllers.runtime import Context, ControllerManager
+from minik8s.controllers.manager import ControllerManager
+from minik8s.controllers.runtime import Context
 from minik8s.controlplane import ProxiedResolver, server_context
 from minik8s.credentials import Credentials
 from minik8s.dns import dns_address
@@ -329,8 +330,13 @@ class Cluster(Control):
         group.start_soon(self._manager.run, name="controllers")
         if config.scheduler not in (False, None):
             plugins: Any = () if config.scheduler is True else config.scheduler
-            self._scheduler = Scheduler(client, self.informers, clock, rng, recorders, plugins=plugins)
-            group.start_soon(self._scheduler.run, name="scheduler")
+
+            def schedule() -> None:
+                self._scheduler = Scheduler(client, self.informers, clock, rng, recorders, plugins=plugins)
+                group.start_soon(self._scheduler.run, name="scheduler")
+
+            self._start_scheduler = schedule
+            schedule()
         if config.proxy:
             self._proxier = Proxier(self.informers, clock, recorders, sockets=self.nodes.sockets)
             group.start_soon(self._proxier.run, name="proxy")

@@ -5,6 +5,7 @@ A base of `Cluster` that needs nothing but its parts, so that the composition ro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,7 @@ from typing import Any
 from minik8s.api.resource import Resource
 from minik8s.apiserver.audit import AuditLog
 from minik8s.apiserver.context import ServerContext, StoreWorld
-from minik8s.apiserver.faults import Faults
-from minik8s.apiserver.interception import Interceptor, Where
+from minik8s.apiserver.interception import Interceptor, Where, check_where
 from minik8s.apiserver.past import Past
 from minik8s.apiserver.requestlog import RequestLog
 from minik8s.client.client import Client
@@ -23,7 +23,8 @@ from minik8s.client.why import Explanation, why
 from minik8s.client.workqueue import WorkQueue
 from minik8s.clock import Clock
 from minik8s.config import ClusterConfig
-from minik8s.controllers.runtime import ControllerManager
+from minik8s.controllers.manager import ControllerManager
+from minik8s.faults import Component, Faults
 from minik8s.nodes import NodePool
 from minik8s.quiescence import queued, settle
 from minik8s.scheduler.scheduler import Scheduler
@@ -43,12 +44,27 @@ class Control:
     _faults: Faults | None = None
     _manager: ControllerManager | None = None
     _scheduler: Scheduler | None = None
+    _start_scheduler: Callable[[], None] | None = None
 
     @property
     def faults(self) -> Faults:
-        """What a test makes go wrong at the server's door; one that never fired is an error when the cluster ends."""
-        self._faults = self._faults or Faults(self._context)
+        """What a test makes go wrong, see `minik8s.faults`; one that never fired is an error when the cluster ends."""
+        self._faults = self._faults or Faults(self._context, self.nodes, self._components())
         return self._faults
+
+    def _components(self) -> dict[str, Component]:
+        """What can crash, by name."""
+        found: dict[str, Component] = {}
+        if (manager := self._manager) is not None:
+            for name in manager.names:
+                found[name] = Component(partial(manager.crash, name), partial(manager.begin, name))
+        if self._start_scheduler is not None:
+            found["scheduler"] = Component(self._stop_scheduler, self._start_scheduler)
+        return found
+
+    def _stop_scheduler(self) -> None:
+        assert self._scheduler is not None
+        self._scheduler.stop()
 
     @property
     def world(self) -> StoreWorld:
@@ -60,8 +76,13 @@ class Control:
         self._context.interceptors.append(interceptor)
 
     def recording(self, **where: Any) -> RequestLog:
-        """Notes the requests that are made while its context lasts; `where` as in `apiserver.interception.Where`."""
-        return RequestLog(self._context, Where(**where))
+        """Notes the requests that are made while its context lasts; `where` as in `apiserver.interception.Where`.
+
+        Raises ValueError for a verb or resource that there is not.
+        """
+        chosen = Where(**where)
+        check_where(self._context, chosen)
+        return RequestLog(self._context, chosen)
 
     @property
     def queues(self) -> dict[str, WorkQueue[Any]]:

@@ -63,6 +63,11 @@ class NodePool:
         self._addresses: Addresses
         self._registry = ImageRegistry(config.images, directory=directory / "images")
         self.kubelets: dict[str, Kubelet] = {}
+        self._lost: dict[str, Kubelet] = {}
+        self._boots: dict[str, int] = {}
+        self.unreachable: set[str] = set()
+        """Nodes with a kubelet that no call reaches."""
+        self._group: TaskGroup
 
     @property
     def sockets(self) -> Callable[[str, int, int], socket.socket] | None:
@@ -107,6 +112,7 @@ class NodePool:
 
     def start(self, group: TaskGroup) -> None:
         """Starts the configured number of nodes."""
+        self._group = group
         for index in range(self._config.nodes):
             self.add(group, f"node-{index + 1}")
 
@@ -124,6 +130,7 @@ class NodePool:
             dispatch=self._dispatch,
             files=self._config.runtime != "simulated",
             cluster_dns=dns_address(self._config.service_cidr) if self._network is not None else "",
+            boot=self._boots.get(name, 0),
         )
         self.kubelets[name] = kubelet
         group.start_soon(kubelet.run, name=f"kubelet {name}")
@@ -151,9 +158,38 @@ class NodePool:
             spawner=self._spawner,
         )
 
+    @property
+    def names(self) -> list[str]:
+        """All nodes of the cluster, those that are lost as well."""
+        return sorted([*self.kubelets, *self._lost], key=lambda name: (len(name), name))
+
+    def runs(self, name: str) -> bool:
+        """Whether the node is one of these and not lost."""
+        return name in self.kubelets
+
+    def lose(self, name: str) -> None:
+        """The machine is gone, with its kubelet and everything that ran on it. Raises KeyError if it is already."""
+        kubelet = self._lost[name] = self.kubelets.pop(name)
+        kubelet.stop()
+
+    def boot(self, name: str) -> None:
+        """A lost machine starts again, as soon as the end of its former self is complete."""
+        if name in self._lost:
+            self._group.start_soon(self._boot, name, name=f"boot of {name}")
+
+    async def _boot(self, name: str) -> None:
+        await self._lost[name].ended.wait()
+        if self._lost.pop(name, None) is not None:
+            self._boots[name] = self._boots.get(name, 0) + 1
+            self.add(self._group, name)
+
     def signal(self, pod: Doc, container: str, name: str) -> None:
-        """Sends a signal to a running container, as if the machine had. Raises BadRequest when it does not run."""
-        self.kubelets[pod["spec"]["nodeName"]].running_container(pod, container)[1].signal(name)
+        """Sends a signal to a running container, as if the machine had. Raises ApiError when it does not run."""
+        self._kubelet(pod, "its containers").running_container(pod, container)[1].signal(name)
+
+    def kill(self, pod: Doc, container: str, *, out_of_memory: bool = False) -> None:
+        """Kills a running container, as the machine would. Raises ApiError when it does not run."""
+        self.kubelets[pod["spec"]["nodeName"]].kill_container(pod, container, out_of_memory=out_of_memory)
 
     def busy(self) -> list[str]:
         """The pods with real processes that start or end just now; simulated ones only wait for time."""
@@ -171,7 +207,7 @@ class NodePool:
 
     def has_node(self, name: str) -> bool:
         """Whether the node is one of these."""
-        return name in self.kubelets
+        return name in self.kubelets and name not in self.unreachable
 
     def usage(self, pod: Doc) -> Mapping[str, ContainerUsage]:
         """What the pod's containers use; nothing where its node is not one of these."""
@@ -192,7 +228,7 @@ class NodePool:
 
     def _kubelet(self, pod: Doc, what: str) -> Kubelet:
         name = pod["spec"]["nodeName"]
-        if name not in self.kubelets:
+        if not self.has_node(name):
             raise ServiceUnavailable(f'node "{name}" does not serve {what}')
         return self.kubelets[name]
 

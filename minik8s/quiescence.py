@@ -11,7 +11,7 @@ from typing import Any
 
 from minik8s.client.informer import Informer
 from minik8s.clock import RealClock
-from minik8s.controllers.runtime import ControllerManager
+from minik8s.controllers.manager import ControllerManager
 from minik8s.scheduler.scheduler import Scheduler
 from minik8s.virtualtime import NeverIdle, idle
 

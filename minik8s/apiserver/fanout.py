@@ -49,8 +49,15 @@ class Session(Protocol):
         """Goes on behind that revision."""
         ...
 
+    @property
+    def alone(self) -> bool:
+        """Whether others must not read for it, nor it for others."""
+        ...
+
     wake: Callable[[], object] | None
     """Called when the session has something of its own to say."""
+    leave: Callable[[], object] | None
+    """Called when the session can read for others no more."""
 
 
 @attrs.define(eq=False)
@@ -111,6 +118,7 @@ class Fanout:
         `count` is told how many events were sent to whomsoever.
         """
         seen = session.seen
+        session.leave = lambda: self._abdicate(session)
         try:
             async for batch in events:
                 data = encode(batch)
@@ -118,7 +126,7 @@ class Fanout:
                 yield data
                 seen = session.seen
                 group = self._groups.get(session.key)
-                if group is not None and group.leader is not session and group.seen == seen:
+                if group is not None and group.leader is not session and group.seen == seen and not session.alone:
                     await _follow(group, session, stream)
                     seen = session.seen
         finally:
@@ -127,6 +135,8 @@ class Fanout:
     def _share(self, session: Session, before: Revision, data: bytes, stream: Stream) -> int:
         """Leads if nobody does. Whoever comes first with the next batch delivers it to the followers: how many."""
         followers = 0
+        if session.alone:
+            return followers
         group = self._groups.get(session.key)
         if group is None:
             self._groups[session.key] = Group(session, session.seen)

@@ -11,21 +11,32 @@ did not test what it says. Which requests are meant is `interception.Where`; cha
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import attrs
 
 from minik8s.api.request import ApiRequest, WatchEvent, WatchStream
-from minik8s.apiserver.interception import Proceed, Where
+from minik8s.api.resources import MUTATING_WEBHOOK_CONFIGURATIONS, VALIDATING_WEBHOOK_CONFIGURATIONS
+from minik8s.apiserver.interception import Proceed, Where, check_where
 from minik8s.apiserver.response import ApiResponse, WatchResponse
+from minik8s.apiserver.webhooks import WebhookAnswer
 from minik8s.machinery.errors import ApiError, Conflict, Timeout
+from minik8s.machinery.suggest import unknown
 
 if TYPE_CHECKING:
     from minik8s.apiserver.context import ServerContext
+    from minik8s.apiserver.watching import WatchSession
 
 Act = Callable[[ApiRequest, Proceed], Awaitable[ApiResponse]]
+WebhookFault = Literal["refuse", "timeout", "nonsense"]
+_WEBHOOKS: dict[str, WebhookAnswer] = {
+    "refuse": ConnectionRefusedError(),
+    "timeout": TimeoutError(),
+    "nonsense": (200, b"<html>It works!</html>"),
+}
+"""What comes of the call."""
 _LOST = "the server was unable to return a response in the time allotted, but may still be processing the request"
 
 
@@ -33,19 +44,39 @@ class FaultNeverFired(AssertionError):
     """A declared fault met no request."""
 
 
+class Stall:
+    """Open watches that are held back: a context manager that lets them go."""
+
+    def __init__(self, sessions: Sequence[WatchSession]) -> None:
+        self._sessions = sessions
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.heal()
+
+    def heal(self) -> None:
+        """Lets the watches tell again what there is as it comes."""
+        for session in self._sessions:
+            session.hold(0)
+
+
 @attrs.define(eq=False)
 class Fault:
     """One declared fault; a context manager that takes it back. `fired` counts the requests that it met.
+
+    `where` and `act` are None for one that meets no requests, but calls of webhooks.
 
     times       how often it fires at most; None is without end
     after       how many matching requests are spared first
     probability chance to fire for each request that is not spared
     """
 
-    faults: Faults
+    faults: RequestFaults
     what: str
-    where: Where
-    act: Act
+    where: Where | None
+    act: Act | None
     times: int | None = None
     after: int = 0
     probability: float = 1.0
@@ -58,7 +89,8 @@ class Fault:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.faults.remove(self)
         if error is None and not self.fired:
-            raise FaultNeverFired(f"{self} never fired: {self.seen} matching requests")
+            met = "matching requests" if self.where else "calls"
+            raise FaultNeverFired(f"{self} never fired: {self.seen} {met}")
 
     def fires(self, chance: Callable[[], float]) -> bool:
         """Whether it meets this matching request; counts it."""
@@ -71,11 +103,11 @@ class Fault:
         return True
 
     def __str__(self) -> str:
-        return f"fault {self.what!r} on {self.where}"
+        return f"fault {self.what!r}" + (f" on {self.where}" if self.where else "")
 
 
-class Faults:
-    """The declared faults of one server, `cluster.faults`."""
+class RequestFaults:
+    """The declared faults of one server: the part of `cluster.faults` that concerns requests."""
 
     def __init__(self, ctx: ServerContext) -> None:
         self._ctx = ctx
@@ -138,12 +170,65 @@ class Faults:
 
         return self._declare(f"stall {seconds:g} s", act, {"verb": "watch", **options})
 
-    def drop_watches(self, resource: str = "") -> int:
-        """Ends the open watches of a resource (all by default) as a broken connection would; how many there were."""
-        ended = [s for s in list(self._ctx.sessions) if resource in ("", s.resource.group_resource)]
+    def drop_watches(self, resource: str = "", **where: Any) -> int:
+        """Ends the open watches that are meant (all by default) as a broken connection would; how many there were.
+
+        `where` as in `Where`: namespace, user, agent. Raises FaultNeverFired when no such watch is open.
+        """
+        ended = self._open(resource, where)
         for session in ended:
             session.close()
         return len(ended)
+
+    def stall_open_watches(self, seconds: float, resource: str = "", **where: Any) -> Stall:
+        """Holds back what watches that are open now have to tell, each batch for so long; no event is lost.
+
+        Lasts until its context ends or `heal`. Raises FaultNeverFired when no such watch is open.
+        """
+        stalled = self._open(resource, where)
+        for session in stalled:
+            session.hold(seconds)
+        return Stall(stalled)
+
+    def withhold_bookmarks(self, **options: Any) -> Fault:
+        """Keeps bookmarks from watches that begin now: their clients do not learn how far they are in quiet times.
+
+        The one that ends the initial events of a watch list is told all the same: no server leaves that out.
+        """
+
+        async def act(request: ApiRequest, proceed: Proceed) -> ApiResponse:
+            response = await proceed(request)
+            if isinstance(response, WatchResponse):
+                response.events, response.session = _without_bookmarks(response.events), None
+            return response
+
+        return self._declare("withhold bookmarks", act, {"verb": "watch", **options})
+
+    def fail_webhook(self, name: str, how: WebhookFault = "refuse", *, times: int | None = None) -> Fault:
+        """Has calls of an admission webhook fail, by its name: nobody listens ("refuse"), nobody answers before its
+        timeout ("timeout"), or something answers nonsense ("nonsense"). Its failure policy says what that means.
+
+        Raises ValueError for a webhook that no configuration has.
+        """
+        if how not in _WEBHOOKS:
+            raise ValueError(f"a webhook can fail by {', '.join(_WEBHOOKS)}, not by {how!r}")
+        kinds = (VALIDATING_WEBHOOK_CONFIGURATIONS, MUTATING_WEBHOOK_CONFIGURATIONS)
+        configured = [hook for kind in kinds for found in self._ctx.world.list(kind) for hook in found["webhooks"]]
+        if name not in [hook["name"] for hook in configured]:
+            raise ValueError(unknown("webhook", name, [hook["name"] for hook in configured]))
+
+        fault = Fault(self, f"{how} calls of webhook {name}", None, None, times)
+        self._faults.append(fault)
+
+        async def fail(called: str, timeout: float) -> WebhookAnswer | None:
+            if fault not in self._faults or called != name or not fault.fires(self._ctx.rng.random):
+                return None
+            if how == "timeout":
+                await self._ctx.clock.sleep(timeout)
+            return _WEBHOOKS[how]
+
+        self._ctx.webhooks.faults.append(fail)
+        return fault
 
     async def compact(self) -> None:
         """Forgets all history: watches and lists that go on from the past get 410 Gone."""
@@ -168,7 +253,9 @@ class Faults:
 
     def _declare(self, what: str, act: Act, options: dict[str, Any]) -> Fault:
         own = {key: options.pop(key) for key in ("times", "after", "probability") if key in options}
-        fault = Fault(self, what, Where(**options), act, **own)
+        where = Where(**options)
+        check_where(self._ctx, where)
+        fault = Fault(self, what, where, act, **own)
         self._faults.append(fault)
         if self._intercept not in self._ctx.interceptors:
             self._ctx.interceptors.append(self._intercept)
@@ -177,9 +264,20 @@ class Faults:
     async def _intercept(self, request: ApiRequest, proceed: Proceed) -> ApiResponse:
         """The first fault that fires has the request."""
         for fault in list(self._faults):
-            if fault.where.matches(request) and fault.fires(self._ctx.rng.random):
+            if fault.where is None or fault.act is None or not fault.where.matches(request):
+                continue
+            if fault.fires(self._ctx.rng.random):
                 return await fault.act(request, proceed)
         return await proceed(request)
+
+    def _open(self, resource: str, where: dict[str, Any]) -> list[WatchSession]:
+        """The open watches that are meant, at least one."""
+        chosen = Where(verb="watch", resource=resource, **where)
+        check_where(self._ctx, chosen)
+        found = [s for s in list(self._ctx.sessions) if s.is_open and chosen.matches(s.request)]
+        if not found:
+            raise FaultNeverFired(f"no watch is open that would be meant by {chosen}")
+        return sorted(found, key=lambda session: session.number)
 
     async def _late(self, events: WatchStream, seconds: float) -> AsyncIterator[list[WatchEvent]]:
         try:
@@ -188,6 +286,16 @@ class Faults:
                 yield batch
         finally:
             await events.aclose()  # type: ignore[attr-defined]
+
+
+async def _without_bookmarks(events: WatchStream) -> AsyncIterator[list[WatchEvent]]:
+    try:
+        async for batch in events:
+            told = [e for e in batch if e.type != "BOOKMARK" or "annotations" in e.object["metadata"]]
+            if told:
+                yield told
+    finally:
+        await events.aclose()  # type: ignore[attr-defined]
 
 
 def _failure(code: int, message: str, retry_after: int, request: ApiRequest) -> ApiError:

@@ -7,12 +7,16 @@ may answer itself, refuse, wait, or look at what comes back. A server without an
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
 from minik8s.api.request import ApiRequest
 from minik8s.apiserver.response import ApiResponse
+from minik8s.machinery.suggest import unknown
+
+if TYPE_CHECKING:
+    from minik8s.apiserver.context import ServerContext
 
 Proceed = Callable[[ApiRequest], Awaitable[ApiResponse]]
 Interceptor = Callable[[ApiRequest, Proceed], Awaitable[ApiResponse]]
@@ -73,6 +77,18 @@ class Where:
         parts += [f"{key} {value}" for key, value in (("in", self.namespace), ("named", self.name)) if value]
         parts += [f"by {value}" for value in (self.user, self.agent) if value]
         return " ".join(parts)
+
+
+def check_where(ctx: ServerContext, where: Where) -> None:
+    """Raises ValueError when no request could ever be meant: the server serves no such resource or subresource."""
+    if not where.resource:
+        return
+    resources = [r for r in ctx.registry.known if r.group_resource == where.resource]
+    if not resources:
+        raise ValueError(unknown("resource", where.resource, [r.group_resource for r in ctx.registry.known]))
+    subresources = [s.name for r in resources for s in r.subresources]
+    if where.subresource and where.subresource not in subresources:
+        raise ValueError(unknown(f"subresource of {where.resource}", where.subresource, subresources))
 
 
 def _named(request: ApiRequest) -> str:

@@ -7,6 +7,7 @@ that it looks at its flags between two batches; nothing runs per watcher while n
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from itertools import count
 from typing import Any
 
 import attrs
@@ -25,6 +26,7 @@ from minik8s.machinery.meta import Doc, Obj, evolve
 from minik8s.store.protocol import Change, Compacted, Entry, Revision
 
 BOOKMARK_SECONDS = 60.0
+_numbers = count()
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -72,7 +74,7 @@ def _revision(text: str) -> Revision:
 async def watch(ctx: ServerContext, served: Served, request: ApiRequest) -> WatchResponse:
     """A stream of events; see WatchOptions for where it begins."""
     options = watch_options(ctx, request)
-    session = WatchSession(ctx, selection(served, request), options)
+    session = WatchSession(ctx, selection(served, request), options, request)
     ctx.sessions.add(session)
     return WatchResponse(session.events(), served.resource, session.close, session=session)
 
@@ -80,12 +82,17 @@ async def watch(ctx: ServerContext, served: Served, request: ApiRequest) -> Watc
 class WatchSession:
     """One watcher's state between two batches."""
 
-    def __init__(self, ctx: ServerContext, chosen: Selection, options: WatchOptions) -> None:
+    def __init__(self, ctx: ServerContext, chosen: Selection, options: WatchOptions, request: ApiRequest) -> None:
         self._ctx, self._chosen, self._options = ctx, chosen, options
+        self.request = request
+        self.number = next(_numbers)
+        """Counts the watches of the process: an order for those who look for some."""
+        self.delay = 0.0
         self._served = chosen.served
         after = ctx.store.revision if options.after is None else options.after
         self.seen = after
         self.wake: Callable[[], object] | None = None
+        self.leave: Callable[[], object] | None = None
         self._watch = ctx.store.watch(chosen.prefix, after=after, term=chosen.term)
         self._bookmark_due = False
         self._ended = False
@@ -101,6 +108,22 @@ class WatchSession:
     def resource(self) -> Resource[Any]:
         """What is watched."""
         return self._served.resource
+
+    @property
+    def alone(self) -> bool:
+        """Whether its reader is not to be shared: it is held back."""
+        return self.delay > 0
+
+    @property
+    def is_open(self) -> bool:
+        return not self._ended
+
+    def hold(self, seconds: float) -> None:
+        """Tells each batch so much later from now on; 0 ends that."""
+        self.delay = seconds
+        for part in (self.leave, self.wake):
+            if part is not None:
+                part()
 
     def resume(self, after: Revision) -> None:
         """Goes on behind `after`: what lies before has been told by somebody else."""
@@ -124,6 +147,8 @@ class WatchSession:
             if options.bookmarks:
                 self._schedule_bookmark()
             async for changes in self._watch:
+                if self.delay:
+                    await clock.sleep(self.delay)
                 if changes:
                     if self._served.is_remote:
                         await self._served.ready(_documents(changes))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from minik8s.apiserver.context import ServerContext
 
+WebhookAnswer = BaseException | tuple[int, bytes]
+"""Instead of a call: what it fails with, or (status, body)."""
 MAX_ANSWER = 8 << 20
 """Bytes: more than any object that could be stored."""
 MAX_CLIENTS = 64
@@ -63,6 +66,8 @@ class WebhookConnections:
 
     def __init__(self) -> None:
         self._clients: dict[tuple[bytes, str], httpx.AsyncClient] = {}
+        self.faults: list[Callable[[str, float], Awaitable[WebhookAnswer | None]]] = []
+        """(webhook's name, seconds it has) -> what comes of a call instead of it, or None."""
 
     async def client(self, bundle: bytes, server_name: str) -> httpx.AsyncClient:
         """A client that trusts the bundle, or what the machine trusts when it is empty. Raises WebhookError."""
@@ -105,8 +110,12 @@ def trusting(bundle: bytes) -> ssl.SSLContext:
     return context
 
 
-async def post_review(ctx: ServerContext, client_config: Doc, review: Obj, timeout_seconds: float) -> Obj:
+async def post_review(
+    ctx: ServerContext, client_config: Doc, review: Obj, timeout_seconds: float, *, name: str = ""
+) -> Obj:
     """POSTs a review to the webhook of a `WebhookClientConfig` and answers the JSON object that comes back.
+
+    `name` is the webhook's, if it has one.
 
     Raises WebhookError; its text is upstream's, with Go's words for what the network did.
     """
@@ -115,6 +124,9 @@ async def post_review(ctx: ServerContext, client_config: Doc, review: Obj, timeo
     except (binascii.Error, ValueError):
         raise WebhookError("could not get REST client: illegal base64 data in caBundle") from None
     target = _target(ctx, client_config, f"timeout={timeout_seconds:g}s")
+    for fault in ctx.webhooks.faults:
+        if (instead := await fault(name, timeout_seconds)) is not None:
+            return _replaced(target, instead)
     client = await ctx.webhooks.client(bundle, target.server_name)
     try:
         with anyio.fail_after(timeout_seconds):
@@ -122,6 +134,15 @@ async def post_review(ctx: ServerContext, client_config: Doc, review: Obj, timeo
     except TimeoutError:
         raise _failed(target, "context deadline exceeded") from None
     return _understood(code, answer, is_text=is_text)
+
+
+def _replaced(target: _Target, answer: WebhookAnswer) -> Obj:
+    """What comes of a call that is never made."""
+    if isinstance(answer, TimeoutError):
+        raise _failed(target, "context deadline exceeded")
+    if isinstance(answer, BaseException):
+        raise _failed(target, _go_words(answer, target))
+    return _understood(*answer, is_text=True)
 
 
 def _target(ctx: ServerContext, config: Doc, query: str) -> _Target:

@@ -10,7 +10,8 @@ from minik8s.cli.component import Component, component_options, run_component
 from minik8s.cli.options import controllers_option
 from minik8s.cli.running import execute
 from minik8s.controllers import controllers as classes_of
-from minik8s.controllers.runtime import Context, run_controllers
+from minik8s.controllers.manager import run_controllers
+from minik8s.controllers.runtime import Context
 
 NAME = "kube-controller-manager"
 

@@ -31,6 +31,10 @@ from minik8s.machinery.meta import Doc, Obj, annotations_of, evolve, is_terminat
 COMPONENT = "persistentvolume-controller"
 
 
+def _by_claim(volume: Doc) -> list[str]:
+    return [f"{space}/{name}" for space, name in _claim_of(volume)]
+
+
 def _claim_of(volume: Doc) -> tuple[Key, ...]:
     reference = volume["spec"].get("claimRef") or {}
     return ((reference.get("namespace", ""), reference["name"]),) if reference.get("name") else ()
@@ -162,7 +166,7 @@ class PersistentVolumeBinder(Reconciler[Any]):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.claims = self.informers(PERSISTENT_VOLUME_CLAIMS).lister
-        self.informer.add_index("claim", lambda pv: [f"{space}/{name}" for space, name in _claim_of(pv)])
+        self.informer.add_index("claim", _by_claim)
 
     def _volumes_of(self, claim: Doc) -> Iterable[Key]:
         """What the claim names, and what names the claim."""

@@ -10,7 +10,6 @@ controller-runtime's Manager and Controller are the counterpart.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar, Generic, TypeVar
@@ -316,72 +315,3 @@ class Reconciler(Controller[Key], Generic[T]):
                     add(key)
 
         return handler
-
-
-class ControllerManager:
-    """The controllers of one cluster, running together. Those with `wakes` are made when they have something to do."""
-
-    def __init__(self, context: Context, kinds: Sequence[type[Controller[Any]]]) -> None:
-        self._context = context
-        self.controllers: list[Controller[Any]] = [kind(context) for kind in kinds if not kind.wakes]
-        self._asleep: list[_Sleeper] = [_Sleeper(kind) for kind in kinds if kind.wakes]
-
-    async def run(self) -> None:
-        """Runs every controller until cancelled."""
-        try:
-            async with anyio.create_task_group() as group:
-                for controller in self.controllers:
-                    group.start_soon(controller.run, name=f"controller {controller.name}")
-                for sleeper in self._asleep:
-                    sleeper.listen(self._context.informers, partial(self._wake, group))
-                await anyio.Event().wait()  # they may all be asleep
-        finally:
-            for sleeper in self._asleep:
-                sleeper.forget()
-
-    def _wake(self, group: TaskGroup, kind: type[Controller[Any]]) -> None:
-        controller = kind(self._context)
-        self.controllers.append(controller)
-        group.start_soon(controller.run, name=f"controller {controller.name}")
-
-    @property
-    def idle(self) -> bool:
-        return all(controller.idle for controller in self.controllers)
-
-    def statistics(self) -> dict[str, ControllerStatistics]:
-        """By the controllers' names; those that have never had anything to do are not in it."""
-        return {controller.name: controller.statistics() for controller in self.controllers}
-
-
-@attrs.define(eq=False)
-class _Sleeper:
-    """A controller that nobody has needed so far: no object of it, no queue, no task, only an ear at the caches."""
-
-    kind: type[Controller[Any]]
-    _removals: list[Callable[[], None]] = attrs.field(factory=list)
-    _woken: bool = False
-
-    def listen(self, informers: Informers, wake: Callable[[type[Controller[Any]]], None]) -> None:
-        """Calls `wake`, once, as soon as there is an object of what the controller waits for."""
-
-        def heard(old: Any, new: Any) -> None:
-            if not self._woken and self.kind.concerned_with(old if new is None else new):
-                self._woken = True
-                self.forget()
-                wake(self.kind)
-
-        for resource in self.kind.wakes:
-            self._removals.append(informers(resource).add_handler(heard))
-        if self._woken:  # by what was there already
-            self.forget()
-
-    def forget(self) -> None:
-        """Listens no longer."""
-        for remove in self._removals:
-            remove()
-        self._removals.clear()
-
-
-async def run_controllers(context: Context, kinds: Sequence[type[Controller[Any]]]) -> None:
-    """Runs these controllers until cancelled."""
-    await ControllerManager(context, kinds).run()

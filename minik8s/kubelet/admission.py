@@ -20,6 +20,15 @@ TAINT_MESSAGE = "Predicate TaintToleration failed: node(s) had taints that the p
 PORTS_MESSAGE = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
 
 
+CRITICAL_PRIORITY = 2_000_000_000
+"""From here on pods are neither evicted nor turned away (upstream: scheduling.SystemCriticalPriority)."""
+
+
+def is_critical(pod: Doc) -> bool:
+    """Whether a pod is one that the node cannot do without."""
+    return int(pod["spec"].get("priority") or 0) >= CRITICAL_PRIORITY
+
+
 @attrs.frozen
 class Rejection:
     """`reason` and `message` of the pod's status; the message goes on after "Pod was rejected: "."""
@@ -40,8 +49,10 @@ def claim_of(pod: Doc) -> Claim:
     return Claim(in_units(pod_requests(pod)), host_ports(pod["spec"]))
 
 
-def admit(pod: Doc, claim: Claim, others: Iterable[Claim], node: Doc) -> Rejection | None:
+def admit(pod: Doc, claim: Claim, others: Iterable[Claim], node: Doc, *, disk_full: bool = False) -> Rejection | None:
     """None when the pod may run; `others` are the claims of the node's active pods."""
+    if disk_full and not is_critical(pod):
+        return Rejection("Evicted", "The node had condition: [DiskPressure]. ")
     others, spec = list(others), pod["spec"]
     if not RequiredNodeAffinity.of(spec).matches(name_of(node), labels_of(node)):
         return Rejection("NodeAffinity", AFFINITY_MESSAGE)

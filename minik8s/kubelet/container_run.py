@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import attrs
+
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.deadline import Deadline
 from minik8s.kubelet.images import ContainerEvent
@@ -39,6 +41,8 @@ class ContainerRun:
         self, node: NodeContext, sandbox: Sandbox, spec: Doc, container: Container, event: ContainerEvent
     ) -> None:
         self.container: Container | None = container
+        self.out_of_memory = False
+        """Whether the kill that it ends by is to be told as one for want of memory."""
         self.container_id = f"{node.runtime.name}://{container.id}"
         self.config: ContainerConfig = container.config
         self._node = node
@@ -74,6 +78,17 @@ class ContainerRun:
         if patience.cancelled_caught:
             container.signal("SIGKILL")
             await container.wait()
+
+    def kill_now(self, *, out_of_memory: bool) -> None:
+        """SIGKILL without a word, as by the machine's own hand."""
+        if self.container is not None:
+            self.out_of_memory = out_of_memory
+            self.container.signal("SIGKILL")
+
+    async def exit(self, container: Container) -> Exit:
+        """How the container has ended, once it has."""
+        exit_ = await container.wait()
+        return attrs.evolve(exit_, reason="OOMKilled") if self.out_of_memory and exit_.exit_code == 137 else exit_
 
     async def last_words(self, exit_: Exit, limit: int) -> str:
         """The termination message: of the file, of the log if the policy says so, or the runtime's own."""

@@ -367,7 +367,7 @@ class ContainerWorker:
         container = run.container
         if container is None:
             return
-        exit_ = await container.wait()
+        exit_ = await run.exit(container)
         spec = self.host.pod["spec"]
         limit = message_limit(len(spec["containers"]) + len(spec.get("initContainers") or ()))
         message = await run.last_words(exit_, limit)

@@ -25,6 +25,7 @@ from minik8s.client.client import Client
 from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock
+from minik8s.kubelet import eviction
 from minik8s.kubelet.admission import admit, claim_of
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.dispatch import PodDispatch
@@ -33,7 +34,7 @@ from minik8s.kubelet.metering import PodMeter
 from minik8s.kubelet.node import DEFAULT_CAPACITY
 from minik8s.kubelet.node_agent import NodeAgent
 from minik8s.kubelet.phase import is_starting
-from minik8s.kubelet.pod_status import rejected_status
+from minik8s.kubelet.pod_status import EVICTED, rejected_status
 from minik8s.kubelet.pod_worker import PodWorker
 from minik8s.kubelet.runtime.protocol import Container, LogOptions, Runtime, Sandbox, Session, StartError
 from minik8s.kubelet.status import SettledPod, StatusManager
@@ -49,7 +50,7 @@ class Kubelet:
     `labels` and `taints` are the node's own at registration, `capacity` its resources (allocatable is the same),
     `address` its InternalIP, `cluster_dns` the address of the cluster's DNS. `dispatch` is shared by the kubelets of a
     cluster; without it the kubelet has its own. `files` False spares a runtime without processes the volumes' files and
-    tokens. `run` closes the runtime at its end.
+    tokens. `boot` counts how often the machine has been started anew. `run` closes the runtime at its end.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Kubelet:
         dispatch: PodDispatch | None = None,
         files: bool = True,
         cluster_dns: str = "",
+        boot: int = 0,
     ) -> None:
         signed = client.as_component(COMPONENT, f"system:node:{node_name}", ["system:nodes"])
         capacity = {**DEFAULT_CAPACITY, **(capacity or {})}
@@ -89,29 +91,83 @@ class Kubelet:
             files=files,
             cluster_dns=cluster_dns,
         )
-        self.agent = NodeAgent(self.node, labels=labels or {}, taints=taints, capacity=capacity)
+        self.agent = NodeAgent(self.node, labels=labels or {}, taints=taints, capacity=capacity, boot=boot)
         self.workers: dict[str, PodWorker] = {}
         self._settled: dict[str, SettledPod] = {}
         self._meters: WeakKeyDictionary[PodWorker, PodMeter] = WeakKeyDictionary()
         self._group: anyio.abc.TaskGroup | None = None
+        self._subscriptions: list[Callable[[], None]] = []
+        self._scope = anyio.CancelScope()
+        self.ended = anyio.Event()
 
     async def run(self) -> None:
-        """Registers the node and runs its pods until cancelled; then nothing of them is left."""
-        unsubscribe: list[Callable[[], None]] = []
+        """Registers the node and runs its pods until cancelled or stopped; then nothing of them is left."""
+        with self._scope:
+            await self._run()
+
+    async def _run(self) -> None:
         try:
             await self.node.dispatch.synced()
             await self.agent.register()
             async with anyio.create_task_group() as self._group:
                 self._group.start_soon(self.agent.run, name=f"{self.name} heartbeat")
                 self._group.start_soon(self.node.statuses.run, name=f"{self.name} statuses")
-                unsubscribe += self._subscribe()
+                self.connect()
                 await anyio.sleep_forever()
         finally:
-            for remove in unsubscribe:
-                remove()
+            self.disconnect()
             self._group = None
             with anyio.CancelScope(shield=True):
                 await self.node.runtime.aclose()
+            self.ended.set()
+
+    # -- what can befall a node
+
+    def stop(self) -> None:
+        """The machine is gone: `run` returns, and `ended` is set once nothing of its containers is left."""
+        self._scope.cancel()
+
+    def disconnect(self) -> None:
+        """Hears nothing more of its node and pods; what runs goes on."""
+        for remove in self._subscriptions:
+            remove()
+        self._subscriptions = []
+
+    def connect(self) -> None:
+        """Hears of them again, and takes note of what it has missed."""
+        self.disconnect()
+        self.agent.observe(None, self.node.dispatch.node_informer.lister.get(self.name))
+        there = {uid_of(pod) for pod in self.node.dispatch.pod_informer.lister.by_index("node", self.name)}
+        for uid in [uid for uid in (*self.workers, *self._settled) if uid not in there]:
+            self._pod_removed(uid)
+        self._subscriptions = self._subscribe()
+
+    def fill_disk(self, full: bool) -> None:
+        """The disk is full, or not any more: the node says so, and as long as it is pods are evicted."""
+        was, self.agent.disk_full = self.agent.disk_full, full
+        if self._group is not None and full != was:
+            self._group.start_soon(self._relieve if full else self._recover, name=f"{self.name} eviction")
+
+    async def _recover(self) -> None:
+        await self.agent.report()
+
+    async def _relieve(self) -> None:
+        await self.agent.report()
+        while self.agent.disk_full:
+            running = [worker for worker in self.workers.values() if not worker.ended and not worker.is_ending]
+            victim = eviction.next_victim(worker.pod for worker in running)
+            if victim is not None:
+                text = eviction.message(self.node.allocatable["ephemeral-storage"])
+                self.node.recorder.event(victim, "Warning", EVICTED, text)
+                self.worker(victim).terminate(0, (EVICTED, text))
+            await self.node.clock.sleep(eviction.SYNC_SECONDS)
+
+    def kill_container(self, pod: Doc, container: str, *, out_of_memory: bool = False) -> None:
+        """SIGKILL from the machine. Raises BadRequest when the container does not run."""
+        self.running_container(pod, container)
+        run = self.worker(pod).containers[container].running
+        assert run is not None
+        run.kill_now(out_of_memory=out_of_memory)
 
     # -- what the API server's node connector asks for
 
@@ -232,7 +288,7 @@ class Kubelet:
         claim = claim_of(pod)
         others = [worker.claim for worker in self.workers.values() if not worker.ended]
         resumed = bool((pod.get("status") or {}).get("startTime"))
-        rejection = None if resumed else admit(pod, claim, others, self.agent.node)
+        rejection = None if resumed else admit(pod, claim, others, self.agent.node, disk_full=self.agent.disk_full)
         if rejection is not None:
             self.node.recorder.event(pod, "Warning", rejection.reason, rejection.message)
             now = rfc3339(self.node.clock.now())

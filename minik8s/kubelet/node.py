@@ -30,6 +30,8 @@ HEALTHY = (
     ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
 )
 
+DISK_PRESSURE = ("True", "KubeletHasDiskPressure", "kubelet has disk pressure")
+
 EVENTS = {
     "MemoryPressure": "NodeHasSufficientMemory",
     "DiskPressure": "NodeHasNoDiskPressure",
@@ -37,6 +39,7 @@ EVENTS = {
     "Ready": "NodeReady",
 }
 """The event that tells of a condition's turn for the better."""
+HAS_DISK_PRESSURE = "NodeHasDiskPressure"
 
 
 def architecture() -> str:
@@ -72,16 +75,19 @@ def node_status(
     runtime: Runtime,
     conditions: Iterable[Doc] | None,
     now: str,
+    disk_full: bool = False,
+    boot: int = 0,
 ) -> Obj:
-    """The whole status; `conditions` are the current ones, whose transition times are kept."""
+    """The whole status; `conditions` are the current ones, whose transition times are kept. `boot` counts reboots."""
     known = list(conditions or ())
+    rows = [(row[0], *DISK_PRESSURE) if disk_full and row[0] == "DiskPressure" else row for row in HEALTHY]
     return {
         "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}],
         "capacity": dict(capacity),
         "allocatable": dict(capacity),
-        "conditions": [_condition(*row, find_condition(known, row[0]), now) for row in HEALTHY],
+        "conditions": [_condition(*row, find_condition(known, row[0]), now) for row in rows],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": KUBELET_PORT}},
-        "nodeInfo": _node_info(name, runtime),
+        "nodeInfo": _node_info(name, runtime, boot),
         "images": [_image(image) for image in runtime.images()[:MAX_IMAGES]],
     }
 
@@ -109,12 +115,12 @@ def _condition(type_: str, status: str, reason: str, message: str, before: Doc |
     }
 
 
-def _node_info(name: str, runtime: Runtime) -> Obj:
+def _node_info(name: str, runtime: Runtime, boot: int) -> Obj:
     """The identifiers are made from the node's name, since all nodes share one machine."""
     return {
         "machineID": uuid5(NAMESPACE_DNS, f"machine.{name}").hex,
         "systemUUID": str(uuid5(NAMESPACE_DNS, f"system.{name}")),
-        "bootID": str(uuid5(NAMESPACE_DNS, f"boot.{name}")),
+        "bootID": str(uuid5(NAMESPACE_DNS, f"boot{boot or ''}.{name}")),
         "kernelVersion": platform.release(),
         "osImage": f"minik8s on {platform.system()}",
         "containerRuntimeVersion": f"{runtime.name}://{runtime.version}",

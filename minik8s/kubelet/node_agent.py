@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from minik8s.api.resources import LEASES, NODES
 from minik8s.kubelet.context import NodeContext
-from minik8s.kubelet.node import EVENTS, lease, new_node, node_labels, node_status
+from minik8s.kubelet.node import EVENTS, HAS_DISK_PRESSURE, lease, new_node, node_labels, node_status
 from minik8s.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound
 from minik8s.machinery.meta import Doc, find_condition, rfc3339, rfc3339_micro
 
@@ -33,8 +33,11 @@ class NodeAgent:
         labels: Mapping[str, str],
         taints: Sequence[Doc],
         capacity: Mapping[str, str],
+        boot: int = 0,
     ) -> None:
         self.object: Doc | None = None
+        self.disk_full = False
+        self._boot = boot
         self._node = node
         self._labels = node_labels(node.name, labels)
         self._taints = taints
@@ -68,11 +71,16 @@ class NodeAgent:
             due = self._node.clock.monotonic() - reported >= STATUS_SECONDS
             try:
                 await self._renew()
-                if due or not self._is_ready():
+                if due or not self._is_true():
                     await self._report()
                     reported = self._node.clock.monotonic()
             except (ApiError, OSError):
                 continue  # the next beat tries again
+
+    async def report(self) -> None:
+        """Reports the node's status now, if the API can be reached."""
+        with suppress(ApiError, OSError):  # the heartbeat tries again
+            await self._report()
 
     def observe(self, old: Doc | None, new: Doc | None) -> None:
         """The Node has changed: tells of cordons, and remembers what others wrote."""
@@ -102,6 +110,8 @@ class NodeAgent:
             runtime=node.runtime,
             conditions=before.get("conditions"),
             now=rfc3339(node.clock.now()),
+            disk_full=self.disk_full,
+            boot=self._boot,
         )
         self.object = await node.client.patch(
             NODES, node.name, {"status": status}, type="strategic", subresource="status"
@@ -109,7 +119,12 @@ class NodeAgent:
         for condition in status["conditions"]:
             known = find_condition(before.get("conditions"), condition["type"])
             if known is None or known["status"] != condition["status"]:
-                self._event(EVENTS[condition["type"]])
+                full = condition["type"] == "DiskPressure" and self.disk_full
+                self._event(HAS_DISK_PRESSURE if full else EVENTS[condition["type"]])
+        boot = status["nodeInfo"]["bootID"]
+        if self.object is not None and (before.get("nodeInfo") or {}).get("bootID", boot) != boot:
+            message = f"Node {node.name} has been rebooted, boot id: {boot}"
+            node.recorder.event(self.object, "Warning", "Rebooted", message)
 
     async def _renew(self) -> None:
         """Renews the Lease by what was written last; anything unexpected is read or created anew."""
@@ -128,11 +143,12 @@ class NodeAgent:
             self._lease = None
             raise
 
-    def _is_ready(self) -> bool:
+    def _is_true(self) -> bool:
         """Whether the API says of the node what its kubelet would say; the node controller may think otherwise."""
         conditions = ((self.object or {}).get("status") or {}).get("conditions")
-        ready = find_condition(conditions, "Ready")
-        return ready is not None and ready["status"] == "True"
+        expected = (("Ready", "True"), ("DiskPressure", str(self.disk_full)))
+        found = ((find_condition(conditions, type_), status) for type_, status in expected)
+        return all(condition is not None and condition["status"] == status for condition, status in found)
 
     def _event(self, reason: str) -> None:
         if self.object is not None:

@@ -94,6 +94,11 @@ class PodWorker:
         return self._sandbox
 
     @property
+    def is_ending(self) -> bool:
+        """Whether the pod has been told to end."""
+        return self._terminating
+
+    @property
     def grace_period(self) -> float:
         """Seconds between stop signal and SIGKILL when nobody says otherwise."""
         return float(self.pod["spec"].get("terminationGracePeriodSeconds", 30))

@@ -89,6 +89,7 @@ class Scheduler:
         self._room = anyio.Event()
         self._wake = anyio.Event()
         self._timer: TimerHandle | None = None
+        self._scope = anyio.CancelScope()
 
     # ------------------------------------------------------------------ asking
 
@@ -108,7 +109,15 @@ class Scheduler:
     # ------------------------------------------------------------------ running
 
     async def run(self) -> None:
-        """Runs until cancelled."""
+        """Runs until cancelled or stopped."""
+        with self._scope:
+            await self._run()
+
+    def stop(self) -> None:
+        """Ends `run`, whatever it is about."""
+        self._scope.cancel()
+
+    async def _run(self) -> None:
         nodes, pods, namespaces = self._informers(NODES), self._informers(PODS), self._informers(NAMESPACES)
         for informer in (namespaces, nodes, pods):
             await informer.synced()

@@ -51,6 +51,8 @@ class Numbers:
         self.history = history
         self.seen = history.length
         self.wake: Callable[[], object] | None = None
+        self.leave: Callable[[], object] | None = None
+        self.alone = False
         self.bookmark_due = False
         self.reads = 0
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import AsyncExitStack
 from typing import Any
 
+import httpx
 import pytest
 
 from minik8s import CONFIG_MAPS, DEPLOYMENTS, Cluster
-from minik8s.api.resources import SECRETS
+from minik8s.api.resources import SECRETS, VALIDATING_WEBHOOK_CONFIGURATIONS
 from minik8s.apiserver.faults import FaultNeverFired
 from minik8s.machinery.errors import ApiError, Conflict, Timeout, TooManyRequests
 
@@ -201,3 +204,108 @@ async def test_recording() -> None:
         assert [entry.code for entry in log.requests] == [201, 409, 200]
         assert log.summary() == {"create configmaps": 2, "list configmaps": 1}
         assert "mine/1.0: create configmaps default" in str(log)
+
+
+async def test_open_watches_by_selector() -> None:
+    """Open watches of one agent are dropped or held back, others not; one that is not open is an error at once."""
+    async with Cluster(**VIRTUAL) as cluster:
+        watches = [
+            cluster.client.as_agent(agent).watch(CONFIG_MAPS, namespace="default") for agent in ("mine", "other")
+        ]
+        await note(cluster, "first")
+        mine, other = watches
+        assert [(await anext(watch)).object["metadata"]["name"] for watch in watches] == ["first", "first"]
+        with cluster.faults.stall_open_watches(60, "configmaps", agent="mine"):
+            before = cluster.clock.monotonic()
+            await note(cluster, "second")
+            assert (await anext(other)).object["metadata"]["name"] == "second"
+            assert cluster.clock.monotonic() == before
+            assert (await anext(mine)).object["metadata"]["name"] == "second"
+            assert cluster.clock.monotonic() - before == pytest.approx(60, abs=0.01)
+        await note(cluster, "third")
+        assert (await anext(mine)).object["metadata"]["name"] == "third"
+        assert cluster.clock.monotonic() - before == pytest.approx(60, abs=0.01)
+        assert cluster.faults.drop_watches("configmaps", agent="mine", namespace="default") == 1
+        assert [event async for event in mine] == []
+        for again in (cluster.faults.drop_watches, lambda *a, **k: cluster.faults.stall_open_watches(1, *a, **k)):
+            with pytest.raises(FaultNeverFired, match=r"no watch is open .*watch of configmaps by mine"):
+                again("configmaps", agent="mine")
+        assert (await anext(other)).object["metadata"]["name"] == "third"
+        await other.aclose()
+
+
+async def test_stalled_watches_over_http_share_no_reader() -> None:
+    """Two clients that watch the same share a reader; when the one that reads is held back the other is not."""
+    async with AsyncExitStack() as stack:
+        cluster = await stack.enter_async_context(Cluster(**{**BARE, "serve": True, "tls": False}))
+        async with httpx.AsyncClient(base_url=cluster.url, timeout=20) as http:
+            params = {"watch": "true", "resourceVersion": str(cluster.revision)}
+            path = "/api/v1/namespaces/default/configmaps"
+            streams = [http.stream("GET", path, params=params, headers={"user-agent": a}) for a in ("one", "two")]
+            async with streams[0] as one, streams[1] as two:
+                lines = [response.aiter_lines() for response in (one, two)]
+                await note(cluster, "a")
+                assert ["a" in await anext(line) for line in lines] == [True, True]
+                await cluster.settle()
+                with cluster.faults.stall_open_watches(0.05, agent="one"):
+                    for name in ("b", "c"):
+                        await note(cluster, f"note-{name}")
+                        assert [f"note-{name}" in await anext(line) for line in reversed(lines)] == [True, True]
+                await note(cluster, "last")
+                assert ["last" in await anext(line) for line in lines] == [True, True]
+
+
+async def test_bookmarks() -> None:
+    """Without bookmarks a quiet watch says nothing for minutes; the end of the initial events is told all the same."""
+    async with Cluster(**VIRTUAL) as cluster:
+        options: Any = {"allowWatchBookmarks": "true", "timeoutSeconds": "200"}
+        streaming = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+
+        async def told(**more: str) -> list[str]:
+            async with cluster.client.watch_batches(CONFIG_MAPS, **options, **more) as batches:
+                return [event.type async for batch in batches for event in batch]
+
+        assert (await told(resource_version=str(cluster.revision))).count("BOOKMARK") >= 3
+        with cluster.faults.withhold_bookmarks(resource="configmaps"):
+            assert await told(resource_version=str(cluster.revision)) == []
+            assert await told(**streaming) == ["BOOKMARK"]
+
+
+WEBHOOK: Any = {
+    "metadata": {"name": "guard"},
+    "webhooks": [
+        {
+            "name": "guard.example.com",
+            "clientConfig": {"url": "https://127.0.0.1:1/check"},
+            "rules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+            ],
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+            "timeoutSeconds": 7,
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("how", "says", "seconds"),
+    [
+        ("refuse", 'Post "https://127.0.0.1:1/check?timeout=7s": dial tcp 127.0.0.1:1: connect: connection refused', 0),
+        ("timeout", "context deadline exceeded", 7),
+        ("nonsense", "couldn't get version/kind; json parse error", 0),
+    ],
+)
+async def test_webhooks(how: Any, says: str, seconds: float) -> None:
+    """A webhook fails in the way that was asked for, with the words and the time that this takes, and so often."""
+    async with Cluster(**VIRTUAL) as cluster:
+        await cluster.client.create(VALIDATING_WEBHOOK_CONFIGURATIONS, WEBHOOK)
+        before = cluster.clock.monotonic()
+        with cluster.faults.fail_webhook("guard.example.com", how, times=1) as fault:
+            with pytest.raises(ApiError, match=f'failed calling webhook "guard.example.com".*{re.escape(says)}'):
+                await note(cluster, "a")
+            assert cluster.clock.monotonic() - before == pytest.approx(seconds, abs=0.01)
+            assert fault.fired == 1
+        unmet = pytest.raises(FaultNeverFired, match=r"webhook guard.example.com' never fired: 0 calls")
+        with unmet, cluster.faults.fail_webhook("guard.example.com", how):
+            await cluster.client.list(CONFIG_MAPS)

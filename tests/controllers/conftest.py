@@ -18,7 +18,8 @@ from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock
 from minik8s.cluster import Cluster
-from minik8s.controllers.runtime import Context, Controller, ControllerManager
+from minik8s.controllers.manager import ControllerManager
+from minik8s.controllers.runtime import Context, Controller
 from minik8s.machinery.errors import AlreadyExists, NotFound
 
 RESOURCES = {resource.plural: resource for resource in reversed(BUILTIN)}

@@ -14,7 +14,8 @@ from minik8s.client.lister import Indexer, key_of
 from minik8s.clock import RealClock
 from minik8s.controllers.endpoint import EndpointController
 from minik8s.controllers.endpointslice import EndpointSliceController
-from minik8s.controllers.runtime import Context, run_controllers
+from minik8s.controllers.manager import run_controllers
+from minik8s.controllers.runtime import Context
 from minik8s.machinery.errors import ApiError, Forbidden, InternalError, NotFound, StatusCause
 from minik8s.machinery.meta import evolve
 

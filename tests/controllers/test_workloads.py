@@ -17,7 +17,8 @@ from minik8s.cluster import Cluster
 from minik8s.controllers import controllers
 from minik8s.controllers.deployment_revision import new_replica_set
 from minik8s.controllers.deployment_rollout import Limits
-from minik8s.controllers.runtime import Context, run_controllers
+from minik8s.controllers.manager import run_controllers
+from minik8s.controllers.runtime import Context
 from minik8s.machinery.errors import ApiError, Forbidden
 from minik8s.machinery.meta import controller_of, find_condition, is_terminating
 

@@ -24,7 +24,8 @@ from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.config import DEFAULT_CONTROLLERS
 from minik8s.controllers import controllers
-from minik8s.controllers.runtime import Context, ControllerManager
+from minik8s.controllers.manager import ControllerManager
+from minik8s.controllers.runtime import Context
 from minik8s.testing.crashpoints import DidNotConverge, crash_points
 
 pytestmark = pytest.mark.anyio

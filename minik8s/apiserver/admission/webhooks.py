@@ -178,7 +178,7 @@ class Webhooks:
         document = review.review_of(attributes, versioned, uid, version)
         timeout = spec.get("timeoutSeconds") or DEFAULT_TIMEOUT
         try:
-            answer = await post_review(self._ctx, spec.get("clientConfig") or {}, document, timeout)
+            answer = await post_review(self._ctx, spec.get("clientConfig") or {}, document, timeout, name=webhook.name)
             verdict = review.verdict_of(answer, uid, version, mutating=mutating)
         except WebhookError as error:
             raise _CallFailed(str(error)) from None
