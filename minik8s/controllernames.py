@@ -18,6 +18,7 @@ DEFAULT_CONTROLLERS = (
     "deployment",
     "endpoint",
     "endpointslice",
+    "endpointslicemirroring",
     "statefulset",
     "daemonset",
     "job",
@@ -47,6 +48,7 @@ CLOUD = ("service-lb",)
 
 _CANONICAL: Mapping[str, str] = {
     "endpoints-controller": "endpoint",
+    "endpointslice-mirroring-controller": "endpointslicemirroring",
     "garbage-collector-controller": "garbagecollector",
     "horizontal-pod-autoscaler-controller": "horizontalpodautoscaling",
     "root-ca-certificate-publisher-controller": "root-ca-cert-publisher",
@@ -69,7 +71,6 @@ _ALIASES: Mapping[str, str] = {
 _MISSING: Mapping[str, str] = {
     "bootstrap-signer-controller": "is not here",
     "token-cleaner-controller": "is not here",
-    "endpointslice-mirroring-controller": "is not here",
     "persistentvolume-attach-detach-controller": "is not here",
     "ttl-controller": "is not here",
     "legacy-serviceaccount-token-cleaner-controller": "is not here",

@@ -26,6 +26,7 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "deployment": ("deployment:DeploymentController",),
     "endpoint": ("endpoint:EndpointController",),
     "endpointslice": ("endpointslice:EndpointSliceController",),
+    "endpointslicemirroring": ("endpointslicemirroring:EndpointSliceMirroringController",),
     "statefulset": ("statefulset:StatefulSetController",),
     "daemonset": ("daemonset:DaemonSetController",),
     "job": ("job:JobController",),

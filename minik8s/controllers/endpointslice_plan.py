@@ -32,6 +32,8 @@ MANAGER = "endpointslice-controller.k8s.io"
 MAX_ENDPOINTS = 100
 """--max-endpoints-per-slice of kube-controller-manager."""
 ZONE_LABEL = "topology.kubernetes.io/zone"
+DISTRIBUTIONS = frozenset(("PreferClose", "PreferSameZone", "PreferSameNode"))
+TOPOLOGY_ANNOTATIONS = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
 _RESERVED_LABELS = (common.SERVICE_NAME_LABEL, MANAGED_BY_LABEL, common.HEADLESS_LABEL)
 
 EndpointKey = tuple[str, tuple[str, ...]]
@@ -101,7 +103,32 @@ def endpoint_for(service: Doc, pod: Doc, node: Doc | None, addresses: Sequence[s
         result["nodeName"] = node_name
     if node is not None and (zone := labels_of(node).get(ZONE_LABEL)):
         result["zone"] = zone
+    if ready and (hints := hints_for(service, result)):
+        result["hints"] = hints
     return result
+
+
+def hints_for(service: Doc, endpoint: Doc) -> Obj:
+    """For whom an endpoint is meant by the Service's trafficDistribution; {} for everybody.
+
+    A Service that asks for topology by the older annotation gets no such hints, as upstream. Upstream:
+    `k8s.io/endpointslice/trafficdist`.
+    """
+    distribution = service["spec"].get("trafficDistribution")
+    if distribution not in DISTRIBUTIONS or _has_topology_mode(service):
+        return {}
+    hints: Obj = {}
+    if zone := endpoint.get("zone"):
+        hints["forZones"] = [{"name": zone}]
+    if distribution == "PreferSameNode" and (node := endpoint.get("nodeName")):
+        hints["forNodes"] = [{"name": node}]
+    return hints
+
+
+def _has_topology_mode(service: Doc) -> bool:
+    annotations = annotations_of(service)
+    mode = next((annotations[name] for name in TOPOLOGY_ANNOTATIONS if name in annotations), "")
+    return mode in ("Auto", "auto")
 
 
 @attrs.define

@@ -42,6 +42,11 @@ class Memory:
     ups: list[ScaleEvent] = attrs.field(factory=list)
     downs: list[ScaleEvent] = attrs.field(factory=list)
 
+    def begin(self, current: int, now: datetime) -> None:
+        """The size that is found counts as recommended, so that nothing shrinks before the window is over."""
+        if not self.recommendations:
+            self.recommendations.append(Recommendation(current, now))
+
     def forget(self, before: datetime) -> None:
         """Drops what no window or period reaches."""
         self.recommendations = [r for r in self.recommendations if r.at >= before]

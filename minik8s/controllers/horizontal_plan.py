@@ -34,10 +34,19 @@ class Reading:
 
 @attrs.frozen
 class Failure:
-    """One metric that could not be read: `reason` and `message` of condition and event."""
+    """One metric that could not be read: `reason` and `message` of condition and event.
+
+    `error` is the same with more about the metric, for the event about all of them; `event` another reason for it.
+    """
 
     reason: str
     message: str
+    error: str = attrs.field()
+    event: str = ""
+
+    @error.default
+    def _error(self) -> str:
+        return self.message
 
 
 @attrs.frozen
@@ -107,6 +116,13 @@ def decide(spec: Doc, current: int, readings: Sequence[Reading | Failure], memor
     return Pass(verdict.replicas, conditions, rescale=verdict.replicas != current, reason=reason, metrics=statuses)
 
 
+def unselected(current: int, reason: str, condition: str, event: str = "", message: str = "") -> Pass:
+    """Nothing is done where it is not clear which pods are meant; `event` and `message` if they differ."""
+    got = Condition("AbleToScale", "True", "SucceededGetScale", GOT_SCALE)
+    failed = Failure(reason, message or condition, event=event)
+    return Pass(current, (got, Condition("ScalingActive", "False", reason, condition)), failed=failed)
+
+
 def remember(memory: Memory, before: int, after: int, now: datetime) -> None:
     """Notes a change of size for the policies."""
     if after > before:
@@ -126,12 +142,12 @@ def status_of(hpa: Doc, current: int, done: Pass, conditions: Sequence[Condition
     status: Obj = {
         **old,
         "currentReplicas": current,
-        "desiredReplicas": done.replicas,
+        "desiredReplicas": old.get("desiredReplicas", 0) if done.failed is not None else done.replicas,
         "conditions": old.get("conditions") or [],
     }
     if generation := hpa["metadata"].get("generation"):
         status["observedGeneration"] = generation
-    if done.metrics is not None:
+    if done.metrics is not None and done.failed is None:
         status["currentMetrics"] = list(done.metrics) or None
     if done.rescale:
         status["lastScaleTime"] = rfc3339(now)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from minik8s.machinery.meta import Doc, find_condition, is_terminating, name_of, parse_time
+from minik8s.machinery.meta import Doc, find_condition, is_condition_true, is_terminating, name_of, parse_time
 from minik8s.machinery.quantity import parse_quantity
 
 TOLERANCE = 0.1
@@ -165,6 +165,28 @@ def by_average(measure: Measure, target: int) -> Proposal:
         again=lambda filled: sum(filled.values()) / len(filled) / target,
     )
     return Proposal(wanted, average)
+
+
+def by_value(pods: Sequence[Doc], value: int, target: int, current: int, tolerance: Tolerance) -> Proposal:
+    """For one amount that all pods share the cause of; scales from and to zero. Raises NoReplicaCount."""
+    ratio = value / target
+    if current == 0:
+        return Proposal(math.ceil(ratio), value)
+    if tolerance.covers(ratio):
+        return Proposal(current, value)
+    if not pods:
+        why = "no pods returned by selector while calculating replica count"
+        raise NoReplicaCount(f"unable to calculate ready pods: {why}")
+    ready = sum((pod.get("status") or {}).get("phase") == "Running" and is_condition_true(pod, "Ready") for pod in pods)
+    return Proposal(math.ceil(ratio * ready), value)
+
+
+def by_share(value: int, target: int, present: int, tolerance: Tolerance) -> Proposal:
+    """For one amount that is divided among the `present` pods; `target` is each one's part."""
+    if present == 0:
+        return Proposal(math.ceil(value / target), value)
+    wanted = present if tolerance.covers(value / (target * present)) else math.ceil(value / target)
+    return Proposal(wanted, math.ceil(value / present))
 
 
 def _groups(measure: Measure) -> Groups:

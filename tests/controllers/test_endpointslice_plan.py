@@ -311,3 +311,29 @@ def test_a_terminating_service_gets_no_new_slices():
     """While a finalizer holds the Service, existing slices follow the pods but none is made."""
     going = evolve(service(), "metadata", "deletionTimestamp", value="2024-01-01T00:00:00Z")
     assert writes(plan(going, [pod(1)])) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "mode", "ready", "hints"),
+    [
+        (None, "", True, None),
+        ("PreferClose", "", True, {"forZones": [{"name": "z1"}]}),
+        ("PreferSameZone", "", True, {"forZones": [{"name": "z1"}]}),
+        ("PreferSameNode", "", True, {"forZones": [{"name": "z1"}], "forNodes": [{"name": "n1"}]}),
+        ("PreferSameNode", "", False, None),
+        ("PreferSameNode", "Auto", True, None),
+        ("PreferSameNode", "Disabled", True, {"forZones": [{"name": "z1"}], "forNodes": [{"name": "n1"}]}),
+    ],
+)
+def test_hints(distribution: str | None, mode: str, ready: bool, hints: Any) -> None:
+    """trafficDistribution becomes hints of ready endpoints, and they go with it."""
+    spread = service(**({"trafficDistribution": distribution} if distribution else {}))
+    if mode:
+        spread = evolve(spread, "metadata", "annotations", value={"service.kubernetes.io/topology-mode": mode})
+    [slice_] = plan(spread, [pod(1, ready=ready)]).create
+    assert slice_["endpoints"][0].get("hints") == hints
+    assert slice_["endpoints"][0]["zone"] == "z1"
+    named = evolve(slice_, "metadata", "name", value="web-1")
+    update = plan(service(), [pod(1, ready=ready)], [named]).update
+    assert bool(update) == bool(hints)
+    assert not any("hints" in endpoint for changed in update for endpoint in changed["endpoints"])

@@ -118,3 +118,23 @@ def test_metrics_that_nobody_serves(virtual: Any, start: Any) -> None:
             assert "no custom metrics API (custom.metrics.k8s.io) registered" in active["message"]
 
     virtual(body)
+
+
+def test_two_autoscalers_of_the_same_pods(virtual: Any, start: Any) -> None:
+    """Neither does anything, and both say who the other is; when one goes the other works."""
+
+    async def body(clock: Any) -> None:
+        async with start(clock, *CONTROLLERS, nodes=1) as world:
+            await world.add("deployments", "web", "default", spec=deployment_spec(0.2))
+            for name in ("a", "b"):
+                await world.add("horizontalpodautoscalers", name, "default", spec=autoscaler_spec())
+            await world.quiet(60)
+            for name in ("a", "b"):
+                hpa = await world.get("horizontalpodautoscalers", name, "default")
+                active = find_condition(hpa["status"]["conditions"], "ScalingActive")
+                text = "pods by selector app=web are controlled by multiple HPAs: [default/a default/b]"
+                assert (active["reason"], active["message"]) == ("AmbiguousSelector", text)
+            await world.client.delete(HORIZONTAL_POD_AUTOSCALERS, "a", namespace="default")
+            await scaled_to(world, 5)
+
+    virtual(body)
