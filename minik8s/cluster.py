@@ -345,7 +345,7 @@ class Cluster(Control):
         if config.dns:
             from minik8s.dns.server import DnsServer
 
-            self._dns = DnsServer(client, self.informers, dns_address(config.service_cidr))
+            self._dns = DnsServer(client, self.informers, dns_address(config.service_cidr), port=config.dns_port)
             group.start_soon(self._dns.run, name="dns")
         self.nodes.start(group)
 

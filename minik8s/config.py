@@ -111,6 +111,7 @@ class ClusterConfig:
     controllers     names of the controllers to run: kube-controller-manager's, of today or the short ones of before
     scheduler       whether to run one (None: no), or plugins that join its default profile (`scheduler.framework`)
     dns             whether to run cluster DNS; by default in the sandbox runtime, whose pods ask it
+    dns_port        the port of 127.0.0.1 where DNS answers, UDP and TCP; 0 takes a free one
     service_cidr    ClusterIPs come from here; with the proxy they must be addresses of this machine. The sandbox
                     runtime has a network for them, and the default is Kubernetes' own 10.96.0.0/12 there
     pod_cidr        pod addresses; 10.244.0.0/16 by default in the sandbox runtime
@@ -144,6 +145,7 @@ class ClusterConfig:
     scheduler: bool | Sequence[object] | None = True
     proxy: bool = True
     dns: bool = attrs.field()
+    dns_port: int = attrs.field(default=0, validator=_whole(0, 65535))
     service_cidr: str = attrs.field(validator=[_network, _not_loopback_in_sandbox])
     pod_cidr: str = attrs.field(validator=[_network, _not_loopback_in_sandbox])
     load_balancer_cidr: str = attrs.field(default="127.160.0.0/12", validator=_network)

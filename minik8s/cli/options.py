@@ -105,6 +105,7 @@ def cluster_options(function: Command) -> Command:
         controllers: tuple[str, ...],
         scheduler: bool,
         rbac: bool,
+        dns_port: int | None,
         **others: Any,
     ) -> Any:
         config = ClusterConfig(
@@ -116,6 +117,8 @@ def cluster_options(function: Command) -> Command:
             controllers=controllers,
             scheduler=scheduler,
             rbac=rbac,
+            dns=runtime == "sandbox" or dns_port is not None,
+            dns_port=dns_port or 0,
         )
         return function(config=config, **others)
 
@@ -149,6 +152,12 @@ def cluster_options(function: Command) -> Command:
         controllers_option(ours=True),
         click.option("--scheduler/--no-scheduler", default=True, help="Leave out the scheduler, for another's sake."),
         click.option("--rbac/--no-rbac", default=True, help="Let every authenticated user do everything."),
+        click.option(
+            "--dns-port",
+            type=click.IntRange(0, 65535),
+            default=None,
+            help="Run cluster DNS at this port of 127.0.0.1, UDP and TCP; 0 takes a free one.",
+        ),
     )
 
 

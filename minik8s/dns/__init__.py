@@ -1,11 +1,12 @@
 """Cluster DNS: names for Services and pods, as CoreDNS gives them (specification 1.1.0).
 
     records     name and type -> answer, from Services and EndpointSlices; pure
+    messages    bytes to query, answer to bytes; no I/O
+    outside     this machine's resolver, for names that are not the cluster's
     server      messages in, messages out, over UDP and TCP
 
 It knows nothing but the caches of an API server. Messages are dnspython's, which is imported when the server starts.
-Left out: AAAA records (the cluster has one family), zone transfers, DNSSEC, and recursion beyond what this machine's
-own resolver answers for names outside of the cluster.
+Left out: zone transfers, DNSSEC, a cache, and CoreDNS' own configuration (a ConfigMap `coredns` is not read).
 """
 
 from __future__ import annotations

@@ -71,9 +71,36 @@ async def test_long_answers_go_over_tcp(cluster: Cluster) -> None:
 
 
 async def test_other_names(cluster: Cluster) -> None:
-    """Names outside of the cluster are this machine's resolver's affair, and only their addresses."""
-    assert data(await ask(cluster, "localhost")) == ["127.0.0.1"]
-    assert (await ask(cluster, "localhost", "MX")).rcode() == dns.rcode.REFUSED
+    """Names outside of the cluster are this machine's resolver's affair, and an ExternalName's answer is whole."""
+    answer = await ask(cluster, "localhost")
+    assert data(answer) == ["127.0.0.1"]
+    assert not answer.flags & dns.flags.AA
+    await add_service(cluster, "far", type="ExternalName", externalName="localhost")
+    await cluster.settle()
+    assert data(await ask(cluster, "far.default.svc.cluster.local")) == ["localhost.", "127.0.0.1"]
+    assert data(await ask(cluster, "far.default.svc.cluster.local", "CNAME")) == ["localhost."]
+
+
+async def test_what_is_not_there(cluster: Cluster) -> None:
+    """Answers without records say for how long that is true, and whether the name has other records."""
+    for name, kind, code in (("kube-dns.kube-system", "MX", dns.rcode.NOERROR), ("a.b", "A", dns.rcode.NXDOMAIN)):
+        answer = await ask(cluster, f"{name}.svc.cluster.local", kind)
+        assert answer.rcode() == code
+        assert [rrset.to_text()[:40] for rrset in answer.authority] == ["cluster.local. 5 IN SOA ns.dns.cluster.l"]
+    assert (await ask(cluster, "cluster.local", "AXFR", tcp=True)).rcode() == dns.rcode.REFUSED
+
+
+async def test_addresses_take_turns(cluster: Cluster) -> None:
+    """Who always takes the first address of a headless Service gets to each of them."""
+    await add_service(cluster, "pair", clusterIP="None")
+    metadata: Any = {"name": "pair-1", "namespace": "default", "labels": {"kubernetes.io/service-name": "pair"}}
+    endpoints: Any = [{"addresses": [f"10.244.0.{n}"]} for n in (1, 2, 3)]
+    await cluster.client.create(
+        ENDPOINT_SLICES, {"metadata": metadata, "addressType": "IPv4", "endpoints": endpoints, "ports": [{"port": 80}]}
+    )
+    await cluster.settle()
+    answers = [data(await ask(cluster, "pair.default.svc.cluster.local")) for _ in range(3)]
+    assert sorted(answer[0] for answer in answers) == ["10.244.0.1", "10.244.0.2", "10.244.0.3"]
 
 
 @pytest.mark.parametrize("datagram", [b"", b"\0", b"x" * 600, b"\0" * 12, bytes(range(64))])
