@@ -17,7 +17,7 @@ from minik8s.api.validation.podwarnings import workload_warnings
 from minik8s.api.validation.selectors import parse_selector
 from minik8s.machinery import names
 from minik8s.machinery.field import FieldErrors, invalid, required
-from minik8s.machinery.meta import Doc, Obj, name_of, uid_of
+from minik8s.machinery.meta import Doc, Obj, is_condition_true, name_of, uid_of
 
 CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
 JOB_NAME = "batch.kubernetes.io/job-name"
@@ -146,12 +146,22 @@ def _completions_change(new: Mapping[str, Any], before: Mapping[str, Any]) -> Ca
         yield invalid("spec.completions", wanted, "can only be modified in tandem with spec.parallelism")
 
 
+def _is_at_rest(job: Doc) -> bool:
+    """Whether the Job is suspended, and its controller has seen to it (or never began)."""
+    status = job.get("status") or {}
+    begun = status.get("startTime") is not None and not is_condition_true(job, "Suspended")
+    return bool(job["spec"].get("suspend")) and not begun and not status.get("active")
+
+
 def _fixed_template(spec: Mapping[str, Any], old: Doc) -> Any:
-    """The template without what may change: scheduling directives of a suspended Job that has not started."""
+    """The template without what may change while a Job is suspended: scheduling directives and resources."""
     template = spec["template"]
-    if not old["spec"].get("suspend") or (old.get("status") or {}).get("startTime"):
+    if not _is_at_rest(old):
         return template
     pods = dict(template["spec"])
+    for kind in ("containers", "initContainers"):
+        if kind in pods:
+            pods[kind] = [{key: value for key, value in c.items() if key != "resources"} for c in pods[kind]]
     for field in ("nodeSelector", "tolerations", "schedulingGates"):
         pods.pop(field, None)
     if "affinity" in pods:
