@@ -1,7 +1,7 @@
 """The nodes of a cluster: kubelets with their runtimes, and the way from the API server to a pod's output.
 
 All nodes of a cluster share what belongs to the machine: one fork server, one pool of pod addresses, one image
-registry, and one dispatch of pod events by node.
+registry, and what kubelets have in common (`kubelet.commons`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from minik8s.client.informer import Informers
 from minik8s.clock import Clock
 from minik8s.config import ClusterConfig
 from minik8s.dns import dns_address
-from minik8s.kubelet.dispatch import PodDispatch
+from minik8s.kubelet.commons import Commons
 from minik8s.kubelet.kubelet import Kubelet
 from minik8s.kubelet.runtime.addresses import Addresses, AddressPool, machine_addresses, no_claim
 from minik8s.kubelet.runtime.dialing import connect_tcp, plain
@@ -57,7 +57,8 @@ class NodePool:
         self._config, self._client, self._informers = config, client, informers
         self._clock, self._rng, self._recorders = clock, rng, recorders
         self._directory = directory
-        self._dispatch = PodDispatch(informers)
+        self._commons = Commons(informers, clock)
+        self._commons_run = False
         self._spawner: Spawner | None = None
         self._network: PodNetwork | None = None
         self._addresses: Addresses
@@ -127,14 +128,21 @@ class NodePool:
             recorders=self._recorders,
             runtime=self._runtime(),
             directory=self._directory / name,
-            dispatch=self._dispatch,
+            commons=self._commons,
             files=self._config.runtime != "simulated",
             cluster_dns=dns_address(self._config.service_cidr) if self._network is not None else "",
             boot=self._boots.get(name, 0),
         )
+        self._run_commons(group)
         self.kubelets[name] = kubelet
         group.start_soon(kubelet.run, name=f"kubelet {name}")
         return kubelet
+
+    def _run_commons(self, group: TaskGroup) -> None:
+        """Starts what the nodes share with the first of them: a cluster without nodes is spared it."""
+        if not self._commons_run:
+            self._commons_run = True
+            group.start_soon(self._commons.run, name="nodes")
 
     def _runtime(self) -> Runtime:
         if self._config.runtime == "simulated":

@@ -10,8 +10,8 @@ from minik8s.machinery.frozen import freeze
 from minik8s.machinery.meta import Doc, Obj
 from minik8s.store.protocol import Key, Revision, Term
 
+_NO_TERMS: frozenset[Term] = frozenset()
 Reader = Callable[[Doc], str]
-NAME_TERM = "metadata.name"
 
 
 class DocumentCodec:
@@ -33,6 +33,4 @@ class DocumentCodec:
 
     def terms(self, key: Key, value: Obj) -> frozenset[Term]:
         readers = self._indexed(key[0])
-        if not readers:
-            return frozenset(((NAME_TERM, key[2]),))
-        return frozenset([(NAME_TERM, key[2]), *((path, read(value)) for path, read in readers.items())])
+        return frozenset([(path, read(value)) for path, read in readers.items()]) if readers else _NO_TERMS

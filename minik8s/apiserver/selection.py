@@ -5,14 +5,14 @@ from __future__ import annotations
 import attrs
 
 from minik8s.api.request import ApiRequest
-from minik8s.apiserver.codec import NAME_TERM
 from minik8s.apiserver.registry import Served
 from minik8s.machinery.errors import BadRequest
 from minik8s.machinery.meta import Doc, Obj, labels_of, name_of, namespace_of
 from minik8s.machinery.selectors import FieldSelector, LabelSelector
 from minik8s.store.protocol import Prefix, Term
 
-_CLUSTER = frozenset({"metadata.name"})
+_NAME = "metadata.name"
+_CLUSTER = frozenset({_NAME})
 _NAMESPACED = _CLUSTER | {"metadata.namespace"}
 
 
@@ -43,35 +43,42 @@ class Selection:
 def selection(served: Served, request: ApiRequest) -> Selection:
     """Raises BadRequest for a selector that cannot be parsed or names a field that is not selectable."""
     labels = fields = term = None
+    name = ""
     if text := request.options.get("labelSelector"):
         labels = LabelSelector.parse(text)
         if labels.is_everything:
             labels = None
     if text := request.options.get("fieldSelector"):
         fields = FieldSelector.parse(text)
-        term = _term(served, fields)
+        term, name = _narrowed(served, fields)
         if not fields.requirements:
             fields = None
-    group_resource = served.storage.group_resource
-    prefix = (group_resource, request.namespace) if request.namespace else (group_resource,)
+    prefix: Prefix = (served.storage.group_resource,)
+    if request.namespace:
+        prefix = (*prefix, request.namespace)
+    if name and (request.namespace or not served.resource.namespaced):
+        prefix = (prefix[0], request.namespace, name)
     return Selection(served, prefix, labels, fields, term)
 
 
-def _term(served: Served, fields: FieldSelector) -> Term | None:
+def _narrowed(served: Served, fields: FieldSelector) -> tuple[Term | None, str]:
+    """The indexed term that is asked for, and the name."""
     term: Term | None = None
+    name = ""
     common = _NAMESPACED if served.resource.namespaced else _CLUSTER
     for path, operator, value in fields.requirements:
         if path not in common and path not in served.strategy.selectable:
             raise BadRequest(f"field label not supported: {path}")
-        indexed = path == NAME_TERM or (served.shares_bytes and path in served.strategy.indexed)
-        if operator == "=" and indexed:
+        if operator == "=" and path == _NAME:
+            name = value
+        elif operator == "=" and served.shares_bytes and path in served.strategy.indexed:
             term = (path, value)
-    return term
+    return term, name
 
 
 def read_field(served: Served, obj: Doc, path: str) -> str:
     """The value of a selectable field; "" when the object does not have it."""
-    if path == "metadata.name":
+    if path == _NAME:
         return name_of(obj)
     if path == "metadata.namespace":
         return namespace_of(obj)

@@ -3,8 +3,8 @@
     async with create_task_group() as group:
         group.start_soon(kubelet.run)
 
-It knows only the client, the informers and a runtime. Many kubelets may share one `PodDispatch`, so that a pod event
-reaches the one kubelet it concerns.
+It knows only the client, the informers and a runtime. Many kubelets may have one `Commons`, so that a pod event
+reaches the one kubelet it concerns, and one timer and one writer do for all.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from minik8s.client.informer import Informers
 from minik8s.clock import Clock
 from minik8s.kubelet import eviction
 from minik8s.kubelet.admission import admit, claim_of
+from minik8s.kubelet.commons import Commons
 from minik8s.kubelet.context import NodeContext
-from minik8s.kubelet.dispatch import PodDispatch
 from minik8s.kubelet.logs import chosen_container_id
 from minik8s.kubelet.metering import PodMeter
 from minik8s.kubelet.node import DEFAULT_CAPACITY
@@ -48,9 +48,10 @@ class Kubelet:
     """The agent of the node `node_name`.
 
     `labels` and `taints` are the node's own at registration, `capacity` its resources (allocatable is the same),
-    `address` its InternalIP, `cluster_dns` the address of the cluster's DNS. `dispatch` is shared by the kubelets of a
-    cluster; without it the kubelet has its own. `files` False spares a runtime without processes the volumes' files and
-    tokens. `boot` counts how often the machine has been started anew. `run` closes the runtime at its end.
+    `address` its InternalIP, `cluster_dns` the address of the cluster's DNS. `commons` is shared by the kubelets of a
+    cluster, which runs it; without it the kubelet has its own. `files` False spares a runtime without processes the
+    volumes' files and tokens. `boot` counts how often the machine has been started anew. `run` closes the runtime at
+    its end.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Kubelet:
         taints: Sequence[Doc] = (),
         capacity: Mapping[str, str] | None = None,
         address: str = "127.0.0.1",
-        dispatch: PodDispatch | None = None,
+        commons: Commons | None = None,
         files: bool = True,
         cluster_dns: str = "",
         boot: int = 0,
@@ -76,6 +77,8 @@ class Kubelet:
         signed = client.as_component(COMPONENT, f"system:node:{node_name}", ["system:nodes"])
         capacity = {**DEFAULT_CAPACITY, **(capacity or {})}
         self.name = node_name
+        self._is_alone = commons is None
+        self._commons = commons or Commons(informers, clock)
         self.node = NodeContext(
             name=node_name,
             address=address,
@@ -85,8 +88,8 @@ class Kubelet:
             recorder=recorders.recorder(COMPONENT, node_name, signed),
             runtime=runtime,
             directory=directory,
-            dispatch=dispatch or PodDispatch(informers),
-            statuses=StatusManager(signed, clock),
+            dispatch=self._commons.dispatch,
+            statuses=StatusManager(signed, clock, self._commons.writers),
             allocatable=capacity,
             files=files,
             cluster_dns=cluster_dns,
@@ -97,6 +100,7 @@ class Kubelet:
         self._meters: WeakKeyDictionary[PodWorker, PodMeter] = WeakKeyDictionary()
         self._group: anyio.abc.TaskGroup | None = None
         self._subscriptions: list[Callable[[], None]] = []
+        self._leave: Callable[[], None] | None = None
         self._scope = anyio.CancelScope()
         self.ended = anyio.Event()
 
@@ -110,11 +114,15 @@ class Kubelet:
             await self.node.dispatch.synced()
             await self.agent.register()
             async with anyio.create_task_group() as self._group:
-                self._group.start_soon(self.agent.run, name=f"{self.name} heartbeat")
-                self._group.start_soon(self.node.statuses.run, name=f"{self.name} statuses")
+                if self._is_alone:
+                    self._group.start_soon(self._commons.run, name=f"{self.name} commons")
+                self._leave = self._commons.heartbeats.join(self.agent)
                 self.connect()
                 await anyio.sleep_forever()
         finally:
+            if self._leave is not None:
+                self._leave()
+            self.node.statuses.close()
             self.disconnect()
             self._group = None
             with anyio.CancelScope(shield=True):

@@ -1,6 +1,6 @@
 """Keeps the Node object: registers it, reports its status, renews its Lease.
 
-One task per node: it sleeps ten seconds, renews the Lease, and every five minutes writes the status (upstream:
+Once in ten seconds (`heartbeats`) it renews the Lease, and every five minutes it writes the status (upstream:
 nodeStatusReportFrequency). A node that somebody deleted stays deleted until the kubelet starts again.
 """
 
@@ -17,10 +17,12 @@ from minik8s.machinery.meta import Doc, find_condition, rfc3339, rfc3339_micro
 
 LEASE_NAMESPACE = "kube-node-lease"
 LEASE_SECONDS = 40
-RENEW_SECONDS = 10.0
 STATUS_SECONDS = 300.0
 RETRY_SECONDS = 0.2
-"""The first delay of registration's retries, doubling to ten seconds: the API server may still be starting."""
+"""The first delay of registration's retries, doubling to `MAX_RETRY_SECONDS`: the API server may still be starting."""
+
+
+MAX_RETRY_SECONDS = 10.0
 
 
 class NodeAgent:
@@ -43,6 +45,7 @@ class NodeAgent:
         self._taints = taints
         self._capacity = capacity
         self._lease: Doc | None = None
+        self._reported = 0.0
 
     @property
     def node(self) -> Doc:
@@ -59,23 +62,17 @@ class NodeAgent:
                 break
             except (ApiError, OSError):
                 await self._node.clock.sleep(delay)
-                delay = min(delay * 2, RENEW_SECONDS)
+                delay = min(delay * 2, MAX_RETRY_SECONDS)
         with suppress(ApiError, OSError):  # the heartbeat tries again
             await self._renew()
 
-    async def run(self) -> None:
-        """The heartbeat, until cancelled."""
-        reported = self._node.clock.monotonic()
-        while True:
-            await self._node.clock.sleep(RENEW_SECONDS)
-            due = self._node.clock.monotonic() - reported >= STATUS_SECONDS
-            try:
-                await self._renew()
-                if due or not self._is_true():
-                    await self._report()
-                    reported = self._node.clock.monotonic()
-            except (ApiError, OSError):
-                continue  # the next beat tries again
+    async def beat(self) -> None:
+        """One heartbeat; whatever fails, the next one tries again."""
+        due = self._node.clock.monotonic() - self._reported >= STATUS_SECONDS
+        with suppress(ApiError, OSError):
+            await self._renew()
+            if due or not self._is_true():
+                await self._report()
 
     async def report(self) -> None:
         """Reports the node's status now, if the API can be reached."""
@@ -116,6 +113,7 @@ class NodeAgent:
         self.object = await node.client.patch(
             NODES, node.name, {"status": status}, type="strategic", subresource="status"
         )
+        self._reported = node.clock.monotonic()
         for condition in status["conditions"]:
             known = find_condition(before.get("conditions"), condition["type"])
             if known is None or known["status"] != condition["status"]:

@@ -1,8 +1,8 @@
 """Writes pod statuses to the API: the newest one only, and only what differs.
 
-Workers mark themselves as changed, which costs nothing; one task per node asks each for its status when it is its turn,
-so a burst of changes becomes one write (upstream: pkg/kubelet/status). A pod that is being deleted goes when its
-last status is written and nothing of it is left.
+Workers mark themselves as changed, which costs nothing; when it is the node's turn (`commons`) each is asked for its
+status, so a burst of changes becomes one write (upstream: pkg/kubelet/status). A pod that is being deleted goes when
+its last status is written and nothing of it is left.
 """
 
 from __future__ import annotations
@@ -10,19 +10,15 @@ from __future__ import annotations
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-import anyio
-import anyio.lowlevel
-
 from minik8s.api.resources import PODS
 from minik8s.client.client import Client
 from minik8s.clock import Clock
+from minik8s.kubelet.crew import Crew
 from minik8s.kubelet.pod_status import status_patch
 from minik8s.machinery.errors import ApiError, Conflict, NotFound
 from minik8s.machinery.meta import Doc, Obj, is_terminating, name_of, namespace_of, revision_of, rfc3339, uid_of
 
 RETRY_SECONDS = 1.0
-SETTLING_ROUNDS = 4
-"""Turns of the event loop between a change and its write: a start that waits for nothing is one write, not two."""
 
 
 class StatusSource(Protocol):
@@ -51,32 +47,45 @@ class StatusSource(Protocol):
 
 
 class StatusManager:
-    """The statuses of one node's pods."""
+    """The statuses of one node's pods, written one after the other by whoever of `writers` has the time."""
 
-    def __init__(self, client: Client, clock: Clock) -> None:
+    def __init__(self, client: Client, clock: Clock, writers: Crew) -> None:
         self._client = client
         self._clock = clock
+        self._writers = writers
         self._changed: dict[StatusSource, None] = {}
-        self._wake = anyio.Event()
+        self._queued = False
+        self._closed = False
         self._written: WeakKeyDictionary[StatusSource, tuple[Obj, Doc]] = WeakKeyDictionary()
         self.writes = 0
 
     def mark(self, source: StatusSource) -> None:
         """Has the source's status written soon."""
-        self._changed[source] = None
-        self._wake.set()
+        if not self._closed:
+            self._changed[source] = None
+            self._queue()
 
-    async def run(self) -> None:
-        """Writes until cancelled."""
-        while True:
-            await self._wake.wait()
-            for _ in range(SETTLING_ROUNDS):
-                await anyio.lowlevel.checkpoint()
-            self._wake = anyio.Event()
-            while self._changed:
-                source = next(iter(self._changed))
-                del self._changed[source]
-                await self._sync(source)
+    def close(self) -> None:
+        """Nothing more is written: the kubelet has ended."""
+        self._closed = True
+        self._changed.clear()
+
+    def _queue(self) -> None:
+        if not self._queued:
+            self._queued = True
+            self._writers.add(self._sync_all)
+
+    async def _sync_all(self) -> None:
+        """Writes what has changed so far; what changes in the meantime is for the next time."""
+        for _ in range(len(self._changed)):
+            if not self._changed:
+                break
+            source = next(iter(self._changed))
+            del self._changed[source]
+            await self._sync(source)
+        self._queued = False
+        if self._changed:
+            self._queue()
 
     async def _sync(self, source: StatusSource) -> None:
         if source.gone:

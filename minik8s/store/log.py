@@ -41,6 +41,13 @@ class ChangeLog:
             self._drop(len(self._changes) - self.capacity)
         self.wake()
 
+    def prepend(self, changes: list[Change], floor: Revision) -> None:
+        """Adds history from before what is known: everything above `floor`. Readers stay where they are."""
+        self._changes[:0] = changes
+        self._revisions[:0] = [change.revision for change in changes]
+        self._base -= len(changes)
+        self.floor = floor
+
     def wake(self) -> None:
         """Lets every waiting reader look again."""
         waiting, self._waiting = self._waiting, []

@@ -82,7 +82,7 @@ class MemoryStore:
         table = self._tables.get(prefix[0])
         if table is None:
             return []
-        return list(self._entries(table, prefix[1] if len(prefix) > 1 else None, self._revision, None, term))
+        return list(self._entries(table, prefix, self._revision, None, term))
 
     def occupied(self, resource: str) -> bool:
         table = self._tables.get(resource)
@@ -120,8 +120,7 @@ class MemoryStore:
         table = self._tables.get(prefix[0])
         if table is None:
             return Page([], revision, None, 0)
-        namespace = prefix[1] if len(prefix) > 1 else None
-        entries = self._entries(table, namespace, revision, after, term)
+        entries = self._entries(table, prefix, revision, after, term)
         if not limit:
             return Page(list(entries), revision, None, 0)
         found = list(entries)
@@ -155,7 +154,7 @@ class MemoryStore:
         return entry
 
     def watch(self, prefix: Prefix, *, after: Revision, term: Term | None = None) -> MemoryWatch:
-        log = self._watch_log(prefix, term)
+        log = self._watch_log(prefix, term, after)
         return MemoryWatch(self, log, after, lambda: self._release(prefix, term, log))
 
     async def compact(self, through: Revision) -> None:
@@ -203,7 +202,8 @@ class MemoryStore:
     def _record(self, change: Change) -> None:
         """Writes history: the resource's log, and the logs of those who watch less or more than that."""
         self._writes += 1
-        resource, namespace, _ = change.entry.key
+        key = change.entry.key
+        resource, namespace, _ = key
         table = self._tables[resource]
         table.changed = change.revision
         table.log.append(change)
@@ -211,65 +211,68 @@ class MemoryStore:
         if not watched:
             return
         terms = change.entry.terms | change.old.terms if change.old else change.entry.terms
-        for prefix in ((resource, namespace), (resource,), ()):
+        for prefix in (key, (resource, namespace), (resource,), ()):
             for term in (None, *terms):
                 if (log := watched.get((prefix, term))) is not None:
                     log.append(change)
 
     def _entries(
-        self, table: Table, namespace: str | None, at: Revision, after: tuple[str, str] | None, term: Term | None
+        self, table: Table, prefix: Prefix, at: Revision, after: tuple[str, str] | None, term: Term | None
     ) -> Iterable[Entry]:
         if at != self._revision and (undone := table.log.since(at)):
-            return self._past(table, undone, namespace, after, term)
+            return self._past(table, undone, prefix, after, term)
+        if len(prefix) == 3:
+            entry = table.get((prefix[0], prefix[1], prefix[2]))
+            return [entry] if entry is not None and _is_in(entry, prefix, after, term) else []
         if term is None:
-            return table.ordered(namespace, after)
+            return table.ordered(prefix[1] if len(prefix) == 2 else None, after)
         found = table.by_term.get(term, {})
-        keys = sorted(k for k in found if namespace in (None, k[1]) and (not after or k[1:] > after))
-        return [found[key] for key in keys]
+        return [found[key] for key in sorted(found) if _is_in(found[key], prefix, after, term)]
 
     def _past(
         self,
         table: Table,
         undone: list[Change],
-        namespace: str | None,
+        prefix: Prefix,
         after: tuple[str, str] | None,
         term: Term | None,
     ) -> list[Entry]:
         """The entries before `undone` happened, by taking those changes back."""
-        entries = {entry.key: entry for entry in table.ordered(namespace, None)}
+        entries = {entry.key: entry for entry in table.ordered(prefix[1] if len(prefix) > 1 else None, None)}
         for change in reversed(undone):
             key = change.entry.key
-            if namespace not in (None, key[1]):
-                continue
             if change.old is None:
                 entries.pop(key, None)
             else:
                 entries[key] = change.old
-        return [
-            entries[key]
-            for key in sorted(entries)
-            if (not after or key[1:] > after) and (term is None or term in entries[key].terms)
-        ]
+        return [entries[key] for key in sorted(entries) if _is_in(entries[key], prefix, after, term)]
 
-    def _watch_log(self, prefix: Prefix, term: Term | None) -> ChangeLog:
+    def _watch_log(self, prefix: Prefix, term: Term | None, after: Revision) -> ChangeLog:
         if len(prefix) == 1 and term is None:
             log = self._table(prefix[0]).log
-        elif (prefix, term) in self._watched:
-            log = self._watched[prefix, term]
         else:
-            log = self._watched[prefix, term] = self._derive(prefix, term)
+            log = self._watched.setdefault((prefix, term), ChangeLog(self._history, self._revision))
+            if after < log.floor:
+                self._reach_back(log, prefix, term, after)
         log.readers += 1
         return log
 
-    def _derive(self, prefix: Prefix, term: Term | None) -> ChangeLog:
-        """A log of what concerns a prefix and term, with the history known so far."""
+    def _reach_back(self, log: ChangeLog, prefix: Prefix, term: Term | None, after: Revision) -> None:
+        """Gives the log of a prefix and term its history from `after` on, or as much of it as is known.
+
+        Mostly there is none to give: whoever watches has just read what there is.
+        """
         tables = [self._table(prefix[0])] if prefix else list(self._tables.values())
-        log = ChangeLog(self._history, max((t.log.floor for t in tables), default=self._floor))
-        changes = [change for table in tables for change in table.log.since(table.log.floor)]
-        for change in sorted(changes, key=lambda c: c.revision) if len(tables) > 1 else changes:
-            if change.revision > log.floor and _concerns(change, prefix, term):
-                log.append(change)
-        return log
+        begin = max(after, max((table.log.floor for table in tables), default=self._floor))
+        if begin >= log.floor:
+            return
+        earlier = [
+            change
+            for table in tables
+            for change in table.log.since(begin)
+            if change.revision <= log.floor and _concerns(change, prefix, term)
+        ]
+        log.prepend(sorted(earlier, key=lambda change: change.revision), begin)
 
     def _release(self, prefix: Prefix, term: Term | None, log: ChangeLog) -> None:
         log.readers -= 1
@@ -322,6 +325,12 @@ class MemoryWatch:
             self._release()
             self._release = None
             self.poke()
+
+
+def _is_in(entry: Entry, prefix: Prefix, after: tuple[str, str] | None, term: Term | None) -> bool:
+    """Whether an entry is part of a range."""
+    key = entry.key
+    return key[: len(prefix)] == prefix and (not after or key[1:] > after) and (term is None or term in entry.terms)
 
 
 def _concerns(change: Change, prefix: Prefix, term: Term | None) -> bool:

@@ -25,7 +25,7 @@ Revision: TypeAlias = int
 Key: TypeAlias = tuple[str, str, str]
 """`("pods", "default", "web")`, `("deployments.apps", …)`; the namespace is "" for cluster-scoped kinds."""
 Prefix: TypeAlias = tuple[str, ...]
-"""`()` everything, `(resource,)` all of a kind, `(resource, namespace)` all of a kind in a namespace."""
+"""`()` everything, `(resource,)` all of a kind, `(resource, namespace)` all of a kind in a namespace, a whole key."""
 Term: TypeAlias = tuple[str, str]
 """An indexed property of a value, such as `("spec.nodeName", "node-1")`."""
 Value: TypeAlias = Any
@@ -196,7 +196,7 @@ class Store(Protocol):
         limit: int | None = None,
         term: Term | None = None,
     ) -> Page:
-        """Entries under `(resource,)` or `(resource, namespace)` in order of (namespace, name).
+        """Entries under a prefix that names a resource, in order of (namespace, name).
 
         `after` is an exclusive (namespace, name) cursor. `term` keeps only entries that carry it. Raises
         Compacted or FutureRevision when `at` is out of reach.

@@ -276,6 +276,42 @@ class StoreSuite:
 
         self.run(body)
 
+    def test_a_whole_key_is_a_prefix(self) -> None:
+        """Ranges, past ones too, and watches of one key see that key alone."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            for name, namespace in (("a", "default"), ("a", "other"), ("ab", "default")):
+                await store.put(pod(name, namespace), {"terms": {"node": "n1"}})
+            before = store.revision
+            watch = store.watch(pod("a"), after=0)
+            await store.put(pod("a"), {"terms": {"node": "n2"}})
+            await store.delete(pod("ab"))
+            changes = await take(watch, 2)
+            assert [c.entry.key for c in changes] == [pod("a"), pod("a")], "promise 4: bounded by the key"
+            for at in (before, None):
+                page = await store.range(pod("a"), at=at)
+                assert [e.key for e in page.entries] == [pod("a")], "promise 3: bounded by the key"
+            assert store.scan(pod("a"), term=("node", "n1")) == [], "a term narrows a key as well"
+            assert store.scan(pod("ab")) == [], "what is gone is not found"
+
+        self.run(body)
+
+    def test_a_narrow_watch_reaches_back_behind_another(self) -> None:
+        """Who watches the same from an earlier revision gets what lies between; who was there first misses nothing."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            start = store.revision
+            await store.put(pod("a", "other"), {})
+            late = store.watch(("pods", "other"), after=store.revision)
+            await store.put(pod("b", "other"), {})
+            assert [c.entry.key[2] for c in await take(late, 1)] == ["b"], "promise 4: nothing from before"
+            early = store.watch(("pods", "other"), after=start)
+            await store.put(pod("c", "other"), {})
+            assert [c.entry.key[2] for c in await take(early, 3)] == ["a", "b", "c"], "promise 4: nothing is missing"
+            assert [c.entry.key[2] for c in await take(late, 1)] == ["c"], "promise 4: nothing twice"
+
+        self.run(body)
+
     def test_a_slow_watch_is_told_compacted(self) -> None:
         """A reader that history has left behind raises Compacted instead of missing changes silently."""
 
