@@ -1,7 +1,8 @@
 """The memory store keeps the store's promises."""
 
 from minik8s.store import MemoryStore, Store
-from minik8s.testing.store_suite import PlainCodec, StoreSuite
+from minik8s.testing.store_narrow import PlainCodec
+from minik8s.testing.store_suite import StoreSuite
 
 
 class TestMemoryStore(StoreSuite):
