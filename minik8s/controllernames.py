@@ -39,9 +39,17 @@ DEFAULT_CONTROLLERS = (
     "clusterrole-aggregation",
     "nodelifecycle",
     "podgc",
+    "ttl",
+    "legacy-serviceaccount-token-cleaner",
+    "service-cidr",
+    "resourceclaim",
+    "validatingadmissionpolicy-status",
     "service-lb",
 )
 """Those of a cluster of ours; the names are the short ones of before 1.28."""
+
+ALL_CONTROLLERS = (*DEFAULT_CONTROLLERS, "bootstrapsigner", "tokencleaner")
+"""The last ones are off by default upstream, too: only kubeadm makes use of them."""
 
 CLOUD = ("service-lb",)
 """Those of a cloud-controller-manager: `*` does not mean them where the cluster is somebody else's."""
@@ -58,6 +66,8 @@ _CANONICAL: Mapping[str, str] = {
     "certificatesigningrequest-cleaner-controller": "csrcleaner",
     "node-lifecycle-controller": "nodelifecycle",
     "pod-garbage-collector-controller": "podgc",
+    "bootstrap-signer-controller": "bootstrapsigner",
+    "token-cleaner-controller": "tokencleaner",
 }
 """Names of 1.36 that are more than the short one with `-controller` behind it."""
 
@@ -65,18 +75,13 @@ _ALIASES: Mapping[str, str] = {
     "pvc-protection": "persistentvolumeclaim-protection",
     "pv-protection": "persistentvolume-protection",
     "service": "service-lb",
+    "legacy-service-account-token-cleaner": "legacy-serviceaccount-token-cleaner",
+    "resource-claim": "resourceclaim",
 }
 """Old names of upstream that are none of ours."""
 
 _MISSING: Mapping[str, str] = {
-    "bootstrap-signer-controller": "is not here",
-    "token-cleaner-controller": "is not here",
     "persistentvolume-attach-detach-controller": "is not here",
-    "ttl-controller": "is not here",
-    "legacy-serviceaccount-token-cleaner-controller": "is not here",
-    "validatingadmissionpolicy-status-controller": "is not here",
-    "service-cidr-controller": "is not here",
-    "resourceclaim-controller": "is not here",
     "taint-eviction-controller": "is part of nodelifecycle here",
     "device-taint-eviction-controller": "needs the device taints of dynamic resource allocation, which are not here",
     "node-ipam-controller": "is not needed here: pods have addresses of one network for all nodes",
@@ -104,7 +109,7 @@ _OLD: Mapping[str, str] = {
 """Old names of those."""
 
 
-def short(name: str, known: Iterable[str] = DEFAULT_CONTROLLERS) -> str:
+def short(name: str, known: Iterable[str] = ALL_CONTROLLERS) -> str:
     """The name among `known` that upstream's `name`, of today or of before, means. Raises ValueError."""
     known = tuple(known)
     for candidate in (name, _CANONICAL.get(name), _ALIASES.get(name.removesuffix("-controller"))):

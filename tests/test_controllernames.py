@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from minik8s.config import ClusterConfig
-from minik8s.controllernames import DEFAULT_CONTROLLERS, short
+from minik8s.controllernames import ALL_CONTROLLERS, short
 from minik8s.controllers import CONTROLLERS
 
 NAMES = """
@@ -42,8 +42,8 @@ def test_every_name_of_upstream_is_known() -> None:
     refused = {name: why for name in UPSTREAM if (why := _refusal(name))}
     assert not [name for name, why in refused.items() if "unknown" in why]
     ours = {short(name) for name in UPSTREAM if name not in refused}
-    assert set(DEFAULT_CONTROLLERS) - ours == {"hostpath-provisioner"}
-    assert set(CONTROLLERS) == set(DEFAULT_CONTROLLERS)
+    assert set(ALL_CONTROLLERS) - ours == {"hostpath-provisioner"}
+    assert set(CONTROLLERS) == set(ALL_CONTROLLERS)
 
 
 @pytest.mark.parametrize(

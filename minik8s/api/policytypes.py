@@ -1,9 +1,8 @@
 """Type checking of admission policies: what their expressions would get wrong about the kinds that they are about.
 
 Expressions see objects without types, for a policy may be about many kinds; so a misspelt field is no error when the
-policy is written. It is told in the policy's status instead. Upstream has a controller for that,
-validatingadmissionpolicy-status-controller (k8s.io/apiserver `policy/validating/typechecking.go`); here it happens with
-the write itself. Custom resources are not checked.
+policy is written. The controller validatingadmissionpolicy-status tells it in the policy's status instead. Upstream:
+k8s.io/apiserver `policy/validating/typechecking.go`. Custom resources are not checked.
 """
 
 from __future__ import annotations

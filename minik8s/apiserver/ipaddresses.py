@@ -67,7 +67,7 @@ async def create_default_cidr(ctx: ServerContext) -> None:
         "type": "Ready",
         "status": "True",
         "reason": "",
-        "message": "Kubernetes default Service CIDR is ready",
+        "message": "Kubernetes Service CIDR is ready",
         "lastTransitionTime": now,
     }
     cidr: Obj = {

@@ -53,6 +53,13 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "clusterrole-aggregation": ("clusterroleaggregation:ClusterRoleAggregationController",),
     "nodelifecycle": ("nodelifecycle:NodeLifecycleController",),
     "podgc": ("podgc:PodGCController",),
+    "ttl": ("ttl:TTLController",),
+    "legacy-serviceaccount-token-cleaner": ("legacy_serviceaccount_token_cleaner:LegacyServiceAccountTokenCleaner",),
+    "service-cidr": ("service_cidr:ServiceCIDRController",),
+    "resourceclaim": ("resourceclaim:ResourceClaimController",),
+    "validatingadmissionpolicy-status": ("validatingadmissionpolicy_status:ValidatingAdmissionPolicyStatusController",),
+    "bootstrapsigner": ("bootstrapsigner:BootstrapSigner",),
+    "tokencleaner": ("tokencleaner:TokenCleaner",),
     "service-lb": ("service_lb:ServiceLBController",),
 }
 """Short name -> the classes behind it, as module:class; imported when asked for."""

@@ -106,30 +106,9 @@ class AdmissionPolicyBase(KindStrategy):
 class AdmissionPolicyStrategy(AdmissionPolicyBase):
     """ValidatingAdmissionPolicy."""
 
-    def prepare_create(self, obj: Obj) -> None:
-        obj["status"] = _policy_status(obj["spec"], 1)
-
-    def prepare_update(self, obj: Obj, old: Doc) -> None:
-        super().prepare_update(obj, old)
-        if obj["spec"] != old["spec"]:
-            kept = (old.get("status") or {}).get("conditions")
-            obj["status"] = _policy_status(obj["spec"], old["metadata"].get("generation", 0) + 1)
-            if kept:
-                obj["status"]["conditions"] = kept
-
     def check(self, obj: Doc) -> Causes:
         yield from rules.validate_policy(obj["spec"])
         yield from rules.validate_validations(obj["spec"])
-
-
-def _policy_status(spec: Doc, generation: int) -> Obj:
-    """What upstream's status controller would find out: that the policy has been seen, and how its types fit."""
-    status: Obj = {"observedGeneration": generation, "typeChecking": {}}
-    if rules.has_expressions(spec):
-        from minik8s.api.policytypes import type_checking
-
-        status["typeChecking"] = type_checking(spec)
-    return status
 
 
 class MutatingAdmissionPolicyStrategy(AdmissionPolicyBase):

@@ -311,31 +311,3 @@ async def test_a_costly_policy_ends(server: Any) -> None:
     answer = await server.call("POST", "configmaps", cm(**{f"k{n}": "v" for n in range(100)}))
     assert answer.status_code == 422
     assert "cost" in answer.json()["message"]
-
-
-async def test_type_checking(server: Any) -> None:
-    """What an expression gets wrong about the kinds that a policy names is told in its status, at once and again."""
-    deployments = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["*"], "resources": ["deployments"]}
-    spec = {
-        "matchConstraints": {"resourceRules": [deployments]},
-        "variables": [{"name": "spec", "expression": "object.spec"}],
-        "validations": [
-            {"expression": "object.replicas > 1"},
-            {"expression": "variables.spec.replicas > 1"},
-            {"expression": "variables.spec.replica > 1 && int(object.metadata.generation) > 0"},
-        ],
-    }
-    path = f"{GROUP}/validatingadmissionpolicies"
-    made = await server.ok("POST", path, {"metadata": {"name": "p"}, "spec": spec})
-    first, second = made["status"]["typeChecking"]["expressionWarnings"]
-    assert made["status"]["observedGeneration"] == 1
-    assert first["fieldRef"] == "spec.validations[0].expression"
-    assert first["warning"].startswith("apps/v1, Kind=Deployment: ERROR: <input>:1:7: undefined field 'replicas'\n")
-    assert second["fieldRef"] == "spec.validations[2].expression"
-    assert "undefined field 'replica'" in second["warning"]
-    good = {"spec": {"validations": [{"expression": "object.spec.replicas > 1"}]}}
-    changed = await server.ok("PATCH", f"{path}/p", good, type=MERGE)
-    assert changed["status"] == {"observedGeneration": 2, "typeChecking": {}}
-    assert changed["metadata"]["generation"] == 2
-    same = await server.ok("PUT", f"{path}/p", changed)
-    assert same["metadata"]["resourceVersion"] == changed["metadata"]["resourceVersion"]
