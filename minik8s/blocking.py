@@ -4,46 +4,98 @@
         cluster.apply("app.yaml")
         pod = cluster.run(cluster.client.get, PODS, "web", namespace="default")
 
-Every call goes to that thread's loop and waits for the answer, so any thread may make it.
+Every call goes to that thread's loop and waits for the answer, so any thread may make it. What a `Cluster` has this has
+by the same name: each is derived from the original by one line below, from which it takes its signature, its types and
+its documentation. What those answer with and has coroutines of its own (the client, `at`) is called through `run`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import ExitStack, nullcontext
-from pathlib import Path
+from functools import partial, wraps
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from minik8s.api.resource import Resource
-from minik8s.apiserver.admission.hooks import Hooks
-from minik8s.client.client import Client
-from minik8s.client.manifests import Source
 from minik8s.cluster import Cluster
-from minik8s.machinery.meta import Obj
 from minik8s.virtualtime import VirtualClock
+
+if TYPE_CHECKING:
+    import httpx
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def _waiting(
+    method: Callable[Concatenate[Cluster, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[BlockingCluster, P], R]:
+    """A coroutine of `Cluster` as a method that waits."""
+
+    @wraps(method)
+    def call(self: BlockingCluster, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.run(partial(method, self.cluster), *args, **kwargs)
+
+    return call
+
+
+def _inside(method: Callable[Concatenate[Cluster, P], R]) -> Callable[Concatenate[BlockingCluster, P], R]:
+    """A method of `Cluster` that is called in the cluster's thread, between whatever happens there."""
+
+    @wraps(method)
+    def call(self: BlockingCluster, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.portal.call(partial(method, self.cluster, *args, **kwargs))
+
+    return call
+
+
+class _Same(Generic[R]):
+    """An attribute of `Cluster`."""
+
+    def __init__(self, read: Callable[[Cluster], R]) -> None:
+        self._read = read
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: BlockingCluster, owner: type) -> R: ...
+    def __get__(self, instance: BlockingCluster | None, owner: type) -> R | Self:
+        return self if instance is None else self._read(instance.cluster)
+
+
+RUNNING: set[BlockingCluster] = set()
+"""The clusters that have a thread now."""
+
+
 class BlockingCluster:
     """The same cluster as `Cluster`, with calls that wait. Options are those of `Cluster`."""
 
-    def __init__(self, **options: Any) -> None:
-        self._options = options
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._make: Callable[[], Cluster] = partial(Cluster, *args, **options)
         self._stack = ExitStack()
-        self._portal: BlockingPortal
-        self._cluster: Cluster
+        self._portal: BlockingPortal | None = None
+        self._cluster: Cluster | None = None
+        self._http: httpx.Client | None = None
+
+    @classmethod
+    def around(cls, cluster: Cluster) -> Self:
+        """Takes over a cluster that nobody has entered."""
+        blocking = cls()
+        blocking._make = lambda: cluster
+        return blocking
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._portal = stack.enter_context(start_blocking_portal("asyncio"))
-            cluster = Cluster(**self._options)
+            cluster = self._make()
             cluster.in_thread = True
-            self._cluster = stack.enter_context(self._portal.wrap_async_context_manager(cluster))
+            self._portal = stack.enter_context(start_blocking_portal("asyncio"))
+            RUNNING.add(self)
+            stack.callback(RUNNING.discard, self)
+            stack.callback(self._close_http)
+            self._cluster = cluster
+            stack.enter_context(self._portal.wrap_async_context_manager(cluster))
             self._stack = stack.pop_all()
         return self
 
@@ -56,67 +108,77 @@ class BlockingCluster:
         """Calls an async function in the cluster's loop and waits for its result."""
 
         async def call() -> R:
-            clock = self._cluster.clock
-            with clock.jumping() if self._cluster.jumps and isinstance(clock, VirtualClock) else nullcontext():
+            clock = self.cluster.clock
+            with clock.jumping() if self.cluster.jumps and isinstance(clock, VirtualClock) else nullcontext():
                 return await function(*args, **kwargs)
 
-        return self._portal.call(call)
+        return self.portal.call(call)
 
     @property
     def cluster(self) -> Cluster:
         """The cluster itself, which belongs to its thread: call its coroutines through `run`."""
+        if self._cluster is None:
+            raise RuntimeError("this cluster does not run: it is there inside of `with BlockingCluster() as cluster`")
         return self._cluster
 
     @property
-    def client(self) -> Client:
-        """The in-process client; its methods belong to the cluster's loop, so call them through `run`."""
-        return self._cluster.client
+    def portal(self) -> BlockingPortal:
+        """The way into the cluster's loop."""
+        if self._portal is None:
+            raise RuntimeError("this cluster does not run: it is there inside of `with BlockingCluster() as cluster`")
+        return self._portal
+
+    def fork(self, **options: Any) -> BlockingCluster:
+        """As `Cluster.fork`; the branch has a thread of its own."""
+        return BlockingCluster.around(_inside(Cluster.fork)(self, **options))
 
     @property
-    def admission(self) -> Hooks:
-        """The admission hooks; they are called in the cluster's thread."""
-        return self._cluster.admission
+    def http(self) -> httpx.Client:
+        """As `Cluster.http`, for one thread at a time."""
+        if self._http is None:
+            from minik8s.client.asgi import blocking_client
 
-    @property
-    def kubeconfig(self) -> Path:
-        return self._cluster.kubeconfig
+            self._http = blocking_client(self.portal.call(lambda: self.cluster.http), self.portal.call)
+        return self._http
 
-    def kubeconfig_for(self, name: str, groups: Sequence[str] = ()) -> Path:
-        """As `Cluster.kubeconfig_for`."""
-        return self._cluster.kubeconfig_for(name, groups)
+    def _close_http(self) -> None:
+        if self._http is not None:
+            self._http.close()
 
-    @property
-    def url(self) -> str:
-        return self._cluster.url
+    apply = _waiting(Cluster.apply)
+    wait_for = _waiting(Cluster.wait_for)
+    settle = _waiting(Cluster.settle)
+    advance = _waiting(Cluster.advance)
+    address_of = _waiting(Cluster.address_of)
+    why = _waiting(Cluster.why)
 
-    @property
-    def token(self) -> str:
-        return self._cluster.token
+    at = _inside(Cluster.at)
+    snapshot = _inside(Cluster.snapshot)
+    export = _inside(Cluster.export)
+    intercept = _inside(Cluster.intercept)
+    recording = _inside(Cluster.recording)
+    kubeconfig_for = _inside(Cluster.kubeconfig_for)
 
-    def apply(self, source: Source, *, namespace: str = "default") -> list[Obj]:
-        """Applies manifests: YAML text, a path, an object or several."""
-        return self.run(self._cluster.apply, source, namespace=namespace)
-
-    def wait_for(
-        self,
-        resource: Resource[Any],
-        name: str,
-        condition: str | Callable[[Any], bool],
-        *,
-        namespace: str = "default",
-        timeout: float = 30.0,
-    ) -> Any:
-        """As `Cluster.wait_for`."""
-        return self.run(self._cluster.wait_for, resource, name, condition, namespace=namespace, timeout=timeout)
-
-    def settle(self, timeout: float = 5.0) -> None:
-        """As `Cluster.settle`."""
-        self.run(self._cluster.settle, timeout)
-
-    def advance(self, **duration: float) -> None:
-        """As `Cluster.advance`."""
-        self.run(self._cluster.advance, **duration)
-
-    def address_of(self, namespace: str, service: str, port: int | str) -> tuple[str, int]:
-        """As `Cluster.address_of`."""
-        return self.run(self._cluster.address_of, namespace, service, port)
+    client = _Same(lambda cluster: cluster.client)
+    """The in-process client; its methods belong to the cluster's loop, so call them through `run`."""
+    admission = _Same(lambda cluster: cluster.admission)
+    """The admission hooks; they are called in the cluster's thread."""
+    faults = _Same(lambda cluster: cluster.faults)
+    audit = _Same(lambda cluster: cluster.audit)
+    world = _Same(lambda cluster: cluster.world)
+    revision = _Same(lambda cluster: cluster.revision)
+    clock = _Same(lambda cluster: cluster.clock)
+    config = _Same(lambda cluster: cluster.config)
+    seed = _Same(lambda cluster: cluster.seed)
+    rng = _Same(lambda cluster: cluster.rng)
+    directory = _Same(lambda cluster: cluster.directory)
+    url = _Same(lambda cluster: cluster.url)
+    token = _Same(lambda cluster: cluster.token)
+    ca_bundle = _Same(lambda cluster: cluster.ca_bundle)
+    credentials = _Same(lambda cluster: cluster.credentials)
+    kubeconfig = _Same(lambda cluster: cluster.kubeconfig)
+    dns_address = _Same(lambda cluster: cluster.dns_address)
+    nodes = _Same(lambda cluster: cluster.nodes)
+    informers = _Same(lambda cluster: cluster.informers)
+    queues = _Same(lambda cluster: cluster.queues)
+    jumps = _Same(lambda cluster: cluster.jumps)

@@ -73,6 +73,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=Mapping[str, Any])
 
+RUNNING: set[Cluster] = set()
+"""The clusters of this process that were entered and not left."""
+
 
 class Cluster(Control):
     """A Kubernetes cluster in the running event loop.
@@ -120,8 +123,13 @@ class Cluster(Control):
         self._proxier: Proxier | None = None
         self._dns: DnsServer | None = None
         self._stack = AsyncExitStack()
+        self._entered = False
 
     async def __aenter__(self) -> Self:
+        if self._entered:
+            raise RuntimeError("a cluster can be entered once; make another one, or a fork of this")
+        self._entered = True
+        RUNNING.add(self)
         try:
             await self._start(self._stack)
         except BaseException:
@@ -133,9 +141,12 @@ class Cluster(Control):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         """Ends everything. A body's own exception goes on as it is: only a cancellation is the task groups' affair."""
-        if isinstance(error, anyio.get_cancelled_exc_class()):
-            return await self._stack.__aexit__(kind, error, trace)
-        await self._stack.aclose()
+        try:
+            if isinstance(error, anyio.get_cancelled_exc_class()):
+                return await self._stack.__aexit__(kind, error, trace)
+            await self._stack.aclose()
+        finally:
+            RUNNING.discard(self)
         if error is None and self._faults is not None:
             self._faults.verify()
         return None
@@ -218,7 +229,7 @@ class Cluster(Control):
         with anyio.fail_after(SERVE_SECONDS):
             return await self._proxier.served_address(namespace, service, port)
 
-    def fork(self, **options: Any) -> Cluster:
+    def fork(self, /, **options: Any) -> Cluster:
         """A second cluster that begins with all that is stored in this one, and goes its own way from there.
 
         Documents are shared, so that a branch costs milliseconds however much there is: set up once, and fork for every

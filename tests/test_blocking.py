@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import threading
 import urllib.request
+from datetime import timedelta
 from typing import Any
 from urllib.error import URLError
 
 import pytest
 
-from minik8s import CONFIG_MAPS, PODS, BlockingCluster, WaitTimeout
+from minik8s import CONFIG_MAPS, PODS, BlockingCluster, Cluster, WaitTimeout
 from minik8s.machinery.errors import Forbidden, NotFound
+from minik8s.testing.eventually import eventually
 
 WEB = """\
 apiVersion: v1
@@ -89,3 +91,42 @@ def test_admission_hooks() -> None:
         (hook,) = cluster.admission
         cluster.admission.remove(hook)
         cluster.run(cluster.client.create, CONFIG_MAPS, body)
+
+
+def test_everything_of_a_cluster_is_there() -> None:
+    """Whatever a `Cluster` has, the blocking one has too, by the same name."""
+    public = {name for kind in Cluster.__mro__ for name in vars(kind) if not name.startswith("_")} - {"in_thread"}
+    assert public - set(dir(BlockingCluster)) == set()
+
+
+def test_powers() -> None:
+    """Time, faults, logs, the past, forks, snapshots and HTTP, without `await`."""
+    options: Any = {"clock": "virtual", "nodes": 0, "serve": False, "runtime": "simulated", "proxy": False}
+    path = "/api/v1/namespaces/default/configmaps"
+    with BlockingCluster(**options) as cluster:
+        revision = cluster.revision
+        with cluster.recording(verb="create") as log, cluster.faults.refuse(503, resource="configmaps", times=1):
+            answers = [cluster.http.post(path, json={"metadata": {"name": "a"}}).status_code for _ in range(2)]
+        assert (answers, log.count()) == ([503, 201], 2)
+        before = cluster.clock.now()
+        cluster.advance(hours=3)
+        cluster.settle()
+        assert timedelta(hours=3) <= cluster.clock.now() - before < timedelta(hours=3, minutes=5)
+        assert "name: a" in cluster.export()
+        assert "a" not in {obj["metadata"]["name"] for obj in cluster.run(cluster.at(revision).list, CONFIG_MAPS)}
+        with cluster.fork() as branch:
+            assert branch.http.delete(f"{path}/a").status_code == 200
+            eventually(branch, CONFIG_MAPS, lambda found: not any(f["metadata"]["name"] == "a" for f in found))
+            with branch.http.stream("GET", path, params={"watch": "true"}) as answer:
+                assert next(answer.iter_lines())
+        assert cluster.http.get(f"{path}/a").status_code == 200
+
+
+def test_not_entered() -> None:
+    """Outside of its `with` a cluster says that it does not run; inside of it, it cannot be entered again."""
+    with pytest.raises(RuntimeError, match="does not run"):
+        _ = BlockingCluster().url
+    with BlockingCluster(nodes=0, serve=False, runtime="simulated") as cluster:
+        with pytest.raises(RuntimeError, match="can be entered once"):
+            cluster.run(cluster.cluster.__aenter__)
+        assert cluster.run(cluster.client.list, PODS).items == []

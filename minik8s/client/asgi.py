@@ -7,7 +7,7 @@ application runs as a task of its own per request, and its chunks arrive as it s
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 import anyio
@@ -28,6 +28,45 @@ def app_client(app: App, group: TaskGroup, token: str) -> httpx.AsyncClient:
         timeout=None,
         trust_env=False,
     )
+
+
+def blocking_client(client: httpx.AsyncClient, call: Callable[..., Any]) -> httpx.Client:
+    """The same client for synchronous code; `call(function, *args)` awaits an async function in the client's loop."""
+    return httpx.Client(
+        transport=_BlockingTransport(client._transport, call),
+        base_url=client.base_url,
+        headers=client.headers,
+        timeout=None,
+        trust_env=False,
+    )
+
+
+class _BlockingTransport(httpx.BaseTransport):
+    """An async transport of another thread's loop."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, call: Callable[..., Any]) -> None:
+        self._transport, self._call = transport, call
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        copy = httpx.Request(request.method, request.url, headers=request.headers, content=request.read())
+        answer = self._call(self._transport.handle_async_request, copy)
+        stream = _BlockingStream(answer.stream, self._call)
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=stream, request=request)
+
+
+class _BlockingStream(httpx.SyncByteStream):
+    """The chunks of an async stream, each waited for."""
+
+    def __init__(self, stream: httpx.AsyncByteStream, call: Callable[..., Any]) -> None:
+        self._stream, self._call = stream, call
+
+    def __iter__(self) -> Iterator[bytes]:
+        chunks = aiter(self._stream)
+        while (chunk := self._call(anext, chunks, None)) is not None:
+            yield chunk
+
+    def close(self) -> None:
+        self._call(self._stream.aclose)
 
 
 class AppTransport(httpx.AsyncBaseTransport):

@@ -4,63 +4,116 @@
     await never(cluster, PODS, lambda pods: len(pods) > 4, seconds=60)
 
 Nobody polls: a condition is asked once for the present, and then whenever an object of the resource has changed, so
-that no state of the store goes unseen. Times are the cluster's clock's, and virtual where that is.
+that no state of the store goes unseen. Times are the cluster's clock's, and virtual where that is. With a
+`BlockingCluster` they wait themselves, and want no `await`. What a condition has to be a matcher tells best
+(`testing.matching`): `eventually(cluster, PODS, every({"status": {"phase": "Running"}}))` says what is not as wanted.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar, overload
 
 import anyio
 
 from minik8s.api.resource import Resource
+from minik8s.blocking import BlockingCluster
 from minik8s.cluster import Cluster
 from minik8s.machinery.errors import ApiError
 from minik8s.machinery.meta import name_of, namespace_of
+from minik8s.testing.matching import Explains
 
 T = TypeVar("T", bound=Mapping[str, Any])
+AnyCluster: TypeAlias = Cluster | BlockingCluster
 Condition = Callable[[list[Any]], object]
 """Of all objects in question, in the order of namespace and name; what it answers counts as true or false."""
 
 
-async def eventually(
+@overload
+def eventually(
     cluster: Cluster, resource: Resource[T], condition: Condition, *, timeout: float = 30.0, **selection: str
-) -> list[T]:
+) -> Coroutine[Any, Any, list[T]]: ...
+@overload
+def eventually(
+    cluster: BlockingCluster, resource: Resource[T], condition: Condition, *, timeout: float = 30.0, **selection: str
+) -> list[T]: ...
+def eventually(
+    cluster: AnyCluster, resource: Resource[Any], condition: Condition, *, timeout: float = 30.0, **selection: str
+) -> Any:
     """Waits until the condition holds, and answers the objects for which it did.
 
     `selection` may have namespace, label_selector and field_selector. Raises AssertionError after `timeout` seconds.
     """
+    return _in_loop(cluster, _eventually, resource, condition, timeout, selection)
+
+
+@overload
+def consistently(
+    cluster: Cluster, resource: Resource[Any], condition: Condition, *, seconds: float = 10.0, **selection: str
+) -> Coroutine[Any, Any, None]: ...
+@overload
+def consistently(
+    cluster: BlockingCluster, resource: Resource[Any], condition: Condition, *, seconds: float = 10.0, **selection: str
+) -> None: ...
+def consistently(
+    cluster: AnyCluster, resource: Resource[Any], condition: Condition, *, seconds: float = 10.0, **selection: str
+) -> Any:
+    """Holds now and in every state for so many seconds. Raises AssertionError with the state in which it did not."""
+    return _in_loop(cluster, _throughout, resource, condition, seconds, selection, True)
+
+
+@overload
+def never(
+    cluster: Cluster, resource: Resource[Any], condition: Condition, *, seconds: float = 10.0, **selection: str
+) -> Coroutine[Any, Any, None]: ...
+@overload
+def never(
+    cluster: BlockingCluster, resource: Resource[Any], condition: Condition, *, seconds: float = 10.0, **selection: str
+) -> None: ...
+def never(
+    cluster: AnyCluster, resource: Resource[Any], condition: Condition, *, seconds: float = 10.0, **selection: str
+) -> Any:
+    """Holds neither now nor in any state for so many seconds. Raises AssertionError with the state in which it did."""
+    return _in_loop(cluster, _throughout, resource, condition, seconds, selection, False)
+
+
+def _in_loop(cluster: AnyCluster, check: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:
+    """A coroutine in the test's own loop; the answer itself where the cluster has a thread of its own."""
+    if isinstance(cluster, Cluster):
+        return check(cluster, *args)
+    return cluster.run(check, cluster.cluster, *args)
+
+
+async def _eventually(
+    cluster: Cluster, resource: Resource[T], condition: Condition, timeout: float, selection: Mapping[str, str]
+) -> list[T]:
     last: list[T] = []
     with anyio.move_on_after(timeout):
         async with aclosing(_states(cluster, resource, selection)) as states:
             async for last in states:
                 if condition(last):
                     return last
-    raise AssertionError(f"not within {timeout:g} s: {_words(condition)}; last there were {_shown(resource, last)}")
+    found = f"{_shown(resource, last)}{_difference(condition, last)}"
+    raise AssertionError(f"not within {timeout:g} s: {_words(condition)}; last there were {found}")
 
 
-async def consistently(
-    cluster: Cluster, resource: Resource[Any], condition: Condition, *, seconds: float = 10.0, **selection: str
+async def _throughout(
+    cluster: Cluster,
+    resource: Resource[Any],
+    condition: Condition,
+    seconds: float,
+    selection: Mapping[str, str],
+    holds: bool,
 ) -> None:
-    """Holds now and in every state for so many seconds. Raises AssertionError with the state in which it did not."""
+    """In every state for so many seconds the condition holds, or does not."""
     with anyio.move_on_after(seconds):
         async with aclosing(_states(cluster, resource, selection)) as states:
             async for state in states:
-                if not condition(state):
-                    raise AssertionError(f"did not hold: {_words(condition)}; there were {_shown(resource, state)}")
-
-
-async def never(
-    cluster: Cluster, resource: Resource[Any], condition: Condition, *, seconds: float = 10.0, **selection: str
-) -> None:
-    """Holds neither now nor in any state for so many seconds. Raises AssertionError with the state in which it did."""
-    with anyio.move_on_after(seconds):
-        async with aclosing(_states(cluster, resource, selection)) as states:
-            async for state in states:
-                if condition(state):
-                    raise AssertionError(f"held, and never should: {_words(condition)}; {_shown(resource, state)}")
+                if bool(condition(state)) is not holds:
+                    what = "did not hold" if holds else "held, and never should"
+                    hint = _difference(condition, state) if holds else ""
+                    raise AssertionError(f"{what}: {_words(condition)}; there were {_shown(resource, state)}{hint}")
 
 
 async def _states(
@@ -90,10 +143,16 @@ def _in_order(objects: Mapping[tuple[str, str], Any]) -> list[Any]:
     return [objects[key] for key in sorted(objects)]
 
 
+def _difference(condition: Condition, objects: list[Any]) -> str:
+    """What is not as it was wanted, of a matcher, which can tell; a function cannot."""
+    lines: list[str] = condition.differences(objects) if isinstance(condition, Explains) else []
+    return "".join(f"\n  {line}" for line in lines)
+
+
 def _words(condition: Condition) -> str:
     """What is asked for: a function's docstring or its name."""
     doc = (getattr(condition, "__doc__", None) or "").strip().splitlines()
-    return doc[0] if doc else getattr(condition, "__name__", repr(condition))
+    return doc[0] if doc and hasattr(condition, "__name__") else getattr(condition, "__name__", repr(condition))
 
 
 def _shown(resource: Resource[Any], objects: list[Any]) -> str:

@@ -72,7 +72,7 @@ async def test_no_state_goes_unseen(cluster: Cluster) -> None:
                 await cluster.client.patch(DEPLOYMENTS, "web", {"spec": {"replicas": replicas}}, namespace="default")
         return "".join(said)
 
-    assert (await failure(never, is_two)).startswith("held, and never should: is_two; 1 deployments: web")
+    assert (await failure(never, is_two)).startswith("held, and never should: is_two; there were 1 deployments: web")
     assert (await failure(consistently, is_one)).startswith("did not hold: is_one; there were 1 deployments: web")
 
 
