@@ -75,3 +75,70 @@ class Control:
         """Puts a function between every request and its answer: see `apiserver.interception`."""
         self._context.interceptors.append(interceptor)
 
+    def recording(self, /, **where: Any) -> RequestLog:
+        """Notes the requests that are made while its context lasts; `where` as in `apiserver.interception.Where`.
+
+        Raises ValueError for a verb or resource that there is not.
+        """
+        chosen = Where(**where)
+        check_where(self._context, chosen)
+        return RequestLog(self._context, chosen)
+
+    @property
+    def queues(self) -> dict[str, WorkQueue[Any]]:
+        """The work queues by their controllers' names, for those who measure them (`WorkQueue.observer`)."""
+        controllers = self._manager.controllers if self._manager is not None else ()
+        return {controller.name: controller.queue for controller in controllers}
+
+    @property
+    def audit(self) -> AuditLog:
+        """The requests that were answered last, the cluster's own components' aside: who asked for what."""
+        return self._context.audit
+
+    @property
+    def revision(self) -> int:
+        """The resourceVersion of the last write."""
+        return self._context.store.revision
+
+    def at(self, revision: int | str) -> Past:
+        """The objects as they were at a resourceVersion, as far as the cluster remembers (`history`)."""
+        return Past(self._context, int(revision))
+
+    def snapshot(self, path: Path | str) -> None:
+        """Writes everything stored to a file with which `Cluster(origin=path)` begins."""
+        save(self._context.store, Path(path))
+
+    def export(self) -> str:
+        """What users have made, as YAML that `kubectl apply` takes: without status, identities and what has owners."""
+        return manifests(self._context)
+
+    async def why(self, resource: Resource[Any], name: str, *, namespace: str = "default") -> Explanation:
+        """Why an object is as it is, pending or failing or slow: print it. Raises NotFound."""
+        return await why(self.client, resource, name, namespace if resource.namespaced else "")
+
+    async def settle(self, timeout: float = 5.0) -> None:
+        """Returns when nothing remains to be done before the next timer: everybody has seen and done what there is.
+
+        What only time will bring (a back-off, a probe's period, a lease) is not waited for. Raises NotSettled, which
+        says what is still busy, after `timeout` seconds of real time.
+        """
+        await settle(self.nodes.busy, self._queued, timeout)
+
+    async def advance(self, /, *, settle_timeout: float = 5.0, **duration: float) -> None:
+        """Lets time pass: `advance(hours=24)`, arguments as of `timedelta`. Everything due happens, in order.
+
+        Needs `clock="virtual"`. Real processes and clients outside live in their own time: the cluster waits until it
+        has settled before each step, not for what they may still be going to do. Raises RuntimeError with another
+        clock, ValueError for a time that lies behind us, NotSettled.
+        """
+        if not isinstance(self.clock, VirtualClock):
+            raise RuntimeError('only a cluster with clock="virtual" can advance its time')
+        await self.clock.advance(timedelta(**duration).total_seconds(), partial(self.settle, settle_timeout))
+
+    @property
+    def jumps(self) -> bool:
+        """Whether waits are passed over: in virtual time, where nothing lives in a time of its own."""
+        return self.config.clock == "virtual" and not self.config.serve and self.config.runtime == "simulated"
+
+    def _queued(self) -> list[str]:
+        return queued(self._manager, self._scheduler, self.informers, self._context.store.revision)

@@ -81,7 +81,20 @@ def test_tests_run(tmp_path: Path) -> None:
         (tmp_path / f"test_example_{number}.py").write_text(example)
     installed = any(point.value == PLUGIN for point in entry_points(group="pytest11"))
     load = [] if installed else ["-p", PLUGIN]
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "--rootdir", str(tmp_path), *load, str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:asyncio",
+        "-W",
+        "error",
+        "--rootdir",
+        str(tmp_path),
+        *load,
+        str(tmp_path),
+    ]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     tests = sum(len(re.findall(r"^(?:async )?def test_", example, re.MULTILINE)) for example in examples)

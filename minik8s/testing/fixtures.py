@@ -126,7 +126,9 @@ async def _open(
         cluster = _cluster(pending)
     config.stash.setdefault(OURS, []).append(cluster)
     async with host(cluster):
-        yield await _prepare(cluster, pending.wanted)
+        with told():
+            opened = await _prepare(cluster, pending.wanted)
+        yield opened
 
 
 @contextmanager
@@ -136,7 +138,8 @@ def open_blocking(config: pytest.Config) -> Iterator[Opened]:
     with told():
         cluster = _cluster(pending)
     with BlockingCluster.around(cluster) as blocking:
-        opened = blocking.run(_prepare, blocking.cluster, pending.wanted)
+        with told():
+            opened = blocking.run(_prepare, blocking.cluster, pending.wanted)
         opened.blocking = blocking
         config.stash.setdefault(OURS, []).append(blocking.cluster)
         yield opened
@@ -157,8 +160,7 @@ async def _prepare(cluster: Cluster, made: Wanted) -> Opened:
     writes = LastWrites(cluster)
     for source in made.manifests:
         await cluster.apply(source)
-    with told():
-        account = await mount_account(cluster, made.service_account) if made.service_account else None
+    account = await mount_account(cluster, made.service_account) if made.service_account else None
     return Opened(cluster, made, writes, account)
 
 

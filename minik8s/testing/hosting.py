@@ -20,10 +20,12 @@ from minik8s.cluster import Cluster
 async def hosted(cluster: Cluster) -> AsyncIterator[Cluster]:
     """The running cluster; whoever enters may be another task than who leaves. Raises what the cluster ended with."""
     ready, leave = anyio.Event(), anyio.Event()
+    started: list[Cluster] = []
 
     async def host() -> None:
         try:
             async with cluster:
+                started.append(cluster)
                 ready.set()
                 await leave.wait()
         finally:
@@ -31,9 +33,8 @@ async def hosted(cluster: Cluster) -> AsyncIterator[Cluster]:
 
     task = asyncio.get_running_loop().create_task(host(), name="minik8s cluster")
     await ready.wait()
-    await asyncio.sleep(0)  # a start that failed has ended by now
-    if task.done():
-        task.result()
+    if not started:
+        await task  # raises what it failed with
     try:
         yield cluster
     finally:
