@@ -27,7 +27,7 @@ ASYNCIO_HOMES = (
     "testing/hosting.py",  # a task without a group, in loops of other frameworks
 )
 CLOCKS = ("clock.py", "virtualtime.py")
-STANDALONE = ("testing/server.py", "kubelet/runtime/spawner/")
+STANDALONE = ("testing/server.py", "testing/agnhost/", "kubelet/runtime/spawner/")
 """Programs of their own, run as separate processes: no cluster's clock reaches them, and output that a process writes
 bears the time at which it wrote it."""
 LARGEST_FILE = 400

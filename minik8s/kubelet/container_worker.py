@@ -224,7 +224,7 @@ class ContainerWorker:
         check_user(self.host.pod, self.spec)
         directory, attempt = self.host.directory, self._attempt()
         termination_log = directory / "containers" / self.record.name / f"{attempt}.termination-log"
-        mounts = self.host.mounts(self.spec, env)
+        mounts = image.mounts + self.host.mounts(self.spec, env)
         path = self.spec.get("terminationMessagePath") or TERMINATION_LOG
         if path != TERMINATION_LOG:
             mounts += (Mount(termination_log, path),)

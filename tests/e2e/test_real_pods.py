@@ -262,3 +262,16 @@ spec: {selector: {app: web}, ports: [{port: 8080}]}
                 pass
         group.cancel_scope.cancel()
     assert versions[0] == "1"
+
+
+async def test_the_image_of_upstreams_tests(cluster: Cluster) -> None:
+    """agnhost runs as upstream's tests run it: its commands in the image's own file, on the pod's address and port."""
+    image = {"image": "registry.k8s.io/e2e-test-images/agnhost:2.59", "command": ["/agnhost-2", "entrypoint-tester"]}
+    assert await finished(cluster, shell("entry", "", container=image)) == ["[/agnhost-2 entrypoint-tester]"]
+    probe = {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1}
+    serving = {"image": image["image"], "command": None, "args": ["netexec"], "readinessProbe": probe}
+    await cluster.apply(shell("web", "", container=serving))
+    pod = await cluster.wait_for(PODS, "web", "Ready")
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.get(f"http://{pod['status']['podIP']}:8080/hostname")
+    assert answer.text == "web"

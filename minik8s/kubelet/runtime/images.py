@@ -20,7 +20,8 @@ from pathlib import Path
 
 import attrs
 
-from minik8s.kubelet.runtime.protocol import Image, ImageError
+from minik8s.kubelet.runtime import e2eimages
+from minik8s.kubelet.runtime.protocol import Image, ImageError, Mount
 
 DEFAULT_DOMAIN = "docker.io"
 _DOMAIN = re.compile(
@@ -90,7 +91,8 @@ def not_found(reference: Reference) -> ImageError:
 class Entry:
     """What an image does; the tag that was asked for becomes `$VERSION` where `version` says so.
 
-    `root` is its own root file system, None for a command of this machine.
+    `root` is its own root file system, None for a command of this machine. `files` are programs that it brings along,
+    by their path in the container: their text.
     """
 
     argv: tuple[str, ...] = ()
@@ -99,6 +101,7 @@ class Entry:
     working_dir: str = ""
     version: bool = False
     root: Path | None = None
+    files: Mapping[str, str] = attrs.field(factory=dict)
 
 
 def parse_entries(text: str) -> dict[str, str]:
@@ -154,7 +157,8 @@ class ImageRegistry:
     `entries` maps names, with a tag (that tag only) or without (every tag), to commands (shell-like text or argv) or to
     directories with a root file system.
     `allow_unknown_with_command` resolves unknown names to images without an entrypoint: a container that sets
-    `command` runs it, another fails to start. `directory` is where links to busybox's applets may be made.
+    `command` runs it, another fails to start. `directory` is where links to busybox's applets and what images bring
+    along may be made; without it there are none of the latter.
     """
 
     def __init__(
@@ -165,6 +169,7 @@ class ImageRegistry:
         allow_unknown_with_command: bool = False,
     ) -> None:
         self._allow_unknown = allow_unknown_with_command
+        self._directory = directory
         self._applets = directory / "busybox" if directory is not None and shutil.which("busybox") else None
         self._linked = False
         self._linking = threading.Lock()
@@ -198,7 +203,7 @@ class ImageRegistry:
             if not self._allow_unknown:
                 raise not_found(reference)
             entry = Entry()
-        return as_image(reference, entry)
+        return as_image(reference, entry, self._directory)
 
     def _find(self, reference: Reference) -> Entry | None:
         for key in (str(reference), f"{reference.repository}:{reference.tag}", reference.repository):
@@ -207,12 +212,15 @@ class ImageRegistry:
         match reference.repository:
             case "docker.io/library/pause" | "registry.k8s.io/pause":
                 return _pause()
-            case "docker.io/library/busybox":
+            case "docker.io/library/busybox" | "registry.k8s.io/e2e-test-images/busybox":
                 return self._busybox()
             case "docker.io/library/python":
                 return _python()
             case "docker.io/minik8s/testserver":
                 return _test_server()
+        if self._directory is not None and (found := e2eimages.files(reference.repository)):
+            argv, args = e2eimages.command(reference.repository)
+            return Entry(argv, args, files=found)
         return None
 
     def _busybox(self) -> Entry:
@@ -223,10 +231,23 @@ class ImageRegistry:
 
     def unprepared(self, image: Image) -> bool:
         """Whether `prepare` has to be called before this image can be used."""
+        return self._needs_applets(image) or any(not mount.host_path.exists() for mount in image.mounts)
+
+    def _needs_applets(self, image: Image) -> bool:
         return self._applets is not None and str(self._applets) in image.env.get("PATH", "") and not self._linked
 
-    def prepare(self) -> None:
-        """Links busybox's applets: a few hundred links, some tens of milliseconds, so rather in a thread."""
+    def prepare(self, image: Image) -> None:
+        """Makes what the image needs: a few hundred links, some tens of milliseconds, so rather in a thread."""
+        if self._needs_applets(image):
+            self._link_applets()
+        if (entry := self._find(parse_reference(image.name))) is None:
+            return
+        for mount in image.mounts:
+            mount.host_path.parent.mkdir(parents=True, exist_ok=True)
+            mount.host_path.write_text(entry.files[mount.container_path])
+            mount.host_path.chmod(0o755)
+
+    def _link_applets(self) -> None:
         with self._linking:
             if self._applets is None or self._linked:
                 return
@@ -239,7 +260,7 @@ class ImageRegistry:
             self._linked = True
 
 
-def as_image(reference: Reference, entry: Entry) -> Image:
+def as_image(reference: Reference, entry: Entry, directory: Path | None = None) -> Image:
     """An entry under the name it was asked for; the id is a digest of what it runs, stable and without a registry."""
     env = dict(entry.env)
     if entry.version:
@@ -256,4 +277,12 @@ def as_image(reference: Reference, entry: Entry) -> Image:
         env=env,
         working_dir=entry.working_dir,
         root=entry.root,
+        mounts=tuple(Mount(_kept(directory, path, text), path, True) for path, text in entry.files.items())
+        if directory is not None
+        else (),
     )
+
+
+def _kept(directory: Path, path: str, text: str) -> Path:
+    """Where a file lies that an image brings along."""
+    return directory / "files" / hashlib.sha256(text.encode()).hexdigest()[:16] / path.rpartition("/")[2]

@@ -40,9 +40,19 @@ class StartError(RuntimeFailure):
 
 
 @attrs.frozen
+class Mount:
+    """`host_path` is to be seen at `container_path`."""
+
+    host_path: Path
+    container_path: str
+    read_only: bool = False
+
+
+@attrs.frozen
 class Image:
     """A resolved image. `present` tells that no pull was needed; `argv` is its entrypoint, `args` its default
-    arguments (both may be empty), `env` what it sets, `stop_signal` what ends it, `root` its own root file system."""
+    arguments (both may be empty), `env` what it sets, `stop_signal` what ends it, `root` its own root file system;
+    `mounts` are single files that it brings along, where it has no root of its own."""
 
     name: str
     id: str
@@ -53,15 +63,7 @@ class Image:
     stop_signal: str = "SIGTERM"
     size_bytes: int = 0
     root: Path | None = None
-
-
-@attrs.frozen
-class Mount:
-    """`host_path` is to be seen at `container_path`."""
-
-    host_path: Path
-    container_path: str
-    read_only: bool = False
+    mounts: tuple[Mount, ...] = ()
 
 
 @attrs.frozen

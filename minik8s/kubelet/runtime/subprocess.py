@@ -186,7 +186,7 @@ class SubprocessRuntime:
             raise ImageError("ErrImagePull", f'failed to pull and unpack image "{found.name}": {why}')
         if self._images.unprepared(found):
             try:
-                await anyio.to_thread.run_sync(self._images.prepare)
+                await anyio.to_thread.run_sync(self._images.prepare, found)
             except (OSError, SubprocessError) as error:
                 raise ImageError("ErrImagePull", f'failed to pull and unpack image "{found.name}": {error}') from error
         self._used[found.name] = found

@@ -141,8 +141,8 @@ def test_busybox_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     image = registry.resolve("busybox")
     assert registry.unprepared(image)
     assert not registry.unprepared(registry.resolve("pause"))
-    registry.prepare()
-    registry.prepare()
+    registry.prepare(image)
+    registry.prepare(image)
     assert not registry.unprepared(image)
     applets = Path(image.env["PATH"].split(":")[0])
     assert {link.name: link.readlink() for link in applets.iterdir()} == {"sh": binary, "sleep": binary}

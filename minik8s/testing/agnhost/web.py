@@ -1,0 +1,162 @@
+"""An HTTP server in a few lines, and the commands that need no more: liveness, test-webserver, fake-gitserver, ..."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import time
+import urllib.request
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from minik8s.testing.agnhost.flags import Flags, address, duration, hostname, inside, log, number, parse
+
+Answer = tuple[int, bytes | str | dict[str, Any]] | tuple[int, bytes | str | dict[str, Any], dict[str, str]]
+Route = Callable[["Request"], Answer]
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+MAX_BODY = 64 << 20
+
+
+class Request:
+    """One request; `values` are its query parameters."""
+
+    def __init__(self, method: str, target: str, headers: Any, body: bytes, client: str) -> None:
+        parts = urlsplit(target)
+        self.method, self.path, self.headers, self.body, self.client = method, parts.path, headers, body, client
+        self.values = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+
+
+class Server(ThreadingHTTPServer):
+    """One thread a connection; a client that leaves is no news."""
+
+    daemon_threads = True
+    request_queue_size = 512
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        return
+
+
+def serve(routes: Callable[[str], Route | None], port: int, *, host: str = "", flags: Flags | None = None) -> Server:
+    """A listening server; `routes` finds who answers a path. With tls-cert-file among the flags it speaks TLS."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_any(self) -> None:
+            length = min(int(self.headers.get("Content-Length") or 0), MAX_BODY)
+            body = self.rfile.read(length) if length else b""
+            client = "{}:{}".format(*self.client_address[:2])
+            request = Request(self.command, self.path, self.headers, body, client)
+            route = routes(request.path)
+            code, content, *more = route(request) if route else (404, "404 page not found\n")
+            kind = "text/plain; charset=utf-8"
+            if isinstance(content, dict):
+                content, kind = json.dumps(content), "application/json"
+            data = content.encode() if isinstance(content, str) else content
+            self.send_response(code)
+            for name, value in {
+                "Content-Type": kind,
+                "Content-Length": str(len(data)),
+                **(more[0] if more else {}),
+            }.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(data)
+
+        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = handle_any
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            return
+
+    server = Server((host or address(), port), Handler)
+    if flags and flags.get("tls-cert-file"):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(inside(flags["tls-cert-file"]), inside(flags["tls-private-key-file"]))
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    return server
+
+
+def forever(server: Server) -> int:
+    server.serve_forever()
+    return 0
+
+
+def liveness(arguments: list[str]) -> int:
+    """Alive for ten seconds."""
+    parse(arguments, {})
+    began = time.monotonic()
+
+    def healthz(request: Request) -> Answer:
+        seconds = time.monotonic() - began
+        return (500, f"error: {seconds}") if seconds > 10 else (200, "ok")
+
+    routes: dict[str, Route] = {"/healthz": healthz, "/started": lambda request: (200, f"{time.monotonic() - began}")}
+    return forever(serve(routes.get, 8080))
+
+
+def test_webserver(arguments: list[str]) -> int:
+    """Serves the files of the container."""
+    flags = parse(arguments, {"port": "80"})
+
+    def file(request: Request) -> Answer:
+        path = inside(os.path.normpath(request.path))
+        if os.path.isdir(path):
+            return 200, "\n".join(sorted(os.listdir(path))) + "\n"
+        try:
+            with open(path, "rb") as found:
+                return 200, found.read()
+        except OSError:
+            return 404, "404 page not found\n"
+
+    return forever(serve(lambda path: file, number(flags, "port")))
+
+
+def fake_gitserver(arguments: list[str]) -> int:
+    parse(arguments, {})
+    return forever(serve(lambda path: lambda request: (200, "I am a fake git server"), 8000))
+
+
+def no_snat_test(arguments: list[str]) -> int:
+    """Whether others see this pod by its own address."""
+    flags = parse(arguments, {"port": "8080"})
+    own = os.environ["POD_IP"]
+
+    def check(request: Request) -> Answer:
+        for ip in request.values.get("ips", "").split(","):
+            with urllib.request.urlopen(f"http://{ip}/whoami", timeout=5) as answer:
+                seen = answer.read().decode()
+            if seen != own:
+                return 500, f"{ip} sees {seen}, not {own}"
+        return 200, ""
+
+    routes: dict[str, Route] = {
+        "/checknosnat": check,
+        "/whoami": lambda request: (200, request.client.partition(":")[0]),
+    }
+    return forever(serve(routes.get, number(flags, "port")))
+
+
+def inclusterclient(arguments: list[str]) -> int:
+    """Asks the API server for /healthz again and again, as the pod's service account."""
+    flags = parse(arguments, {"poll-interval": "30"})
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    context = ssl.create_default_context(cafile=inside(f"{ACCOUNT}/ca.crt"))
+    while True:
+        with open(inside(f"{ACCOUNT}/token")) as file:
+            token = file.read()
+        request = urllib.request.Request(f"https://{host}:{port}/healthz", headers={"Authorization": f"Bearer {token}"})
+        log("calling /healthz")
+        try:
+            with urllib.request.urlopen(request, context=context, timeout=10) as answer:
+                log(f"authz_header={token[:0]}{hash(token) & 0xFFFFFFFF:08x}")
+                log(answer.read().decode())
+        except OSError as error:
+            log(f"err: {error}")
+        time.sleep(duration(flags["poll-interval"] + ("" if flags["poll-interval"][-1:].isalpha() else "s")))
+
+
+__all__ = ["Answer", "Request", "Route", "Server", "fake_gitserver", "forever", "hostname", "serve"]
