@@ -14,6 +14,7 @@ from typing import Any
 from minik8s.api.resource import Resource
 from minik8s.apiserver.audit import AuditLog
 from minik8s.apiserver.context import ServerContext, StoreWorld
+from minik8s.apiserver.history import History, history, resource_of
 from minik8s.apiserver.interception import Interceptor, Where, check_where
 from minik8s.apiserver.past import Past
 from minik8s.apiserver.requestlog import RequestLog
@@ -25,6 +26,7 @@ from minik8s.clock import Clock
 from minik8s.config import ClusterConfig
 from minik8s.controllers.manager import ControllerManager
 from minik8s.faults import Component, Faults
+from minik8s.machinery.meta import Doc, name_of, namespace_of
 from minik8s.nodes import NodePool
 from minik8s.quiescence import queued, settle
 from minik8s.scheduler.scheduler import Scheduler
@@ -104,6 +106,17 @@ class Control:
         """The objects as they were at a resourceVersion, as far as the cluster remembers (`history`)."""
         return Past(self._context, int(revision))
 
+    def history(self, subject: Resource[Any] | Doc, name: str = "", *, namespace: str = "default") -> History:
+        """What became of an object, write by write: when, by whom, because of what, and what it changed. Print it.
+
+        `history(DEPLOYMENTS, "web")`, or `history(obj)` of a document. As far back as the cluster remembers; raises
+        NotFound where that is nothing.
+        """
+        if isinstance(subject, Resource):
+            return history(self._context, subject, name, namespace if subject.namespaced else "")
+        resource = resource_of(self._context, subject)
+        return history(self._context, resource, name_of(subject), namespace_of(subject))
+
     def snapshot(self, path: Path | str) -> None:
         """Writes everything stored to a file with which `Cluster(origin=path)` begins."""
         save(self._context.store, Path(path))
@@ -114,7 +127,9 @@ class Control:
 
     async def why(self, resource: Resource[Any], name: str, *, namespace: str = "default") -> Explanation:
         """Why an object is as it is, pending or failing or slow: print it. Raises NotFound."""
-        return await why(self.client, resource, name, namespace if resource.namespaced else "")
+        where = namespace if resource.namespaced else ""
+        found = await why(self.client, resource, name, where)
+        return found.adding(history(self._context, resource, name, where).last_wish)
 
     async def settle(self, timeout: float = 5.0) -> None:
         """Returns when nothing remains to be done before the next timer: everybody has seen and done what there is.

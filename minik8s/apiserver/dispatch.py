@@ -29,10 +29,11 @@ from minik8s.apiserver import (
 )
 from minik8s.apiserver.authorization import authorize_request
 from minik8s.apiserver.context import ServerContext
-from minik8s.apiserver.interception import Interceptor, Proceed
+from minik8s.apiserver.interception import WRITES, Interceptor, Proceed
 from minik8s.apiserver.observing import keep_direct
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ApiResponse
+from minik8s.machinery.causes import CAUSE, ORIGIN
 from minik8s.machinery.errors import ApiError, MethodNotAllowed, NotFound
 
 Handler = Callable[[ServerContext, Served, ApiRequest], Awaitable[ApiResponse]]
@@ -143,7 +144,15 @@ async def carry_out(ctx: ServerContext, request: ApiRequest) -> ApiResponse:
     request.resource = served.resource  # the caller's may be of another cluster, or know only names
     if request.verb == "get" and request.subresource in CONNECTIONS:
         authorize_request(ctx.authorizer, request, "create")  # a WebSocket begins as a GET, and is no less powerful
-    return await _handler(served, request)(ctx, served, request)
+    handler = _handler(served, request)
+    if request.verb not in WRITES:
+        return await handler(ctx, served, request)
+    at, cause = ctx.clock.monotonic(), CAUSE.get()
+    token = ORIGIN.set((request.user.name, request.user_agent, request.verb, request.subresource, at, cause))
+    try:
+        return await handler(ctx, served, request)
+    finally:
+        ORIGIN.reset(token)
 
 
 def _handler(served: Served, request: ApiRequest) -> Handler:

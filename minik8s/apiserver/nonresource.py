@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from minik8s.api.request import JSON, PROTOBUF, YAML
-from minik8s.apiserver import discovery, health, openapi
+from minik8s.apiserver import discovery, health, history, openapi
 from minik8s.apiserver.aggregation import documents
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.counting import MEDIA_TYPE
@@ -22,8 +22,9 @@ from minik8s.apiserver.exposition import metrics_text
 from minik8s.apiserver.negotiation import REFUSAL, Representation, negotiate
 from minik8s.apiserver.plain import NOT_FOUND, TEXT, PlainResponse
 from minik8s.config import VERSION
-from minik8s.machinery.errors import NotAcceptable, NotFound
+from minik8s.machinery.errors import BadRequest, NotAcceptable, NotFound
 from minik8s.machinery.meta import Doc, Obj, rfc3339
+from minik8s.machinery.suggest import unknown
 
 _PUBLIC = {"cache-control": "public"}
 _KEYS = {"cache-control": "public, max-age=3600"}
@@ -51,6 +52,8 @@ class Site:
             return health.answer(head, rest, options, excluded)
         if head == "metrics" and not rest:
             return PlainResponse(metrics_text(self._ctx).encode(), MEDIA_TYPE)
+        if path == history.PATH:
+            return self._history(options)
         if head in ("api", "apis"):
             return self._discovery(head, rest, headers)
         if head == "openapi":
@@ -68,6 +71,16 @@ class Site:
         if make is None:
             return NOT_FOUND
         return PlainResponse(orjson.dumps(make(), option=orjson.OPT_INDENT_2), headers=_NO_CACHE)  # as for readers
+
+    def _history(self, options: Mapping[str, str]) -> PlainResponse:
+        """What became of an object: `resource` (with its group), `namespace` and `name` say which."""
+        wanted = options.get("resource", "")
+        found = next((r for r in self._ctx.registry.known if r.group_resource == wanted), None)
+        if found is None:
+            raise BadRequest(unknown("resource", wanted, [r.group_resource for r in self._ctx.registry.known]))
+        namespace = options.get("namespace", "") if found.namespaced else ""
+        document = history.history(self._ctx, found, options.get("name", ""), namespace).to_dict()
+        return PlainResponse(orjson.dumps(document, default=str), headers=_NO_CACHE)
 
     def unserved(self, group: str) -> PlainResponse:
         """The answer to a resource path that leads nowhere; raises NotFound where the group exists."""

@@ -228,6 +228,11 @@ class Registry:
             self._served[key] = found
         return found
 
+    def storage_of(self, group_resource: str) -> str:
+        """Under which name a resource's objects are kept: its own, but for a kind that has moved between groups."""
+        stored = self._stored.get(group_resource)
+        return stored.group_resource if stored is not None else group_resource
+
     def siblings(self, served: Served) -> list[Served]:
         """All versions of a kind that share storage with it, itself among them."""
         found = self._siblings.get(served.storage.group_resource)

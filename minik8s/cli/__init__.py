@@ -5,6 +5,7 @@
     minik8s run -- CMD    a cluster for as long as a command runs
     minik8s apply|get|delete|logs      for those who have no kubectl
     minik8s why           why a pod is pending, a Deployment not available
+    minik8s history       what became of an object: who changed what, because of what
     minik8s controllers|scheduler      one component alone, against any API server
 
 Commands are imported when they are called, so that `minik8s --help` is quick.
@@ -26,6 +27,7 @@ _COMMANDS = {
     "delete": "minik8s.cli.delete",
     "logs": "minik8s.cli.logs",
     "why": "minik8s.cli.why",
+    "history": "minik8s.cli.history",
     "controllers": "minik8s.cli.controllers",
     "scheduler": "minik8s.cli.scheduler",
 }

@@ -43,6 +43,10 @@ class Session:
             self.kinds = await _discover(self._discovery)
             return self.kinds.of(obj)
 
+    async def fetch(self, path: str) -> Obj:
+        """The JSON document at a path that is no resource. Raises ApiError."""
+        return await self._discovery.fetch(path)
+
     def namespace_for(self, resource: Resource[object]) -> str:  # type: ignore[type-var]
         return self.namespace if resource.namespaced else ""
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 
+from minik8s.cli.history import fetch
 from minik8s.cli.options import Where, session_options
 from minik8s.cli.running import execute
 from minik8s.cli.session import open_session
 from minik8s.client.why import why
+from minik8s.machinery.errors import ApiError
 
 
 @click.command()
@@ -22,5 +26,8 @@ async def _why(where: Where, subject: str) -> int:
     async with open_session(where) as session:
         kind, _, name = subject.rpartition("/")
         resource = session.kinds.find(kind or "pods")
-        click.echo(await why(session.client, resource, name, session.namespace_for(resource)))
+        explanation = await why(session.client, resource, name, session.namespace_for(resource))
+        with suppress(ApiError, click.ClickException):  # others keep no history, or not for everybody
+            explanation = explanation.adding((await fetch(session, resource, name))["lastWish"])
+        click.echo(explanation)
     return 0

@@ -25,6 +25,7 @@ from minik8s.client.client import Client
 from minik8s.client.lister import Indexer, Lister, key_of
 from minik8s.clock import Clock
 from minik8s.logs import get_logger
+from minik8s.machinery.causes import CAUSE
 from minik8s.machinery.errors import ApiError, Expired, ServiceUnavailable, TooManyRequests
 from minik8s.machinery.meta import uid_of
 
@@ -63,6 +64,7 @@ class Informer(Generic[T]):
         self._synced = anyio.Event()
         self._version = ""
         self._progress = False
+        self._plural = resource.group_resource
 
     @property
     def lister(self) -> Lister[T]:
@@ -159,14 +161,21 @@ class Informer(Generic[T]):
 
     def _store(self, obj: Any) -> None:
         old = self._cache.put(obj)
+        self._tell_cause(obj)
         for handler in self._handlers:
             handler(old, obj)
 
     def _delete(self, last: Any) -> None:
         """Tells handlers the last state, which is newer than the cached one."""
         if self._cache.remove(key_of(last)) is not None:
+            self._tell_cause(last)
             for handler in self._handlers:
                 handler(last, None)
+
+    def _tell_cause(self, obj: Any) -> None:
+        """Whatever handlers set going from here on is due to this object's change."""
+        meta = obj["metadata"]
+        CAUSE.set((self._plural, meta.get("namespace", ""), meta["name"], meta.get("resourceVersion", ""), False))
 
     def _replace(self, items: list[T]) -> None:
         """Makes the cache equal to `items`, telling handlers what that changes."""

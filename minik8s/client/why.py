@@ -34,6 +34,10 @@ class Explanation:
     findings: tuple[str, ...]
     below: tuple[Explanation, ...] = ()
 
+    def adding(self, finding: str) -> Explanation:
+        """The same with one more finding, if there is one."""
+        return attrs.evolve(self, findings=(*self.findings, finding)) if finding else self
+
     def lines(self, indent: int = 0) -> Iterator[str]:
         """As text: the subject with its findings, those below it further in."""
         space = "  " * indent

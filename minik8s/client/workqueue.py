@@ -18,6 +18,7 @@ import attrs
 
 from minik8s.client.backoff import exponential
 from minik8s.clock import Clock, TimerHandle
+from minik8s.machinery.causes import CAUSE, Cause
 
 K = TypeVar("K", bound=Hashable)
 
@@ -55,6 +56,7 @@ class WorkQueue(Generic[K]):
         self._base, self._cap = base, cap
         self._ready: deque[K] = deque()
         self._dirty: set[K] = set()
+        self._causes: dict[K, Cause | None] = {}
         self._processing: set[K] = set()
         self._failures: dict[K, int] = {}
         self._delayed: dict[K, tuple[float, TimerHandle]] = {}
@@ -68,6 +70,7 @@ class WorkQueue(Generic[K]):
             return
         self._adds += 1
         self._dirty.add(key)
+        self._causes[key] = CAUSE.get()
         if self.observer is not None:
             self.observer.added(key)
         if key not in self._processing:
@@ -102,12 +105,16 @@ class WorkQueue(Generic[K]):
         self._failures.pop(key, None)
 
     async def get(self) -> K:
-        """The next key, which is the caller's until `done`. Always lets other tasks run first."""
+        """The next key, which is the caller's until `done`. Always lets other tasks run first.
+
+        From then on the caller acts because of what made the key need a pass.
+        """
         await anyio.lowlevel.checkpoint()
         while not self._ready:
             await self._wait()
         key = self._ready.popleft()
         self._dirty.discard(key)
+        CAUSE.set(self._causes.pop(key, None))
         self._processing.add(key)
         if self.observer is not None:
             self.observer.taken(key)
@@ -149,6 +156,8 @@ class WorkQueue(Generic[K]):
 
     def _due(self, key: K) -> None:
         del self._delayed[key]
+        if (cause := CAUSE.get()) is not None:
+            CAUSE.set((*cause[:4], True))  # in the timer's own context
         self.add(key)
 
     def _wake(self) -> None:

@@ -28,6 +28,7 @@ from minik8s.client.workqueue import QueueStatistics, WorkQueue
 from minik8s.clock import Clock
 from minik8s.controllers.authority import KeyHolder
 from minik8s.logs import get_logger
+from minik8s.machinery.causes import CAUSE
 from minik8s.machinery.errors import ApiError, Conflict, NotFound
 from minik8s.machinery.meta import Doc, controller_of, evolve, namespace_of, revision_of
 
@@ -200,6 +201,7 @@ class Controller(Generic[K]):
 
     async def run(self) -> None:
         """Waits for its caches and works until cancelled."""
+        CAUSE.set(None)  # whatever woke it is not what its loops act upon
         removals = [informer.add_handler(handler) for informer, handler in self.handlers()]
         try:
             await self.informers.synced()

@@ -24,6 +24,7 @@ from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock, TimerHandle
 from minik8s.logs import get_logger
+from minik8s.machinery.causes import CAUSE, cause_of
 from minik8s.machinery.errors import ApiError, NotFound
 from minik8s.machinery.meta import Doc, find_condition, is_terminating, name_of, rfc3339, transition_time, uid_of
 from minik8s.scheduler.cache import Cache
@@ -294,6 +295,7 @@ class Scheduler:
 
     async def _bind(self, queued: QueuedPod, decision: Decision) -> None:
         pod = queued.pod
+        CAUSE.set(cause_of(PODS.group_resource, pod.doc))
         if status := await self._run_bind(pod, decision.state, decision.node):
             if self.queue.get(pod.uid) is queued:
                 self._taken_back(queued, decision, status)
@@ -318,6 +320,7 @@ class Scheduler:
 
     async def _report(self, pod: PodInfo, reason: str, message: str, nomination: Nomination | None) -> None:
         """Tells the user, by event and condition, and makes the room that preemption has found."""
+        CAUSE.set(cause_of(PODS.group_resource, pod.doc))
         self._recorder.event(pod.doc, "Warning", "FailedScheduling", message)
         try:
             await self._patch_status(pod, reason, message, nomination)

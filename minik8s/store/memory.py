@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 import anyio
 
+from minik8s.machinery.causes import ORIGIN
 from minik8s.store.log import ChangeLog
 from minik8s.store.protocol import (
     Change,
@@ -137,7 +138,7 @@ class MemoryStore:
         terms = self._codec.terms(key, stamped)
         entry = Entry(key, stamped, old.created if old else revision, revision, terms, self._codec)
         table.put(entry, old)
-        self._record(Change(revision, entry, old, deleted=False))
+        self._record(Change(revision, entry, old, False, None, ORIGIN.get()))
         return entry
 
     async def delete(self, key: Key, *, expect: Revision | None = None) -> Entry | None:
@@ -150,7 +151,7 @@ class MemoryStore:
         value = self._codec.stamp(old.value, revision)
         entry = Entry(key, value, old.created, revision, old.terms, self._codec)
         table.remove(old)
-        self._record(Change(revision, entry, old, deleted=True))
+        self._record(Change(revision, entry, old, True, None, ORIGIN.get()))
         return entry
 
     def watch(self, prefix: Prefix, *, after: Revision, term: Term | None = None) -> MemoryWatch:

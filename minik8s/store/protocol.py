@@ -111,6 +111,8 @@ class Change:
     old: Entry | None
     deleted: bool
     memo: Any = None
+    origin: Any = None
+    """What ORIGIN said when it was written."""
 
 
 @attrs.frozen(eq=False)
