@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+import time
 import urllib.parse
 import urllib.request
 
@@ -22,7 +24,7 @@ class Guestbook:
         self.lock = threading.Lock()
 
     def register(self, request: Request) -> Answer:
-        """A replica joins, and gets everything."""
+        """A replica joins, and gets everything. It says where it is: a proxy on the way may hide that."""
         with self.lock:
             replica = request.values.get("host") or request.client.rpartition(":")[0]
             self.replicas.append(replica)
@@ -56,17 +58,29 @@ def ask(host: str, path: str, values: dict[str, str]) -> str:
     return body.decode()
 
 
+def registered(primary: str) -> dict[str, str]:
+    """What the primary has, once it answers. Raises OSError when it does not for a minute."""
+    for _ in range(60):
+        try:
+            found: dict[str, str] = json.loads(ask(primary, "register", {"host": os.environ.get("POD_IP", "")}))
+            return found
+        except OSError as error:
+            log(f"{primary}: {error}")
+            time.sleep(1)
+    raise OSError(f"could not register with {primary}")
+
+
 def guestbook(arguments: list[str]) -> int:
     flags = parse(arguments, {"http-port": "80", "backend-port": "6379", "replicaof": ""})
     book = Guestbook(number(flags, "backend-port"))
     if primary := flags["replicaof"]:
-        book.store.update(json.loads(ask(f"{primary}:{book.port}", "register", {})))
+        book.store.update(registered(f"{primary}:{book.port}"))
         log(f"Node successfully registered with {primary}")
     routes: dict[str, Route] = {
         "/register": book.register, "/get": book.get, "/set": book.set, "/guestbook": book.front,
         "/": lambda request: (200, "<html><body>Guestbook</body></html>", {"Content-Type": "text/html"}),
     }  # fmt: skip
-    if not flags["replicaof"] and flags["http-port"] == flags["backend-port"]:
+    if flags["http-port"] == flags["backend-port"]:
         return web.forever(web.serve(routes.get, book.port))
     threading.Thread(target=web.serve(routes.get, book.port).serve_forever, daemon=True).start()
     return web.forever(web.serve(routes.get, number(flags, "http-port")))

@@ -51,7 +51,10 @@ def serve(routes: Callable[[str], Route | None], port: int, *, host: str = "", f
             client = "{}:{}".format(*self.client_address[:2])
             request = Request(self.command, self.path, self.headers, body, client)
             route = routes(request.path)
-            code, content, *more = route(request) if route else (404, "404 page not found\n")
+            try:
+                code, content, *more = route(request) if route else (404, "404 page not found\n")
+            except (OSError, ValueError, LookupError) as error:  # asking others, or what they sent
+                code, content, more = 500, f"{error}\n", []
             kind = "text/plain; charset=utf-8"
             if isinstance(content, dict):
                 content, kind = json.dumps(content), "application/json"
