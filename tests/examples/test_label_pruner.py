@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import label_pruner
 import pytest
-from kubernetes import config
 
 from minik8s import CONFIG_MAPS
 from minik8s.blocking import BlockingCluster
+from minik8s.testing.builders import config_map
 
 
-def config_map(name: str, **labels: str) -> dict[str, object]:
-    labels = {f"example.com/{key}": value for key, value in labels.items()}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}}
-
-
-@pytest.fixture(autouse=True)
-def kubeconfig(blocking_cluster: BlockingCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client reads KUBECONFIG when it is imported, so it is told again."""
-    path = str(blocking_cluster.kubeconfig)
-    monkeypatch.setattr(config.kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", path)
+def marked(name: str) -> dict[str, object]:
+    return config_map(name, labels={"example.com/done": "true"})
 
 
 def test_prunes(blocking_cluster: BlockingCluster, capsys: pytest.CaptureFixture[str]) -> None:
     """What is marked goes, the rest stays, and one list and one delete are all it takes."""
-    for obj in (config_map("old", done="true"), config_map("new")):
+    for obj in (marked("old"), config_map("new")):
         blocking_cluster.apply(obj)
-    with blocking_cluster.cluster.recording(
-        resource="configmaps", namespace="default", agent="OpenAPI-Generator"
-    ) as requests:
+    with blocking_cluster.recording(resource="configmaps", namespace="default", agent="OpenAPI-Generator") as requests:
         assert label_pruner.main(["default"]) == 0
     assert capsys.readouterr().out == "pruned old\n"
     assert (requests.count(verb="list"), requests.count(verb="delete")) == (1, 1)
@@ -39,7 +29,7 @@ def test_prunes(blocking_cluster: BlockingCluster, capsys: pytest.CaptureFixture
 
 def test_race(blocking_cluster: BlockingCluster, capsys: pytest.CaptureFixture[str]) -> None:
     """Another user was faster: the delete answers 404, and the tool goes on."""
-    blocking_cluster.apply([config_map("a", done="true"), config_map("b", done="true")])
-    with blocking_cluster.cluster.faults.refuse(404, verb="delete", resource="configmaps", name="a"):
+    blocking_cluster.apply([marked("a"), marked("b")])
+    with blocking_cluster.faults.refuse(404, verb="delete", resource="configmaps", name="a"):
         label_pruner.main(["default"])
     assert capsys.readouterr().out == "pruned b\n"

@@ -47,7 +47,7 @@ def test_copies_follow(blocking_cluster: BlockingCluster, light: lightkube.Clien
 def test_second_try(blocking_cluster: BlockingCluster, light: lightkube.Client) -> None:
     """A pass that the server refuses is made good by the next."""
     with (
-        blocking_cluster.cluster.faults.refuse(500, verb="patch", resource="secrets", namespace="shop"),
+        blocking_cluster.faults.refuse(500, verb="patch", resource="secrets", namespace="shop"),
         pytest.raises(lightkube.ApiError),
     ):
         secret_mirror.reconcile(light)
