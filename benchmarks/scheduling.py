@@ -16,8 +16,8 @@ from minik8s.machinery.selectors import LabelSelector
 from minik8s.scheduler.cache import Cache
 from minik8s.scheduler.cycle import Decision, Scheduling
 from minik8s.scheduler.info import PodInfo
-from minik8s.scheduler.plugins.defaults import default_plugins
 from minik8s.scheduler.plugins.podtopologyspread import HOSTNAME, PodTopologySpread
+from minik8s.scheduler.plugins.registry import default_plugins
 from minik8s.scheduler.profile import DEFAULT_SCHEDULER, Profile, Weighted
 
 SIZES, PODS, RUNS, BUDGET = (1000, 5000), 1000, 3, 80

@@ -51,6 +51,7 @@ from minik8s.machinery.errors import AlreadyExists
 from minik8s.machinery.meta import Doc, Obj, is_condition_true
 from minik8s.nodes import NodePool
 from minik8s.proxy.proxier import Proxier
+from minik8s.scheduler.options import read_options
 from minik8s.scheduler.scheduler import Scheduler
 from minik8s.schema import yamlform as yamlform  # here, because `apply` would else import PyYAML at its first call
 from minik8s.snapshot import load
@@ -340,10 +341,12 @@ class Cluster(Control):
         self._manager = ControllerManager(context, controllers(config.controllers))
         group.start_soon(self._manager.run, name="controllers")
         if config.scheduler not in (False, None):
-            plugins: Any = () if config.scheduler is True else config.scheduler
+            configuration, plugins = read_options(config.scheduler)
 
             def schedule() -> None:
-                self._scheduler = Scheduler(client, self.informers, clock, rng, recorders, plugins=plugins)
+                self._scheduler = Scheduler(
+                    client, self.informers, clock, rng, recorders, configuration, plugins=plugins
+                )
                 group.start_soon(self._scheduler.run, name="scheduler")
 
             self._start_scheduler = schedule

@@ -109,7 +109,8 @@ class ClusterConfig:
     clock           "virtual" passes over waits: see `Cluster.advance`
     seed            source of every name, UID and jitter; None draws one
     controllers     names of the controllers to run: kube-controller-manager's, of today or the short ones of before
-    scheduler       whether to run one (None: no), or plugins that join its default profile (`scheduler.framework`)
+    scheduler       whether to run one (None: no); or what it is configured by: a KubeSchedulerConfiguration, as a file
+                    or its content, or a list of plugins (`scheduler.framework`), among them such a configuration or not
     dns             whether to run cluster DNS; by default in the sandbox runtime, whose pods ask it
     dns_port        the port of 127.0.0.1 where DNS answers, UDP and TCP; 0 takes a free one
     service_cidr    ClusterIPs come from here; with the proxy they must be addresses of this machine. The sandbox
@@ -142,7 +143,7 @@ class ClusterConfig:
     clock: Literal["real", "virtual"] = attrs.field(default="real", validator=_one_of("real", "virtual"))
     seed: int | None = None
     controllers: tuple[str, ...] = attrs.field(default=DEFAULT_CONTROLLERS, converter=_controllers)
-    scheduler: bool | Sequence[object] | None = True
+    scheduler: bool | str | Path | Mapping[str, Any] | Sequence[object] | None = True
     proxy: bool = True
     dns: bool = attrs.field()
     dns_port: int = attrs.field(default=0, validator=_whole(0, 65535))

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import anyio
 import attrs
@@ -83,19 +84,27 @@ async def run_component(
     context: str,
     leader_elect: bool,
     run: Callable[[Component], Awaitable[None]],
+    election: Mapping[str, Any] | None = None,
 ) -> int:
-    """Runs `run(component)` while this process leads, until a signal ends it; 1 when the leadership was lost."""
+    """Runs `run(component)` while this process leads, until a signal ends it; 1 when the leadership was lost.
+
+    `election` has what is to be otherwise than usual in the `Election`.
+    """
     config = load_kubeconfig(kubeconfig, context)
     async with _connect(config) as component:
         try:
-            await _lead(name, component, leader_elect, run)
+            await _lead(name, component, leader_elect, run, election or {})
         except LeadershipLost as error:
             raise click.ClickException(str(error)) from None
     return 0
 
 
 async def _lead(
-    name: str, component: Component, leader_elect: bool, run: Callable[[Component], Awaitable[None]]
+    name: str,
+    component: Component,
+    leader_elect: bool,
+    run: Callable[[Component], Awaitable[None]],
+    options: Mapping[str, Any],
 ) -> None:
     async def lead() -> None:
         click.echo(f"{name} works on {component.config.server}")
@@ -107,7 +116,11 @@ async def _lead(
     if not leader_elect:
         await lead()
         return
-    election = Election(name=name, identity=f"{socket.gethostname()}_{os.getpid()}_{component.rng.getrandbits(32):08x}")
+    identity = f"{socket.gethostname()}_{os.getpid()}_{component.rng.getrandbits(32):08x}"
+    try:
+        election = Election(**{"name": name, "identity": identity, **options})
+    except ValueError as error:
+        raise click.ClickException(f"leader election: {error}") from None
     recorder = component.recorders.recorder(name)
     elector = LeaderElector(component.client.as_agent(name), component.clock, component.rng, election, recorder)
     click.echo(f"{name} waits for the Lease {election.namespace}/{election.name}")

@@ -83,7 +83,8 @@ class Scheduling:
         kept = self._classes.get(key)
         if kept is not None and kept.epoch == cache.epoch and kept.refresh(pod):
             self._classes.move_to_end(key)
-            return kept.decide(pod)
+            if (found := kept.decide(pod)) is not None:
+                return found
         return self._from_scratch(pod, key, keep=not cache.is_nominated(pod.uid))
 
     def _sign(self, pod: PodInfo) -> Signature:

@@ -8,7 +8,7 @@ snapshot and the cycle's state, and answer with a verdict. Upstream: `k8s.io/kub
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import attrs
@@ -267,9 +267,19 @@ class ReservePlugin(Protocol):
         ...
 
 
+@attrs.frozen
+class Wait:
+    """Answer of permit: the pod waits, at most so many seconds, until the plugin allows or rejects it.
+
+    It is found under its uid in `Handle.waiting`.
+    """
+
+    seconds: float
+
+
 @runtime_checkable
 class PermitPlugin(Protocol):
-    def permit(self, state: CycleState, pod: PodInfo, node: str) -> Status | None: ...
+    def permit(self, state: CycleState, pod: PodInfo, node: str) -> Status | Wait | None: ...
 
 
 @runtime_checkable
@@ -287,6 +297,37 @@ class BindPlugin(Protocol):
 @runtime_checkable
 class PostBindPlugin(Protocol):
     def post_bind(self, state: CycleState, pod: PodInfo, node: str) -> None: ...
+
+
+class Handle(Protocol):
+    """What a plugin may ask of the scheduler it runs in."""
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+    @property
+    def client(self) -> Any:
+        """The scheduler's `Client`."""
+        ...
+
+    @property
+    def waiting(self) -> Mapping[str, Any]:
+        """The pods that wait for a permit, by uid: `waiting.WaitingPod`, with `allow` and `reject`."""
+        ...
+
+    def now(self) -> float:
+        """Seconds that never go back."""
+        ...
+
+    def activate(self, uids: Iterable[str]) -> None:
+        """Has waiting pods tried again now."""
+        ...
+
+
+@runtime_checkable
+class HandlePlugin(Protocol):
+    def attach(self, handle: Handle) -> None:
+        """Called once, before the scheduler starts."""
+        ...
 
 
 @attrs.frozen

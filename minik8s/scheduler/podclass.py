@@ -91,6 +91,7 @@ class PodClass:
         self._seen: dict[str, int] = {}
         self._where: dict[str, Hashable] = {}
         self._standings: dict[Hashable, Standing] = {}
+        self._scored = False
         self._refusal: Refusal | None = None
         self._single: Decision | None = None
 
@@ -113,7 +114,11 @@ class PodClass:
                 feasible.append(node)
                 if len(feasible) >= enough:
                     break
-        self._prepare_scores(pod, feasible)
+        if feasible:
+            self._prepare_scores(pod, feasible)
+        else:
+            self.reusable = all(_is_local(p) for p in self._filters)
+        self._scored = bool(feasible)
         if self.reusable:
             for node, _ in passed:
                 self._file(pod, node)
@@ -165,10 +170,17 @@ class PodClass:
             self._examine(pod, node)
         return True
 
-    def decide(self, pod: PodInfo) -> Decision | Refusal:
-        """For another pod of the class, after `refresh`."""
+    def decide(self, pod: PodInfo) -> Decision | Refusal | None:
+        """For another pod of the class, after `refresh`; None when the class has to be given up."""
         self._look(pod, FRESH_NODES)
+        if not self._scored and self._is_feasible(pod):
+            return None  # scores are prepared for the first feasible nodes, and there were none
         return self.best(pod)
+
+    def _is_feasible(self, pod: PodInfo) -> bool:
+        """Whether any node is."""
+        tops = [self._top(key, standing) for key, standing in list(self._standings.items())]
+        return any(self._verdict(pod, top[3]) is None for top in tops if top is not None)
 
     def best(self, pod: PodInfo) -> Decision | Refusal:
         """The feasible node with the most points; looks at more nodes while none is feasible."""
@@ -300,6 +312,10 @@ def _absent(nodes: Iterable[NodeInfo], seen: dict[str, int], plugins: tuple[str,
 
 def _of_domains(plugin: Any) -> bool:
     return implements(plugin, DomainPlugin)
+
+
+def _is_local(plugin: Any) -> bool:
+    return bool(plugin.local)
 
 
 def _name(plugin: Any) -> str:

@@ -6,7 +6,7 @@ normalised per plugin, weighted and added.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Generic, Protocol
 
@@ -65,12 +65,18 @@ class Weighted:
 
 
 class Profile:
-    """The plugins of the scheduler called `name` (a pod's spec.schedulerName). Needs exactly one QueueSort plugin."""
+    """The plugins of the scheduler called `name` (a pod's spec.schedulerName). Needs exactly one QueueSort plugin.
 
-    def __init__(self, name: str, plugins: Iterable[Weighted]) -> None:
+    `points` says for each extension point which plugins are asked there, in order; without it all are that can be.
+    """
+
+    def __init__(
+        self, name: str, plugins: Iterable[Weighted], points: Mapping[type, Sequence[Weighted]] | None = None
+    ) -> None:
         self.name = name
         plugins = list(plugins)
         self.plugins: list[Plugin] = [weighted.plugin for weighted in plugins]
+        self._points = points or {}
         self.queue_sort: QueueSortPlugin
         (self.queue_sort,) = self._providing(QueueSortPlugin)
         self.pre_enqueue: list[PreEnqueuePlugin] = self._providing(PreEnqueuePlugin)
@@ -78,7 +84,8 @@ class Profile:
         self.filters: list[FilterPlugin] = self._providing(FilterPlugin)
         self.post_filters: list[PostFilterPlugin] = self._providing(PostFilterPlugin)
         self.pre_scores: list[PreScorePlugin] = self._providing(PreScorePlugin)
-        self.scores = [(w.plugin, w.weight) for w in plugins if implements(w.plugin, ScorePlugin)]
+        scoring = self._points.get(ScorePlugin, [w for w in plugins if implements(w.plugin, ScorePlugin)])
+        self.scores: list[tuple[Any, int]] = [(w.plugin, w.weight) for w in scoring]
         self.reserves: list[ReservePlugin] = self._providing(ReservePlugin)
         self.permits: list[PermitPlugin] = self._providing(PermitPlugin)
         self.pre_binds: list[PreBindPlugin] = self._providing(PreBindPlugin)
@@ -90,6 +97,8 @@ class Profile:
         self._enqueue: dict[str, EnqueueExtensions] = {_name(p): p for p in self._providing(EnqueueExtensions)}
 
     def _providing(self, point: type) -> list[Any]:
+        if point in self._points:
+            return [weighted.plugin for weighted in self._points[point]]
         return [p for p in self.plugins if implements(p, point)]
 
     def gate(self, pod: PodInfo) -> Status | None:
@@ -149,6 +158,11 @@ class Profile:
 
     def active_scores(self, state: CycleState) -> list[tuple[Any, int]]:
         return [(p, weight) for p, weight in self.scores if _name(p) not in state.skip_score]
+
+    def concerns(self, rejected_by: Iterable[str], event: Event) -> bool:
+        """Whether such an event can change the mind of one of those plugins at all."""
+        plugins = [self._enqueue.get(name) for name in rejected_by]
+        return any(plugin is None or event & plugin.events for plugin in plugins)
 
     def wakes(self, rejected_by: Iterable[str], pod: PodInfo, event: Event, subject: NodeInfo | PodInfo | Doc) -> bool:
         """Whether an event is worth another attempt for a pod that those plugins have rejected."""

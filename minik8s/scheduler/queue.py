@@ -23,8 +23,9 @@ from minik8s.client.backoff import exponential
 from minik8s.machinery.meta import Doc, labels_of
 from minik8s.scheduler.diagnosis import Diagnosis
 from minik8s.scheduler.framework import Event, Status
+from minik8s.scheduler.guard import blame
 from minik8s.scheduler.info import NodeInfo, PodInfo
-from minik8s.scheduler.profile import Profile
+from minik8s.scheduler.profile import DEFAULT_SCHEDULER, Profile
 
 INITIAL_BACKOFF = 1.0
 MAX_BACKOFF = 10.0
@@ -46,16 +47,6 @@ class QueuedPod:
     gate: Status | None = None
     diagnosis: Diagnosis | None = None
     ticket: int = 0
-
-    @property
-    def backoff(self) -> float:
-        """Seconds to wait after the attempts made so far."""
-        return exponential(self.attempts, INITIAL_BACKOFF, MAX_BACKOFF) if self.attempts else 0.0
-
-    @property
-    def ready_at(self) -> float:
-        """When the back-off is over."""
-        return self.since + self.backoff
 
 
 class _Heap:
@@ -79,14 +70,19 @@ class _Heap:
 class SchedulingQueue:
     """All pods without a node. Moving a pod gives it a new ticket, which invalidates what heaps hold of it."""
 
-    def __init__(self, profile: Profile) -> None:
-        self._profile = profile
+    def __init__(
+        self, profiles: Iterable[Profile], initial: float = INITIAL_BACKOFF, longest: float = MAX_BACKOFF
+    ) -> None:
+        """`initial` and `longest` are the first and the longest back-off in seconds."""
+        self._profiles = {profile.name: profile for profile in profiles}
+        self._queue_sort = next(iter(self._profiles.values())).queue_sort
+        self._initial, self._longest = initial, longest
         self._pods: dict[str, QueuedPod] = {}
         self._active = _Heap()
         self._backoff = _Heap()
         self._errors = _Heap()
         self._stale = _Heap()
-        self._unschedulable: dict[str, QueuedPod] = {}
+        self._unschedulable: dict[tuple[str, frozenset[str]], dict[str, QueuedPod]] = {}
         self._tickets = count(1)
         self._counts: Counter[str] = Counter()
 
@@ -125,7 +121,7 @@ class SchedulingQueue:
         if queued is not None:
             queued.ticket = 0
             self._counts[queued.place] -= 1
-            self._unschedulable.pop(uid, None)
+            self._leave_pool(queued)
 
     def pop(self, now: float) -> QueuedPod | None:
         """The pod to try next: a ready one, else the one nearest to the end of its back-off. None when none is left."""
@@ -140,6 +136,7 @@ class SchedulingQueue:
 
     def fail(self, queued: QueuedPod, diagnosis: Diagnosis, now: float) -> None:
         """No node fits: it waits for an event."""
+        self._leave_pool(queued)
         queued.diagnosis, queued.since = diagnosis, now
         self._move(queued, "unschedulable")
 
@@ -150,10 +147,29 @@ class SchedulingQueue:
 
     def wake(self, event: Event, subject: NodeInfo | PodInfo | Doc, now: float) -> None:
         """Moves the pods that the event may have made schedulable."""
-        for queued in list(self._unschedulable.values()):
-            rejected_by = queued.diagnosis.plugins if queued.diagnosis else frozenset()
-            if not rejected_by or self._profile.wakes(rejected_by, queued.pod, event, subject):
-                self._retry(queued, now)
+        for (name, rejected_by), pods in list(self._unschedulable.items()):
+            profile = self._profiles[name]
+            if rejected_by and not profile.concerns(rejected_by, event):
+                continue
+            for queued in list(pods.values()):
+                if not rejected_by or self._is_worth_it(profile, queued, rejected_by, event, subject):
+                    self._retry(queued, now)
+
+    def activate(self, uid: str, now: float) -> None:
+        """Has a pod that waits for an event or the end of its back-off tried now."""
+        queued = self._pods.get(uid)
+        if queued is not None and queued.place in ("unschedulable", "backoff", "error"):
+            queued.since = now
+            self._move(queued, "active")
+
+    def _is_worth_it(
+        self, profile: Profile, queued: QueuedPod, rejected_by: frozenset[str], event: Event, subject: Any
+    ) -> bool:
+        try:
+            return profile.wakes(rejected_by, queued.pod, event, subject)
+        except Exception as error:
+            blame(profile, error, queued.pod.key)
+            return True
 
     def flush(self, now: float) -> None:
         """Moves the pods whose time has come."""
@@ -169,14 +185,22 @@ class SchedulingQueue:
         return min(times, default=None)
 
     def _enter(self, queued: QueuedPod, now: float) -> None:
-        queued.gate = self._profile.gate(queued.pod)
+        profile = self._profiles[scheduler_of(queued.pod.doc)]
+        try:
+            queued.gate = profile.gate(queued.pod)
+        except Exception as error:
+            queued.gate = blame(profile, error, queued.pod.key)
         if queued.gate is not None:
             self._move(queued, "gated")
         else:
             self._retry(queued, now)
 
     def _retry(self, queued: QueuedPod, now: float) -> None:
-        self._move(queued, "backoff" if queued.ready_at > now else "active")
+        self._move(queued, "backoff" if self._ready_at(queued) > now else "active")
+
+    def _ready_at(self, queued: QueuedPod) -> float:
+        """When the back-off after the attempts made so far is over."""
+        return queued.since + (exponential(queued.attempts, self._initial, self._longest) if queued.attempts else 0.0)
 
     def _move(self, queued: QueuedPod, place: Place) -> None:
         uid = queued.pod.uid
@@ -184,18 +208,36 @@ class SchedulingQueue:
             return
         self._counts[queued.place] -= 1
         self._counts[place] += 1
+        self._leave_pool(queued)
         queued.place, queued.ticket = place, next(self._tickets)
-        self._unschedulable.pop(uid, None)
         match place:
             case "active":
-                self._active.push(self._profile.queue_sort.sort_key(queued.pod, queued.since), queued)
+                self._active.push(self._queue_sort.sort_key(queued.pod, queued.since), queued)
             case "backoff":
-                self._backoff.push(queued.ready_at, queued)
+                self._backoff.push(self._ready_at(queued), queued)
             case "error":
-                self._errors.push(queued.ready_at, queued)
+                self._errors.push(self._ready_at(queued), queued)
             case "unschedulable":
-                self._unschedulable[uid] = queued
+                self._unschedulable.setdefault(_pool(queued), {})[uid] = queued
                 self._stale.push(queued.since + MAX_UNSCHEDULABLE, queued)
+
+    def _leave_pool(self, queued: QueuedPod) -> None:
+        if queued.place == "unschedulable":
+            key = _pool(queued)
+            pods = self._unschedulable.get(key, {})
+            pods.pop(queued.pod.uid, None)
+            if not pods:
+                self._unschedulable.pop(key, None)
+
+
+def scheduler_of(pod: Doc) -> str:
+    """The name of the scheduler (profile) that a pod is for."""
+    return str(pod["spec"].get("schedulerName") or DEFAULT_SCHEDULER)
+
+
+def _pool(queued: QueuedPod) -> tuple[str, frozenset[str]]:
+    """Pods that wait for the same sorts of events: of one profile, rejected by the same plugins."""
+    return scheduler_of(queued.pod.doc), queued.diagnosis.plugins if queued.diagnosis else frozenset()
 
 
 def _matters(old: Doc, new: Doc) -> bool:

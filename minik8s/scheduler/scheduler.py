@@ -8,7 +8,7 @@ on its node meanwhile. Upstream: `pkg/scheduler/schedule_one.go` and `eventhandl
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from random import Random
 
@@ -17,27 +17,30 @@ import attrs
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from minik8s.api.pods import disruption_target, is_terminal
-from minik8s.api.resources import NAMESPACES, NODES, PODS
+from minik8s.api.pods import is_terminal
+from minik8s.api.resources import NAMESPACES, NODES, POD_DISRUPTION_BUDGETS, PODS
 from minik8s.client.client import Client
 from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock, TimerHandle
-from minik8s.logs import get_logger
 from minik8s.machinery.causes import CAUSE, cause_of
-from minik8s.machinery.errors import ApiError, NotFound
-from minik8s.machinery.meta import Doc, find_condition, is_terminating, name_of, rfc3339, transition_time, uid_of
+from minik8s.machinery.meta import Doc, is_terminating, name_of, uid_of
+from minik8s.scheduler.binding import bind, post_bind, reserve, unreserve
 from minik8s.scheduler.cache import Cache
-from minik8s.scheduler.cycle import Decision, Refusal, Scheduling
+from minik8s.scheduler.configuration import SchedulerConfiguration
+from minik8s.scheduler.cycle import Decision, Refusal
+from minik8s.scheduler.desk import Desk, SchedulerStatistics, attach, set_up
 from minik8s.scheduler.diagnosis import Diagnosis
-from minik8s.scheduler.framework import Code, CycleState, Event, Nomination, Plugin, Status
+from minik8s.scheduler.framework import Event, Nomination, Plugin, Status
+from minik8s.scheduler.guard import blame
 from minik8s.scheduler.info import NodeInfo, PodInfo
-from minik8s.scheduler.plugins.defaults import default_profile
+from minik8s.scheduler.owners import Owners
+from minik8s.scheduler.plugins.registry import Tools
 from minik8s.scheduler.profile import Profile, Weighted
-from minik8s.scheduler.queue import QueuedPod, SchedulingQueue
+from minik8s.scheduler.profiles import build_profiles
+from minik8s.scheduler.queue import QueuedPod, SchedulingQueue, scheduler_of
 from minik8s.scheduler.volumes import Volumes
-
-log = get_logger("minik8s.scheduler")
+from minik8s.scheduler.waiting import WaitingPod, WaitingPods
 
 WORKERS = 16
 MAX_IN_FLIGHT = 256
@@ -46,19 +49,12 @@ MAX_IN_FLIGHT = 256
 Act = Callable[[], Awaitable[None]]
 
 
-@attrs.define
-class SchedulerStatistics:
-    """Counters since the start. `attempts` = scheduled + unschedulable + errors, once nothing is in flight."""
-
-    attempts: int = 0
-    scheduled: int = 0
-    unschedulable: int = 0
-    errors: int = 0
-    preempted: int = 0
-
-
 class Scheduler:
-    """Schedules the pods whose spec.schedulerName is the profile's name; `plugins` join the default profile."""
+    """Schedules the pods whose spec.schedulerName is a profile's name.
+
+    `configuration` says which profiles there are, `plugins` join them (see `profiles`); `profiles` are used as they
+    are instead. Raises ConfigurationError for what cannot be. Plugins may ask it: it is their `framework.Handle`.
+    """
 
     def __init__(
         self,
@@ -67,21 +63,25 @@ class Scheduler:
         clock: Clock,
         rng: Random,
         recorders: Recorders,
-        profile: Profile | None = None,
+        configuration: SchedulerConfiguration = SchedulerConfiguration(),  # noqa: B008  frozen
         *,
         plugins: Iterable[Plugin | Weighted] = (),
-        percentage_of_nodes_to_score: int = 0,
+        profiles: Sequence[Profile] = (),
     ) -> None:
         self._client = client.as_component("kube-scheduler", "system:kube-scheduler")
-        self._volumes = Volumes(self._client, informers, clock)
-        self.profile = profile or default_profile(self._client, self._volumes, more=plugins)
-        self.cache = Cache()
-        self.queue = SchedulingQueue(self.profile)
-        self.statistics = SchedulerStatistics()
         self._informers = informers
         self._clock = clock
-        self._recorder = recorders.recorder(self.profile.name, client=self._client)
-        self._scheduling = Scheduling(self.profile, self.cache, rng, percentage_of_nodes_to_score)
+        self._volumes = Volumes(self._client, informers, clock)
+        self._owners = Owners(informers)
+        self._budgets = informers(POD_DISRUPTION_BUDGETS)
+        self.cache = Cache()
+        self.statistics = SchedulerStatistics()
+        self.waiting = WaitingPods()
+        tools = Tools(self._client, self._volumes, self._owners.selector, lambda: self._budgets.lister.all())
+        chosen = profiles or build_profiles(configuration.profiles, tools, plugins)
+        self._desks = set_up(chosen, configuration, self.cache, rng, self._client, clock, recorders)
+        self.profiles = [desk.profile for desk in self._desks.values()]
+        self.queue = SchedulingQueue(self.profiles, configuration.initial_backoff, configuration.max_backoff)
         self._acts: MemoryObjectSendStream[Act]
         self._work: MemoryObjectReceiveStream[Act]
         self._group: TaskGroup
@@ -91,6 +91,7 @@ class Scheduler:
         self._wake = anyio.Event()
         self._timer: TimerHandle | None = None
         self._scope = anyio.CancelScope()
+        attach(self.profiles, self)
 
     # ------------------------------------------------------------------ asking
 
@@ -100,6 +101,26 @@ class Scheduler:
         if queued is None:
             return None
         return queued.gate or queued.diagnosis
+
+    @property
+    def snapshot(self) -> Cache:
+        """For plugins: nodes and pods as they are known."""
+        return self.cache
+
+    @property
+    def client(self) -> Client:
+        """For plugins: the scheduler's own."""
+        return self._client
+
+    def now(self) -> float:
+        """For plugins: seconds that never go back."""
+        return self._clock.monotonic()
+
+    def activate(self, uids: Iterable[str]) -> None:
+        """For plugins: has waiting pods tried again now, whatever they wait for."""
+        for uid in uids:
+            self.queue.activate(uid, self._clock.monotonic())
+        self._wake.set()
 
     @property
     def idle(self) -> bool:
@@ -123,9 +144,12 @@ class Scheduler:
         for informer in (namespaces, nodes, pods):
             await informer.synced()
         await self._volumes.synced()
+        await self._owners.synced()
+        await self._budgets.synced()
         self._acts, self._work = anyio.create_memory_object_stream[Act](math.inf)
         removals = (
             *self._volumes.watch(partial(self._happened, Event.VOLUME)),
+            *self._owners.watch(),
             namespaces.add_handler(self._on_namespace),
             nodes.add_handler(self._on_node),
             pods.add_handler(self._on_pod),
@@ -196,12 +220,26 @@ class Scheduler:
             self._gone(uid_of(new or old or {}))
         elif new["spec"].get("nodeName"):
             self._assigned(old, new)
-        elif new["spec"].get("schedulerName", self.profile.name) == self.profile.name:
+        elif scheduler_of(new) in self._desks:
             if is_terminating(new):
-                self._dequeue(uid_of(new))
+                self._leave(uid_of(new))
             elif not self.cache.is_assumed(uid_of(new)):
                 self.queue.add(new, self._clock.monotonic())
+                self._follow_nomination(old, new)
                 self._wake.set()
+
+    def _follow_nomination(self, old: Doc | None, new: Doc) -> None:
+        """Another scheduler, or this one before it was started anew, may have made room for the pod."""
+        queued, node = self.queue.get(uid_of(new)), (new.get("status") or {}).get("nominatedNodeName")
+        if queued is not None and node and not self.cache.is_nominated(queued.pod.uid):
+            self.cache.nominate(queued.pod, node)
+        elif not node and ((old or {}).get("status") or {}).get("nominatedNodeName"):
+            self.cache.denominate(uid_of(new))
+
+    def _leave(self, uid: str) -> None:
+        """A pod without a node ends."""
+        self._dequeue(uid)
+        self.waiting.reject(uid, "", "the pod is being deleted")
 
     def _assigned(self, old: Doc | None, new: Doc) -> None:
         uid = uid_of(new)
@@ -215,7 +253,7 @@ class Scheduler:
             self._happened(Event.POD_LABEL | Event.POD_DELETE, current)  # a resize may have freed something
 
     def _gone(self, uid: str) -> None:
-        self._dequeue(uid)
+        self._leave(uid)
         pod = self.cache.pod(uid)
         self.cache.remove_pod(uid)
         if pod is not None:
@@ -231,147 +269,109 @@ class Scheduler:
 
     # ------------------------------------------------------------------ deciding
 
+    def _desk(self, pod: PodInfo) -> Desk:
+        return self._desks[scheduler_of(pod.doc)]
+
     def _schedule(self, queued: QueuedPod) -> None:
         """One attempt; never suspends."""
         self.statistics.attempts += 1
-        pod = queued.pod
-        decision = self._scheduling.decide(pod)
-        if isinstance(decision, Refusal):
-            self._refused(queued, decision)
+        pod, desk = queued.pod, self._desk(queued.pod)
+        try:
+            decision = desk.scheduling.decide(pod)
+            if isinstance(decision, Refusal):
+                self._refused(queued, desk, decision)
+                return
+        except Exception as error:
+            self._failed(queued, blame(desk.profile, error, pod.key))
             return
         self.cache.denominate(pod.uid)
         self.cache.assume(pod, decision.node)
-        if status := self._reserve(pod, decision):
+        held_by: dict[str, float] = {}
+        if status := reserve(desk.profile, pod, decision, held_by):
             self._taken_back(queued, decision, status)
             return
-        if decision.state.slow:
+        if held_by:
+            self.waiting.add(WaitingPod(pod, decision.node, self._clock, held_by))
+        if decision.state.slow or held_by:
             self._group.start_soon(self._bind, queued, decision, name=f"bind {pod.key}")
         else:
-            self._do(lambda: self._bind(queued, decision))
+            self._do(partial(self._bind, queued, decision))
 
-    def _reserve(self, pod: PodInfo, decision: Decision) -> Status | None:
-        for plugin in self.profile.reserves:
-            if status := plugin.reserve(decision.state, pod, decision.node):
-                return status
-        for permit in self.profile.permits:
-            if status := permit.permit(decision.state, pod, decision.node):
-                return status
-        return None
-
-    def _refused(self, queued: QueuedPod, refusal: Refusal) -> None:
-        self.statistics.unschedulable += 1
-        diagnosis, nomination = refusal.diagnosis, None
-        for plugin in self.profile.post_filters if diagnosis.nodes else ():
+    def _refused(self, queued: QueuedPod, desk: Desk, refusal: Refusal) -> None:
+        diagnosis, nomination, pod = refusal.diagnosis, None, queued.pod
+        for plugin in desk.profile.post_filters if diagnosis.nodes else ():
             nomination, message = plugin.post_filter(
-                refusal.state, queued.pod, self.cache, self.profile, diagnosis, refusal.statuses
+                refusal.state, pod, self.cache, desk.profile, diagnosis, refusal.statuses
             )
             diagnosis = attrs.evolve(diagnosis, post_filter=message)
             if nomination is not None and nomination.node:
                 break
+        self.statistics.unschedulable += 1
+        lesser: list[PodInfo] = []
         if nomination is not None:
-            self.cache.nominate(queued.pod, nomination.node)
+            lesser = self._nominate(pod, nomination)
         self.queue.fail(queued, diagnosis, self._clock.monotonic())
-        self._do(lambda: self._report(queued.pod, "Unschedulable", diagnosis.message, nomination))
+        self._do(partial(self._report, desk, pod, diagnosis.message, nomination, lesser))
+
+    def _nominate(self, pod: PodInfo, nomination: Nomination) -> list[PodInfo]:
+        """Keeps the room for the pod; the less important pods lose theirs on that node, and may look elsewhere."""
+        node = self.cache.node(nomination.node)
+        lesser = [p for p in node.nominated.values() if p.priority < pod.priority] if node is not None else []
+        for other in lesser:
+            self.cache.denominate(other.uid)
+            self.queue.activate(other.uid, self._clock.monotonic())
+        self.cache.nominate(pod, nomination.node)
+        return lesser
 
     def _taken_back(self, queued: QueuedPod, decision: Decision, status: Status) -> None:
         """The pod was assumed on a node and cannot have it."""
-        for plugin in reversed(self.profile.reserves):
-            plugin.unreserve(decision.state, queued.pod, decision.node)
-        self.cache.forget(queued.pod.uid)
-        now = self._clock.monotonic()
-        self.queue.wake(Event.POD_DELETE, queued.pod, now)
-        if status.rejected:
-            self.statistics.unschedulable += 1
-            diagnosis = Diagnosis(len(self.cache.nodes), {status.message: 1}, frozenset((status.plugin,)))
-            self.queue.fail(queued, diagnosis, now)
-            self._do(lambda: self._report(queued.pod, "Unschedulable", diagnosis.message, None))
-        else:
-            self.statistics.errors += 1
-            self.queue.error(queued, now)
-            self._do(lambda: self._report(queued.pod, "SchedulerError", status.message, None))
+        pod, desk, now = queued.pod, self._desk(queued.pod), self._clock.monotonic()
+        unreserve(desk.profile, pod, decision)
+        self.cache.forget(pod.uid)
+        if self.queue.get(pod.uid) is queued:
+            if status.rejected:
+                self.statistics.unschedulable += 1
+                diagnosis = Diagnosis(len(self.cache.nodes), {status.message: 1}, frozenset((status.plugin,)))
+                self.queue.fail(queued, diagnosis, now)
+                self._do(partial(desk.reporter.refused, pod, "Unschedulable", diagnosis.message))
+            else:
+                self._failed(queued, status)
+        self._happened(Event.POD_DELETE, pod)
+
+    def _failed(self, queued: QueuedPod, status: Status) -> None:
+        """Something went wrong that is not the pod's fault."""
+        self.statistics.errors += 1
+        self.queue.error(queued, self._clock.monotonic())
+        self._do(partial(self._desk(queued.pod).reporter.refused, queued.pod, "SchedulerError", status.message))
         self._wake.set()
 
     # ------------------------------------------------------------------ acting
 
     async def _bind(self, queued: QueuedPod, decision: Decision) -> None:
-        pod = queued.pod
+        pod, desk = queued.pod, self._desk(queued.pod)
         CAUSE.set(cause_of(PODS.group_resource, pod.doc))
-        if status := await self._run_bind(pod, decision.state, decision.node):
-            if self.queue.get(pod.uid) is queued:
-                self._taken_back(queued, decision, status)
-            else:
-                self.cache.forget(pod.uid)
+        status = await self._permitted(pod) or await bind(desk.profile, pod, decision)
+        if status is not None:
+            self._taken_back(queued, decision, status)
             return
         self.statistics.scheduled += 1
         self.queue.remove(pod.uid)
-        self._recorder.event(pod.doc, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {decision.node}")
-        for plugin in self.profile.post_binds:
-            plugin.post_bind(decision.state, pod, decision.node)
+        desk.reporter.scheduled(pod, decision.node)
+        post_bind(desk.profile, pod, decision)
 
-    async def _run_bind(self, pod: PodInfo, state: CycleState, node: str) -> Status | None:
-        for plugin in self.profile.pre_binds:
-            if status := await plugin.pre_bind(state, pod, node):
-                return status
-        for binder in self.profile.binds:
-            status = await binder.bind(state, pod, node)
-            if status is None or status.code is not Code.SKIP:
-                return status
-        return Status(Code.ERROR, ("no bind plugin took the pod",))
-
-    async def _report(self, pod: PodInfo, reason: str, message: str, nomination: Nomination | None) -> None:
-        """Tells the user, by event and condition, and makes the room that preemption has found."""
-        CAUSE.set(cause_of(PODS.group_resource, pod.doc))
-        self._recorder.event(pod.doc, "Warning", "FailedScheduling", message)
+    async def _permitted(self, pod: PodInfo) -> Status | None:
+        waiting = self.waiting.get(pod.uid)
+        if waiting is None:
+            return None
         try:
-            await self._patch_status(pod, reason, message, nomination)
-            if nomination is not None:
-                await self._evict(pod, nomination)
-        except NotFound:
-            return
-        except (ApiError, OSError) as error:
-            log.warning("reporting failed", pod=pod.key, error=str(error))
+            return await waiting.result()
+        finally:
+            self.waiting.discard(pod.uid)
 
-    async def _patch_status(self, pod: PodInfo, reason: str, message: str, nomination: Nomination | None) -> None:
-        status = pod.doc.get("status") or {}
-        before = status.get("nominatedNodeName", "")
-        node = before if nomination is None else nomination.node
-        condition = unscheduled_condition(pod.doc, reason, message, rfc3339(self._clock.now()))
-        patch: dict[str, object] = {} if condition is None else {"conditions": [condition]}
-        if node != before:
-            patch["nominatedNodeName"] = node or None
-        if patch:
-            await self._client.patch(
-                PODS,
-                name_of(pod.doc),
-                {"metadata": {"uid": pod.uid}, "status": patch},
-                namespace=pod.namespace,
-                type="strategic",
-                subresource="status",
-            )
-
-    async def _evict(self, pod: PodInfo, nomination: Nomination) -> None:
-        """Deletes the victims, each told why."""
-        for victim in nomination.victims:
-            why = f"{self.profile.name}: preempting to accommodate a higher priority pod"
-            condition = disruption_target("PreemptionByScheduler", why, self._clock.now())
-            namespace, name = victim["metadata"].get("namespace", ""), name_of(victim)
-            try:
-                patch = {"metadata": {"uid": uid_of(victim)}, "status": {"conditions": [condition]}}
-                await self._client.patch(PODS, name, patch, namespace=namespace, type="strategic", subresource="status")
-                await self._client.delete(PODS, name, namespace=namespace, uid=uid_of(victim))
-            except NotFound:
-                continue
-            self.statistics.preempted += 1
-            self._recorder.event(victim, "Normal", "Preempted", f"Preempted by pod {pod.uid} on node {nomination.node}")
-
-
-def unscheduled_condition(pod: Doc, reason: str, message: str, now: str) -> Doc | None:
-    """The PodScheduled condition to write, None when the pod says it already."""
-    old = find_condition((pod.get("status") or {}).get("conditions"), "PodScheduled")
-    new = {"type": "PodScheduled", "status": "False", "reason": reason, "message": message}
-    if old is not None and all(old.get(key) == value for key, value in new.items()):
-        return None
-    since = transition_time(old, "False", now)
-    generation = pod["metadata"].get("generation")
-    observed = {"observedGeneration": generation} if generation else {}
-    return {**new, **observed, "lastProbeTime": None, "lastTransitionTime": since}
+    async def _report(
+        self, desk: Desk, pod: PodInfo, message: str, nomination: Nomination | None, lesser: list[PodInfo]
+    ) -> None:
+        """Tells the user, and makes the room that preemption has found."""
+        await desk.reporter.refused(pod, "Unschedulable", message, nomination)
+        if nomination is not None and nomination.node:
+            self.statistics.preempted += await desk.reporter.make_room(pod, nomination, lesser, self.waiting)

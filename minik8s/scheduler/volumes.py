@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import attrs
 
-from minik8s.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES
+from minik8s.api.resources import CSI_NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES
 from minik8s.api.volumes import BOUND_BY_CONTROLLER, SELECTED_NODE, ClaimKey, claim_reference, is_bound
 from minik8s.client.client import Client
 from minik8s.client.informer import Informer, Informers
@@ -47,8 +47,13 @@ class Volumes:
         self.claims: Informer[Any] = informers(PERSISTENT_VOLUME_CLAIMS)
         self.volumes: Informer[Any] = informers(PERSISTENT_VOLUMES)
         self.classes: Informer[Any] = informers(STORAGE_CLASSES)
+        self.csi_nodes: Informer[Any] = informers(CSI_NODES)
         self._assumed: dict[str, ClaimKey] = {}
         self._changed = anyio.Event()
+
+    @property
+    def _informers(self) -> tuple[Informer[Any], ...]:
+        return self.claims, self.volumes, self.classes, self.csi_nodes
 
     def claim(self, key: ClaimKey) -> Doc | None:
         return self.claims.lister.get(key[1], key[0])
@@ -58,6 +63,12 @@ class Volumes:
 
     def storage_class(self, name: str) -> Doc | None:
         return self.classes.lister.get(name) if name else None
+
+    def limits(self, node: str) -> dict[str, int]:
+        """How many volumes of each CSI driver the node can attach, as far as that is said."""
+        drivers = ((self.csi_nodes.lister.get(node) or {}).get("spec") or {}).get("drivers") or ()
+        counts = {driver["name"]: (driver.get("allocatable") or {}).get("count") for driver in drivers}
+        return {name: count for name, count in counts.items() if count is not None}
 
     def free_for(self, claim: Doc) -> list[Doc]:
         """The volumes that no other claim has been promised."""
@@ -73,21 +84,24 @@ class Volumes:
             self._assumed.pop(name_of(volume), None)
 
     async def synced(self) -> None:
-        for informer in (self.claims, self.volumes, self.classes):
+        for informer in self._informers:
             await informer.synced()
 
     def watch(self, changed: Callable[[Doc], None]) -> list[Callable[[], None]]:
-        """Has `changed` called with every claim, volume and class that comes or changes; returns the removals."""
+        """Has `changed` called with each of these objects that comes or changes; returns the removals."""
 
         def handler(old: Any, new: Any) -> None:
             self._changed.set()
             if new is not None:
                 changed(new)
 
-        return [informer.add_handler(handler) for informer in (self.claims, self.volumes, self.classes)]
+        return [informer.add_handler(handler) for informer in self._informers]
 
-    async def bind(self, plan: VolumePlan, node: str) -> None:
-        """Carries the plan out and waits for its end. Raises BindingFailed, ApiError or OSError."""
+    async def bind(self, plan: VolumePlan, node: str, seconds: float = BIND_SECONDS) -> None:
+        """Carries the plan out and waits for its end, no longer than `seconds`.
+
+        Raises BindingFailed, ApiError or OSError.
+        """
         for claim, volume in plan.bindings:
             await self._reserve(claim, volume)
         for claim in plan.provisions:
@@ -96,7 +110,7 @@ class Volumes:
             await self._client.update(PERSISTENT_VOLUME_CLAIMS, changed)
         keys = [(namespace_of(c), name_of(c)) for c in (*(c for c, _ in plan.bindings), *plan.provisions)]
         try:
-            with anyio.fail_after(BIND_SECONDS):
+            with anyio.fail_after(seconds):
                 await self._until_bound(keys, {(namespace_of(c), name_of(c)) for c in plan.provisions})
         except TimeoutError:
             raise BindingFailed("binding volumes: context deadline exceeded") from None

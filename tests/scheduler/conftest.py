@@ -11,7 +11,7 @@ import pytest
 from minik8s.scheduler.cache import Cache
 from minik8s.scheduler.cycle import Decision, Refusal, Scheduling
 from minik8s.scheduler.info import PodInfo
-from minik8s.scheduler.plugins.defaults import default_plugins
+from minik8s.scheduler.plugins.registry import default_plugins
 from minik8s.scheduler.profile import Profile
 
 

@@ -9,7 +9,7 @@ import pytest
 from minik8s.scheduler.diagnosis import Diagnosis
 from minik8s.scheduler.framework import Event
 from minik8s.scheduler.info import NodeInfo, PodInfo
-from minik8s.scheduler.plugins.defaults import default_plugins
+from minik8s.scheduler.plugins.registry import default_plugins
 from minik8s.scheduler.profile import Profile
 from minik8s.scheduler.queue import SchedulingQueue
 
@@ -18,7 +18,7 @@ NO_CPU = Diagnosis(1, {"Insufficient cpu": 1}, frozenset(("NodeResourcesFit",)))
 
 @pytest.fixture
 def queue() -> SchedulingQueue:
-    return SchedulingQueue(Profile("default-scheduler", default_plugins()))
+    return SchedulingQueue([Profile("default-scheduler", default_plugins())])
 
 
 def place(queue: SchedulingQueue, name: str) -> str:

@@ -19,7 +19,7 @@ from minik8s.machinery.meta import find_condition
 from minik8s.scheduler.framework import Code, CycleState, Status
 from minik8s.scheduler.info import PodInfo
 from minik8s.scheduler.plugins.defaultbinder import DefaultBinder
-from minik8s.scheduler.plugins.defaults import default_plugins
+from minik8s.scheduler.plugins.registry import default_plugins
 from minik8s.scheduler.profile import Profile, Weighted
 from minik8s.scheduler.scheduler import Scheduler
 
@@ -184,14 +184,16 @@ async def test_a_failed_binding_is_tried_again(node: Any, pod: Any) -> None:
         profile = Profile("default-scheduler", [*default_plugins(), Weighted(Reluctant(up.client))])
         clock = HastyClock()
         recorders = Recorders(up.client, clock, up.rng)
-        scheduler = Scheduler(up.client, up.informers, clock, up.rng, recorders, profile)
+        scheduler = Scheduler(up.client, up.informers, clock, up.rng, recorders, profiles=[profile])
         async with anyio.create_task_group() as group:
             group.start_soon(recorders.run)
             group.start_soon(scheduler.run)
             await add_node(up, node("a"))
             await add_pod(up, pod("p", requests={"cpu": "3"}))
             assert await bound(up, "p") == "a"
-            assert (await event(up, "FailedScheduling"))["message"] == "the network is down"
+            assert (await event(up, "FailedScheduling"))[
+                "message"
+            ] == 'running Bind plugin "DefaultBinder": the network is down'
             assert scheduler.statistics.errors == 1
             info = scheduler.cache.node("a")
             assert info is not None

@@ -14,9 +14,9 @@ from minik8s.scheduler.cache import Cache
 from minik8s.scheduler.cycle import Decision, Refusal, Scheduling
 from minik8s.scheduler.framework import CycleState
 from minik8s.scheduler.info import PodInfo
-from minik8s.scheduler.plugins.defaults import default_plugins
 from minik8s.scheduler.plugins.interpodaffinity import InterPodAffinity
 from minik8s.scheduler.plugins.podtopologyspread import PodTopologySpread
+from minik8s.scheduler.plugins.registry import default_plugins
 from minik8s.scheduler.profile import Profile
 from tests.scheduler.conftest import make_node, make_pod
 

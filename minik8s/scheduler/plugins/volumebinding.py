@@ -26,7 +26,7 @@ from minik8s.machinery.errors import ApiError
 from minik8s.machinery.meta import Doc, annotations_of, controller_of, is_terminating, name_of, namespace_of, uid_of
 from minik8s.scheduler.framework import SKIP, Code, CycleState, Event, PreFilterResult, Snapshot, Status
 from minik8s.scheduler.info import NodeInfo, PodInfo
-from minik8s.scheduler.volumes import BindingFailed, VolumePlan, Volumes
+from minik8s.scheduler.volumes import BIND_SECONDS, BindingFailed, VolumePlan, Volumes
 
 NAME = "VolumeBinding"
 _NODE_CONFLICT = Status(Code.UNRESOLVABLE, ("node(s) didn't match PersistentVolume's node affinity",), NAME)
@@ -52,8 +52,9 @@ class VolumeBinding:
     local = False
     events = Event.VOLUME | Event.NODE_ADD | Event.NODE_LABEL
 
-    def __init__(self, volumes: Volumes) -> None:
+    def __init__(self, volumes: Volumes, seconds: float = BIND_SECONDS) -> None:
         self._volumes = volumes
+        self._seconds = seconds
 
     def pre_filter(self, state: CycleState, pod: PodInfo, snapshot: Snapshot) -> PreFilterResult:
         keys = list(claims_of(pod.doc)) if pod.spec.get("volumes") else []
@@ -155,9 +156,9 @@ class VolumeBinding:
         if not plan:
             return None
         try:
-            await self._volumes.bind(plan, node)
+            await self._volumes.bind(plan, node, self._seconds)
         except (BindingFailed, ApiError, OSError) as error:
-            return Status(Code.ERROR, (f'running PreBind plugin "{NAME}": {error}',), NAME)
+            return Status(Code.ERROR, (str(error),), NAME)
         self._volumes.forget(plan)
         return None
 
