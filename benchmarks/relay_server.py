@@ -11,8 +11,9 @@ import socket
 import sys
 
 from minik8s.clock import RealClock
+from minik8s.proxy.networks import bind
 from minik8s.proxy.poller import make_poller
-from minik8s.proxy.relay import Connections, TcpListener, bind
+from minik8s.proxy.relay import Connections, TcpListener
 from minik8s.proxy.servicemap import Endpoint
 
 

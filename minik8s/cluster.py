@@ -22,6 +22,7 @@ import anyio
 import attrs
 from anyio.abc import TaskGroup
 
+from minik8s.api.inert import FILTERED_SERVICES
 from minik8s.api.resource import Resource
 from minik8s.api.resources import NODES, SERVICE_ACCOUNTS, STORAGE_CLASSES
 from minik8s.api.strategies import load_all
@@ -352,9 +353,11 @@ class Cluster(Control):
             self._start_scheduler = schedule
             schedule()
         if config.proxy:
-            self._proxier = Proxier(self.informers, clock, recorders, sockets=self.nodes.sockets)
+            real, sockets = config.runtime != "simulated", self.nodes.sockets
+            self._proxier = Proxier(self.informers, clock, recorders, sockets=sockets, host_ports=real)
             group.start_soon(self._proxier.run, name="proxy")
-            if self.nodes.sockets is not None:
+            if sockets is not None:
+                self._context.inert = FILTERED_SERVICES
                 self._context.resolver = ProxiedResolver(self._context.resolver, self._proxier.address_of)
         if config.dns:
             from minik8s.dns.server import DnsServer

@@ -14,9 +14,15 @@ INERT: Mapping[str, str] = {
     "resourceslices.resource.k8s.io": "devices are not allocated",
 }
 """Group-resource -> what does not happen."""
+FILTERED_SERVICES: Mapping[str, str] = {
+    **INERT,
+    "networkpolicies.networking.k8s.io": "only connections to Services and host ports are filtered, not those from pod"
+    " to pod by address",
+}
+"""The same where the proxy knows who connects."""
 
 
-def inert_warning(group_resource: str) -> str | None:
+def inert_warning(group_resource: str, inert: Mapping[str, str] = INERT) -> str | None:
     """The Warning for creating an object of that kind, None for kinds that somebody acts on."""
-    why = INERT.get(group_resource)
+    why = inert.get(group_resource)
     return f"minik8s stores {group_resource}, but {why}" if why else None

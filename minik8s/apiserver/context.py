@@ -15,6 +15,7 @@ from weakref import WeakSet
 import attrs
 from anyio.abc import ByteReceiveStream, ByteSendStream, ByteStream
 
+from minik8s.api.inert import INERT
 from minik8s.api.metrics import ContainerUsage
 from minik8s.api.request import User
 from minik8s.api.resource import Resource
@@ -202,6 +203,8 @@ class ServerContext:
     plugins: Sequence[AdmissionPlugin]
     services: ServiceAllocator
     tokens: TokenIssuer
+    inert: Mapping[str, str] = INERT
+    """What is stored and not acted on."""
     connector: NodeConnector = attrs.field(factory=NoNodes)
     authorizer: Authorizer = attrs.field(factory=AlwaysAllow)
     anonymous: User = ANONYMOUS

@@ -196,7 +196,7 @@ async def _store_new(write: Write, obj: Obj) -> ObjectResponse:
     converted = await served.custom.to_storage(obj) if served.is_remote and served.custom else None
     await validate(ctx, write.attributes("CREATE", obj, None))
     write.warnings += strategy.warnings(obj, None)
-    if inert := inert_warning(resource.group_resource):
+    if inert := inert_warning(resource.group_resource, ctx.inert):
         write.warnings.append(inert)
     key = served.key(write.request.namespace, name)
     if (existing := await ctx.store.get(key)) is not None:

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from minik8s.clock import Clock, TimerHandle
-from minik8s.proxy.networks import Sockets, plain, to_endpoint
+from minik8s.proxy.networks import Sockets, bind, plain, to_endpoint
 from minik8s.proxy.poller import READ, Poller
 from minik8s.proxy.servicemap import Endpoint
 
@@ -49,6 +49,7 @@ class UdpListener:
         sock.setblocking(False)
         self._sockets = sockets
         self._socket = sock
+        self._listening = True
         self._poller = poller
         self._clock = clock
         self._choose = choose
@@ -66,6 +67,22 @@ class UdpListener:
         for flow in list(self._flows.values()):
             if not endpoints(flow.endpoint):
                 self._end(flow)
+
+    def set_listening(self, on: bool) -> None:
+        """Raises OSError when somebody else has taken the address meanwhile.
+
+        Off, the socket is connected to itself: the kernel answers everybody else that nobody is there, at once.
+        """
+        if on == self._listening:
+            return
+        self.close()
+        self._socket = bind(*self.address, self._socket.family, socket.SOCK_DGRAM, self._sockets)
+        self._socket.setblocking(False)
+        if on:
+            self._poller.watch(self._socket.fileno(), READ, self._from_clients)
+        else:
+            self._socket.connect(self._socket.getsockname())
+        self._listening = on
 
     def close(self) -> None:
         for flow in list(self._flows.values()):

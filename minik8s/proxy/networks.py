@@ -30,6 +30,30 @@ def to_endpoint(sockets: Sockets, endpoint: Endpoint, kind: int) -> socket.socke
     return sock
 
 
+def bind(host: str, port: int, family: int, kind: int, sockets: Sockets = plain) -> socket.socket:
+    """A bound socket that does not listen. Raises OSError: EACCES, EADDRINUSE, EADDRNOTAVAIL."""
+    sock = sockets(host, family, kind)
+    try:
+        if kind == socket.SOCK_STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def is_connected(sock: socket.socket) -> bool:
+    """Whether a connection has been made."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
 def alias_of(address: str) -> str:
     """The loopback address that stands for a ClusterIP on the machine; "" for none (IPv6)."""
     parsed = ip_address(address)

@@ -1,7 +1,8 @@
 """Keeps the machine's listeners equal to what Services and EndpointSlices ask for.
 
-Informers mark the Services that a change concerns; one task takes them in batches, closes what is no longer wanted
-before it opens what is (a port may pass from one Service to another), and retries what could not be bound. Upstream's
+Informers mark the Services, and the pods with host ports, that a change concerns; one task takes them in batches,
+closes what is no longer wanted before it opens what is (a port may pass from one to another), and retries what could
+not be bound. Upstream's
 counterpart is kube-proxy's `Proxier.syncProxyRules`.
 """
 
@@ -10,18 +11,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from functools import partial
+from typing import Literal, NamedTuple
 
 import anyio
 
-from minik8s.api.resources import ENDPOINT_SLICES, SERVICES
+from minik8s.api.resources import ENDPOINT_SLICES, PODS, SERVICES
 from minik8s.api.services import SERVICE_NAME_LABEL, by_service
 from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock, TimerHandle
 from minik8s.machinery.meta import Doc, labels_of, name_of, namespace_of
-from minik8s.proxy.networks import Sockets, plain, with_aliases
+from minik8s.proxy.guard import Guard
+from minik8s.proxy.hostports import frontends_of_pod, has_host_ports
+from minik8s.proxy.networks import Sockets, bind, plain, with_aliases
 from minik8s.proxy.poller import make_poller
-from minik8s.proxy.relay import Connections, bind
+from minik8s.proxy.relay import Connections, everybody
 from minik8s.proxy.served import Bind, Served, Status
 from minik8s.proxy.servicemap import Frontend, ServiceMap, diff, frontends_of
 
@@ -29,8 +33,19 @@ RETRY_SECONDS = 30.0
 """How soon an address that could not be bound is tried again: kube-proxy's sync period."""
 COMPONENT = "kube-proxy"
 
-Key = tuple[str, str]
-"""(namespace, name) of a Service."""
+EARLY_SECONDS = 1.0
+"""How soon a host port is tried again behind which nobody listens yet."""
+
+
+class Key(NamedTuple):
+    """Who has frontends."""
+
+    kind: Literal["Service", "Pod"]
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
 
 
 class Proxier:
@@ -39,7 +54,9 @@ class Proxier:
     nodes                 names of the nodes of this machine, for Local traffic policies; None: all nodes
     node_port_addresses   where node ports are opened, kube-proxy's --nodeport-addresses
     host                  the node name under which Events are signed
-    sockets               sockets of the network that pods have of their own, None where they share this machine's
+    sockets               sockets of the network that pods have of their own, None where they share this machine's:
+                          only with the former it is known who connects, and NetworkPolicies are asked
+    host_ports            whether pods' host ports are served: where there are processes behind them
     """
 
     def __init__(
@@ -53,10 +70,13 @@ class Proxier:
         host: str = "",
         binder: Bind | None = None,
         sockets: Sockets | None = None,
+        host_ports: bool = False,
     ) -> None:
         self._services = informers(SERVICES)
         self._slices = informers(ENDPOINT_SLICES)
         self._slices.add_index("service", by_service)
+        self._pods = informers(PODS) if host_ports else None
+        self._guard = None if sockets is None else Guard(informers)
         self._clock = clock
         self._recorder = recorders.recorder(COMPONENT, host)
         self._nodes = nodes
@@ -71,7 +91,7 @@ class Proxier:
         self._dirty: dict[Key, None] = {}
         self._wake = anyio.Event()
         self._acted = anyio.Event()
-        self._retry: TimerHandle | None = None
+        self._retries: dict[float, TimerHandle] = {}  # by their seconds
         self._connections: Connections | None = None
 
     @property
@@ -88,9 +108,10 @@ class Proxier:
 
         Raises LookupError when the Service has no such port, or nothing could be opened for it (yet).
         """
-        for frontend, wanted in self._maps.get((namespace, name), {}).items():
-            if port in (wanted.name, wanted.port):
-                address = self._served[(namespace, name), frontend].status.address
+        key = Key("Service", namespace, name)
+        for frontend, wanted in self._maps.get(key, {}).items():
+            if wanted.kind != "HealthCheck" and port in (wanted.name, wanted.port):
+                address = self._served[key, frontend].status.address
                 if address is not None:
                     return address
         raise LookupError(f'Service "{namespace}/{name}" has no port {port!r} that the proxy serves')
@@ -106,12 +127,14 @@ class Proxier:
     async def run(self) -> None:
         """Serves until cancelled; then every socket is closed and established connections are reset."""
         poller = make_poller(asyncio.get_running_loop())
-        self._connections = Connections(poller, self._clock, self._sockets)
+        allows = everybody if self._guard is None else self._guard.allows
+        self._connections = Connections(poller, self._clock, self._sockets, allows)
         removals = []
         try:
-            await self._services.synced()
-            await self._slices.synced()
+            await self._synced()
             removals = [self._services.add_handler(self._on_service), self._slices.add_handler(self._on_slice)]
+            if self._pods is not None:
+                removals.append(self._pods.add_handler(self._on_pod))
             while True:
                 await self._wake.wait()
                 self._wake = anyio.Event()
@@ -126,10 +149,18 @@ class Proxier:
             self._connections.close()
             poller.close()
 
+    async def _synced(self) -> None:
+        await self._services.synced()
+        await self._slices.synced()
+        if self._pods is not None:
+            await self._pods.synced()
+        if self._guard is not None:
+            await self._guard.synced()
+
     def _close(self) -> None:
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
+        for timer in self._retries.values():
+            timer.cancel()
+        self._retries.clear()
         for served in self._served.values():
             served.close()
         for table in (self._served, self._holders, self._maps, self._told, self._dirty):
@@ -138,12 +169,17 @@ class Proxier:
     def _on_service(self, old: Doc | None, new: Doc | None) -> None:
         obj = new or old
         if obj is not None:
-            self._mark((namespace_of(obj), name_of(obj)))
+            self._mark(Key("Service", namespace_of(obj), name_of(obj)))
+
+    def _on_pod(self, old: Doc | None, new: Doc | None) -> None:
+        obj = new or old
+        if obj is not None and has_host_ports(obj):
+            self._mark(Key("Pod", namespace_of(obj), name_of(obj)))
 
     def _on_slice(self, old: Doc | None, new: Doc | None) -> None:
         for obj in (old, new):
             if obj is not None and (service := labels_of(obj).get(SERVICE_NAME_LABEL)):
-                self._mark((namespace_of(obj), service))
+                self._mark(Key("Service", namespace_of(obj), service))
 
     def _mark(self, key: Key) -> None:
         self._dirty[key] = None
@@ -167,12 +203,18 @@ class Proxier:
             self._open(key, frontend, connections)
 
     def _wanted(self, key: Key) -> ServiceMap:
-        service = self._services.lister.get(key[1], key[0])
-        if service is None:
+        owner = self._owner(key)
+        if owner is None:
             return {}
-        slices = self._slices.lister.by_index("service", "/".join(key))
-        wanted = frontends_of(service, slices, nodes=self._nodes, node_port_addresses=self._node_port_addresses)
+        if key.kind == "Pod":
+            return frontends_of_pod(owner, self._node_port_addresses)
+        slices = self._slices.lister.by_index("service", f"{key.namespace}/{key.name}")
+        wanted = frontends_of(owner, slices, nodes=self._nodes, node_port_addresses=self._node_port_addresses)
         return with_aliases(wanted) if self._aliases else wanted
+
+    def _owner(self, key: Key) -> Doc | None:
+        cache = self._pods if key.kind == "Pod" else self._services
+        return None if cache is None else cache.lister.get(key.name, key.namespace)
 
     def _drop(self, key: Key, frontend: Frontend) -> None:
         self._served.pop((key, frontend)).close()
@@ -189,33 +231,35 @@ class Proxier:
         elif self._holders.get(frontend) == key:
             del self._holders[frontend]  # it was held and then lost
         holder = self._holders.get(frontend)
-        served.open(taken_by="/".join(holder) if holder else "")
+        served.open(taken_by=str(holder) if holder else "")
         if not served.problem:
             self._holders[frontend] = key
-        elif self._retry is None and not served.is_foreign:
-            self._retry = self._clock.call_later(RETRY_SECONDS, self._try_again)
+        elif not served.is_foreign:
+            seconds = EARLY_SECONDS if served.is_early else RETRY_SECONDS
+            if seconds not in self._retries:
+                self._retries[seconds] = self._clock.call_later(seconds, partial(self._try_again, seconds))
         self._tell(key, served)
 
-    def _try_again(self) -> None:
-        self._retry = None
+    def _try_again(self, seconds: float) -> None:
+        del self._retries[seconds]
         for (key, _), served in self._served.items():
             if served.problem and not served.is_foreign:
                 self._mark(key)
 
     def _tell(self, key: Key, served: Served) -> None:
-        """Says on the Service what went wrong, once, and when it is over."""
+        """Says on the Service or pod what went wrong, once, and when it is over."""
         status = served.status
         before = self._told.get((key, status.frontend), "")
-        problem = "" if served.is_foreign else status.problem
-        service = self._services.lister.get(key[1], key[0])
-        if problem == before or service is None:
+        problem = "" if served.is_quiet else status.problem
+        owner = self._owner(key)
+        if problem == before or owner is None:
             return
         self._told[key, status.frontend] = problem
         port = f'port "{status.port.name}"' if status.port.name else f"port {status.port.port}"
         if not problem:
-            self._recorder.event(service, "Normal", "Listening", f"Listening on {status.frontend} for {port}")
+            self._recorder.event(owner, "Normal", "Listening", f"Listening on {status.frontend} for {port}")
             return
         text = f"Cannot listen on {status.frontend} for {port}: {problem}."
         if status.address is not None:
             text += f" {status.address[0]}:{status.address[1]} stands in for it."
-        self._recorder.event(service, "Warning", "FailedToListen", text)
+        self._recorder.event(owner, "Warning", "FailedToListen", text)

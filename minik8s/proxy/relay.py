@@ -15,7 +15,7 @@ from errno import EINPROGRESS, EMFILE, ENFILE
 
 from minik8s.clock import Clock, TimerHandle
 from minik8s.logs import get_logger
-from minik8s.proxy.networks import Sockets, plain, to_endpoint
+from minik8s.proxy.networks import Sockets, bind, is_connected, plain, to_endpoint
 from minik8s.proxy.poller import READ, WRITE, Poller
 from minik8s.proxy.servicemap import Endpoint
 
@@ -30,6 +30,15 @@ CHUNK = 256 * 1024
 Choose = Callable[[str, list[Endpoint]], Endpoint | None]
 """(client address, endpoints already tried) -> the endpoint to connect to; None: nobody is (left) there."""
 
+Allows = Callable[[str, str, Endpoint], bool]
+"""(client address, protocol, endpoint) -> whether they may talk."""
+
+
+def everybody(_client: str, _protocol: str, _endpoint: Endpoint) -> bool:
+    """Where nothing is known that speaks against it."""
+    return True
+
+
 _log = get_logger(__name__)
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close answers with RST
 _chunk = bytearray(CHUNK)  # one for all: what is read is handed on or copied before the next read
@@ -37,12 +46,13 @@ _view = memoryview(_chunk)
 
 
 class Connections:
-    """Every relayed connection of a proxy; they outlive the listeners that accepted them."""
+    """Every relayed connection of a proxy, and what they share; they outlive the listeners that accepted them."""
 
-    def __init__(self, poller: Poller, clock: Clock, sockets: Sockets = plain) -> None:
+    def __init__(self, poller: Poller, clock: Clock, sockets: Sockets = plain, allows: Allows = everybody) -> None:
         self.poller = poller
         self.clock = clock
         self.sockets = sockets
+        self.allows = allows
         self.living: set[Connection] = set()
 
     def close(self) -> None:
@@ -145,7 +155,7 @@ class Connection:
                 continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if _start_connect(sock, endpoint):
-                if _is_connected(sock):  # over loopback usually at once
+                if is_connected(sock):  # over loopback usually at once
                     self._join()
                 elif not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                     self._connections.poller.watch(sock.fileno(), WRITE, self._answered)
@@ -180,7 +190,7 @@ class Connection:
 
     def _answered(self, _events: int) -> None:
         assert self._upstream is not None
-        if _is_connected(self._upstream):
+        if is_connected(self._upstream):
             self._stop_timer()
             self._connections.poller.forget(self._upstream.fileno())
             self._join()
@@ -313,31 +323,8 @@ class Side:
         return True
 
 
-def bind(host: str, port: int, family: int, kind: int, sockets: Sockets = plain) -> socket.socket:
-    """A bound socket that does not listen. Raises OSError: EACCES, EADDRINUSE, EADDRNOTAVAIL."""
-    sock = sockets(host, family, kind)
-    try:
-        if kind == socket.SOCK_STREAM:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((host, port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
 def _start_connect(sock: socket.socket, endpoint: Endpoint) -> bool:
     try:
         return sock.connect_ex(endpoint) in (0, EINPROGRESS)
     except OSError:  # not an address
         return False
-
-
-def _is_connected(sock: socket.socket) -> bool:
-    try:
-        sock.getpeername()
-    except OSError:
-        return False
-    return True

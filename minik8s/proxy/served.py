@@ -11,17 +11,21 @@ from collections.abc import Callable
 from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL, EPERM
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TypeAlias
 
 import attrs
 
 from minik8s.proxy.balancer import Balancer
 from minik8s.proxy.datagrams import UdpListener
-from minik8s.proxy.relay import Connections, TcpListener, bind
+from minik8s.proxy.health import HealthListener
+from minik8s.proxy.networks import bind, is_connected, plain
+from minik8s.proxy.relay import Connections, TcpListener
 from minik8s.proxy.servicemap import Endpoint, Frontend, ServicePort
 
 STAND_IN_HOST = "127.0.0.1"
 KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
 
+Listener: TypeAlias = TcpListener | UdpListener | HealthListener
 Bind = Callable[[str, int, int, int], socket.socket]
 """(host, port, family, kind) -> a bound socket; raises OSError."""
 
@@ -46,7 +50,7 @@ class Served:
         self._connections = connections
         self._bind = binder
         self._balancer = Balancer(port.endpoints, port.affinity)
-        self._listener: TcpListener | UdpListener | None = None
+        self._listener: Listener | None = None
 
     @property
     def status(self) -> Status:
@@ -62,20 +66,36 @@ class Served:
         outside = self.port.kind in ("LoadBalancer", "ExternalIP") and self.problem == NOT_LOCAL
         return outside and not ip_address(self.frontend.address).is_loopback
 
+    @property
+    def is_early(self) -> bool:
+        """Whether nobody listens behind a host port yet: soon there will be."""
+        return self.problem == NOT_YET
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether there is nothing to tell anybody."""
+        return not self.problem or self.is_foreign or self.is_early
+
     def open(self, taken_by: str = "") -> None:
         """Tries to serve the frontend itself; `problem` says whether that went well, and a stand-in serves if not.
 
-        `taken_by` names the Service that holds the address, in which case it is not tried.
+        `taken_by` names who holds the address, in which case it is not tried.
         """
         if taken_by:
-            self._fail(f"the address is taken by Service {taken_by}")
+            self._fail(f"the address is taken by {taken_by}")
             return
         if self.frontend.protocol not in KINDS:
             self.problem = f"{self.frontend.protocol} is not relayed"
             return
+        if self.port.kind == "HostPort" and (problem := self._collision()):
+            self.problem = problem
+            return
         try:
             listener = self._listen(self.frontend.address, self.frontend.port)
         except OSError as error:
+            if error.errno == EADDRINUSE and self._is_own_port:
+                self.problem = ""  # its process listens on every address of the machine
+                return
             self._fail(explain(error, self.frontend))
             return
         self.close()
@@ -87,7 +107,7 @@ class Served:
         self._balancer.update(port.endpoints, port.affinity)
         if isinstance(self._listener, UdpListener):
             self._listener.keep_only(self._balancer.__contains__)
-        elif self._listener is not None:
+        if self._listener is not None:
             try:
                 self._listener.set_listening(bool(port.endpoints))
             except OSError as error:  # somebody else took the address while there was nobody to listen for
@@ -107,13 +127,17 @@ class Served:
             except OSError as error:
                 self.problem = f"{problem}; {STAND_IN_HOST}: {error.strerror}"
 
-    def _listen(self, host: str, port: int) -> TcpListener | UdpListener:
+    def _listen(self, host: str, port: int) -> Listener:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = self._bind(host, port, family, KINDS[self.frontend.protocol])
+        connections = self._connections
+        if self.port.kind == "HealthCheck":
+            return HealthListener(sock, connections, lambda: self.port)
+        listener: Listener
         if self.frontend.protocol == "UDP":
-            connections = self._connections
-            return UdpListener(sock, connections.poller, connections.clock, self._choose, connections.sockets)
-        listener = TcpListener(sock, self._connections, self._choose)
+            listener = UdpListener(sock, connections.poller, connections.clock, self._choose, connections.sockets)
+        else:
+            listener = TcpListener(sock, connections, self._choose)
         try:
             listener.set_listening(bool(self.port.endpoints))
         except OSError:
@@ -124,9 +148,38 @@ class Served:
     def _choose(self, client: str, tried: list[Endpoint]) -> Endpoint | None:
         if self.port.sources and not any(ip_address(client) in network for network in self.port.sources):
             return None
-        return self._balancer.pick(client, self._connections.clock.monotonic(), tried)
+        endpoint = self._balancer.pick(client, self._connections.clock.monotonic(), tried)
+        if endpoint is None or self._connections.allows(client, self.frontend.protocol, endpoint):
+            return endpoint
+        return None
+
+    @property
+    def _is_own_port(self) -> bool:
+        """Whether a pod that shares the machine's network asks for the port that it listens on."""
+        return (
+            self.port.kind == "HostPort"
+            and self._connections.sockets is plain
+            and self.port.endpoints[0].port == self.frontend.port
+        )
+
+    def _collision(self) -> str:
+        """Why a host port is not to be taken yet: a process without a network of its own may be about to bind it."""
+        if not self._is_own_port:
+            return ""
+        if self.frontend.protocol == "UDP":
+            return "a pod without a network of its own may bind it itself"
+        with plain(STAND_IN_HOST, socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)
+            try:
+                probe.connect(self.port.endpoints[0])
+            except BlockingIOError:
+                pass
+            except OSError:
+                return NOT_YET
+            return "" if is_connected(probe) else NOT_YET
 
 
+NOT_YET = "nobody listens behind it yet"
 NOT_LOCAL = "it is not an address of this machine"
 
 

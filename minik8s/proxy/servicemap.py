@@ -17,7 +17,7 @@ from minik8s.machinery.meta import Doc, labels_of, name_of, namespace_of
 PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 DEFAULT_AFFINITY_SECONDS = 10800
 
-Kind: TypeAlias = Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalIP"]
+Kind: TypeAlias = Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalIP", "HealthCheck", "HostPort"]
 Network: TypeAlias = IPv4Network | IPv6Network
 
 
@@ -42,7 +42,7 @@ class Endpoint(NamedTuple):
 
 @attrs.frozen
 class ServicePort:
-    """What stands behind a frontend.
+    """What stands behind a frontend: a port of a Service, or of a pod that has one of the host's (`HostPort`).
 
     `endpoints` are those that take new connections now, in a stable order. `affinity` is the time in seconds for
     which a client sticks to its endpoint, None without affinity. `sources`: who may connect, everybody when empty.
@@ -56,6 +56,11 @@ class ServicePort:
     endpoints: tuple[Endpoint, ...] = ()
     affinity: int | None = None
     sources: tuple[Network, ...] = ()
+
+    @property
+    def owner(self) -> str:
+        """Whose port it is, for people."""
+        return f"{'Pod' if self.kind == 'HostPort' else 'Service'} {self.namespace}/{self.service}"
 
 
 ServiceMap: TypeAlias = dict[Frontend, ServicePort]
@@ -102,6 +107,12 @@ def frontends_of(
                 endpoints=_endpoints(slices, port, frontend, nodes if is_local(spec, kind) else None),
                 affinity=_affinity(spec),
                 sources=_sources(spec) if kind == "LoadBalancer" else (),
+            )
+    if (number := spec.get("healthCheckNodePort")) and spec.get("externalTrafficPolicy") == "Local":
+        here = _local_addresses(slices, nodes)
+        for address in node_port_addresses:
+            result[Frontend("TCP", address, number)] = ServicePort(
+                namespace_of(service), name_of(service), "health check", number, "HealthCheck", here
             )
     return result
 
@@ -152,6 +163,18 @@ def _endpoints(
             # consumers may use any address of an endpoint; upstream uses the first
             (ready if state == "ready" else leaving)[Endpoint(entry["addresses"][0], number)] = None
     return tuple(ready or leaving)
+
+
+def _local_addresses(slices: Iterable[Doc], nodes: Collection[str] | None) -> tuple[Endpoint, ...]:
+    """Each address of this machine's nodes that is ready, whatever its ports: what load balancers are told to go by."""
+    return tuple(
+        dict.fromkeys(
+            Endpoint(entry["addresses"][0], 0)
+            for slice_ in slices
+            for entry in slice_.get("endpoints") or ()
+            if (nodes is None or entry.get("nodeName") in nodes) and _state(entry) == "ready"
+        )
+    )
 
 
 def _state(entry: Doc) -> Literal["ready", "leaving"] | None:

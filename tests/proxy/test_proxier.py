@@ -1,178 +1,17 @@
 """The proxier with real sockets, fed by caches that the test fills."""
 
 import asyncio
-import contextlib
 import errno
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
 
 import anyio
 import pytest
 
-from minik8s.api.resources import ENDPOINT_SLICES, SERVICES
-from minik8s.client.lister import Indexer, key_of
-from minik8s.clock import RealClock
-from minik8s.proxy.proxier import Proxier
-from minik8s.proxy.relay import bind
+from minik8s.proxy.networks import bind
+from tests.proxy.world import World, backends, greeting, open_descriptors, service, slice_of
 
 pytestmark = pytest.mark.anyio
-
-
-class Cache:
-    """An informer that the test tells what happened."""
-
-    def __init__(self) -> None:
-        self.lister: Indexer[Any] = Indexer()
-        self.add_index = self.lister.add_index
-        self.handlers: list[Callable[[Any, Any], None]] = []
-
-    async def synced(self) -> None:
-        await anyio.lowlevel.checkpoint()
-
-    def add_handler(self, handler: Callable[[Any, Any], None]) -> Callable[[], None]:
-        for obj in self.lister.all():
-            handler(None, obj)
-        self.handlers.append(handler)
-        return lambda: self.handlers.remove(handler)
-
-    def put(self, obj: dict[str, Any]) -> None:
-        old = self.lister.put(obj)
-        for handler in self.handlers:
-            handler(old, obj)
-
-    def remove(self, obj: dict[str, Any]) -> None:
-        self.lister.remove(key_of(obj))
-        for handler in self.handlers:
-            handler(obj, None)
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.events: list[tuple[str, str, str, str]] = []
-
-    def recorder(self, component: str, host: str = "") -> "Recorder":
-        assert component == "kube-proxy"
-        return self
-
-    def event(self, obj: Any, type: str, reason: str, message: str, *, field_path: str = "") -> None:
-        self.events.append((obj["metadata"]["name"], type, reason, message))
-
-
-class ManualTimers(RealClock):
-    """Timers of this clock fire when the test says so."""
-
-    def __init__(self) -> None:
-        self.pending: list[Callable[[], object]] = []
-
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> Any:
-        self.pending.append(callback)
-        pending = self.pending
-
-        class Handle:
-            def cancel(self) -> None:
-                if callback in pending:
-                    pending.remove(callback)
-
-        return Handle()
-
-    def fire(self) -> None:
-        due, self.pending[:] = list(self.pending), []
-        for callback in due:
-            callback()
-
-
-class World:
-    """A running proxier and what surrounds it."""
-
-    def __init__(self, binder: Any = bind) -> None:
-        self.services, self.slices, self.recorder, self.clock = Cache(), Cache(), Recorder(), ManualTimers()
-        caches = {SERVICES: self.services, ENDPOINT_SLICES: self.slices}
-        self.proxier = Proxier(caches.__getitem__, self.clock, self.recorder, binder=binder)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["World"]:
-        with anyio.fail_after(10):
-            async with anyio.create_task_group() as group:
-                group.start_soon(self.proxier.run)
-                await self.done()
-                yield self
-                group.cancel_scope.cancel()
-
-    async def done(self) -> None:
-        await anyio.wait_all_tasks_blocked()
-        while self.proxier.busy:
-            await anyio.wait_all_tasks_blocked()
-
-
-def open_descriptors() -> set[int]:
-    """Every descriptor of this process that `fstat` knows."""
-    found = set()
-    for fd in range(256):
-        with contextlib.suppress(OSError):
-            os.fstat(fd)
-            found.add(fd)
-    return found
-
-
-@pytest.fixture
-def port() -> int:
-    """A port that is free on every loopback address a test uses."""
-    with socket.socket() as sock:
-        sock.bind(("", 0))
-        return sock.getsockname()[1]
-
-
-def service(port: int, name: str = "web", address: str = "127.96.0.10", **spec: Any) -> dict[str, Any]:
-    ports = [{"name": "http", "protocol": "TCP", "port": port, "targetPort": 1}]
-    spec = {"type": "ClusterIP", "clusterIP": address, "clusterIPs": [address], "ports": ports} | spec
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default"}, "spec": spec}
-
-
-def slice_of(port: int, *addresses: str, service: str = "web", protocol: str = "TCP") -> dict[str, Any]:
-    return {
-        "metadata": {
-            "name": f"{service}-1",
-            "namespace": "default",
-            "labels": {"kubernetes.io/service-name": service},
-        },
-        "addressType": "IPv4",
-        "ports": [{"name": "http", "protocol": protocol, "port": port}],
-        "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in addresses],
-    }
-
-
-@asynccontextmanager
-async def backends(*addresses: str) -> AsyncIterator[int]:
-    """Servers on one port of several addresses; each greets with its address and echoes lines."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(writer.get_extra_info("sockname")[0].encode() + b"\n")
-        try:
-            while line := await reader.readline():
-                writer.write(line)
-        except ConnectionResetError:
-            pass
-        writer.close()
-
-    servers = [await asyncio.start_server(serve, addresses[0], 0)]
-    number = servers[0].sockets[0].getsockname()[1]
-    servers += [await asyncio.start_server(serve, address, number) for address in addresses[1:]]
-    try:
-        yield number
-    finally:
-        for server in servers:
-            server.close()
-
-
-async def greeting(address: tuple[str, int]) -> str:
-    reader, writer = await asyncio.open_connection(*address)
-    line = await reader.readline()
-    writer.close()
-    await writer.wait_closed()
-    return line.decode().strip()
 
 
 async def test_a_service_answers_at_its_cluster_ip_and_balances(port):
@@ -249,6 +88,34 @@ async def test_udp_services_are_relayed(port):
             data, flow = await loop.sock_recvfrom(pod, 100)
             await loop.sock_sendto(pod, data + b" pong", flow)
             assert await loop.sock_recvfrom(client, 100) == (b"ping pong", ("127.96.0.10", port))
+
+
+async def test_a_udp_service_without_endpoints_refuses(port):
+    """The sender is told at once that nobody is there, first and last; in between datagrams pass."""
+    with socket.socket(type=socket.SOCK_DGRAM) as client, socket.socket(type=socket.SOCK_DGRAM) as pod:
+        pod.bind(("127.64.0.2", 0))
+        pod.setblocking(False)
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+
+        async def refused() -> None:
+            await loop.sock_sendall(client, b"ping")
+            with pytest.raises(ConnectionRefusedError):
+                await loop.sock_recv(client, 100)
+
+        async with World().running() as world:
+            world.services.put(service(port, ports=[{"name": "http", "protocol": "UDP", "port": port}]))
+            await world.done()
+            client.connect(("127.96.0.10", port))
+            await refused()
+            slice_ = slice_of(pod.getsockname()[1], "127.64.0.2", protocol="UDP")
+            world.slices.put(slice_)
+            await world.done()
+            await loop.sock_sendall(client, b"ping")
+            assert await loop.sock_recv(pod, 100) == b"ping"
+            world.slices.put(slice_ | {"endpoints": []})
+            await world.done()
+            await refused()
 
 
 class Denied:

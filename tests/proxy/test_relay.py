@@ -9,8 +9,9 @@ import anyio
 import pytest
 
 from minik8s.clock import RealClock
+from minik8s.proxy.networks import bind
 from minik8s.proxy.poller import LoopPoller, make_poller
-from minik8s.proxy.relay import Connections, TcpListener, bind
+from minik8s.proxy.relay import Connections, TcpListener
 from minik8s.proxy.servicemap import Endpoint
 
 pytestmark = pytest.mark.anyio

@@ -1,0 +1,55 @@
+"""Asks the NetworkPolicies about each connection that the proxy is to relay.
+
+It needs to know whose address the client's is, so it is for runtimes whose pods have networks of their own; what pods
+send each other without a Service does not come by here. A connection that is refused is reset, a datagram is dropped,
+and what has been established stays, as with network plug-ins that go by connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from minik8s.api.pods import is_terminal
+from minik8s.api.resources import NAMESPACES, NETWORK_POLICIES, PODS
+from minik8s.client.informer import Informers
+from minik8s.machinery.meta import Doc, labels_of
+from minik8s.proxy.networkpolicy import Labels, Party, Target, is_allowed
+from minik8s.proxy.servicemap import Endpoint
+
+_INDEX = "pod-address"
+
+
+class Guard:
+    """The policies of a cluster, by what its caches say."""
+
+    def __init__(self, informers: Informers) -> None:
+        self._informers = (informers(NETWORK_POLICIES), informers(PODS), informers(NAMESPACES))
+        policies, pods, namespaces = self._informers
+        pods.add_index(_INDEX, _addresses)
+        self._policies, self._pods, self._namespaces = policies.lister, pods.lister, namespaces.lister
+
+    async def synced(self) -> None:
+        for informer in self._informers:
+            await informer.synced()
+
+    def allows(self, client: str, protocol: str, endpoint: Endpoint) -> bool:
+        """Whether a client, by its address, may connect to an endpoint."""
+        if not len(self._policies):
+            return True
+        target = Target(self._party(endpoint.address), protocol, endpoint.port)
+        return is_allowed(self._party(client), target, self._policies.all, self._labels)
+
+    def _party(self, address: str) -> Party:
+        pods = self._pods.by_index(_INDEX, address)
+        return Party(address, pods[0] if pods else None)
+
+    def _labels(self, namespace: str) -> Labels | None:
+        found = self._namespaces.get(namespace)
+        return None if found is None else labels_of(found)
+
+
+def _addresses(pod: Doc) -> Iterable[str]:
+    """The addresses that are this pod's alone, now."""
+    if pod["spec"].get("hostNetwork") or is_terminal(pod):
+        return ()
+    return [entry["ip"] for entry in (pod.get("status") or {}).get("podIPs") or ()]
