@@ -28,6 +28,7 @@ DEFAULT_CONTROLLERS = (
     "persistentvolume-binder",
     "hostpath-provisioner",
     "ephemeral-volume",
+    "attachdetach",
     "ttl-after-finished",
     "horizontalpodautoscaling",
     "disruption",
@@ -66,6 +67,7 @@ _CANONICAL: Mapping[str, str] = {
     "certificatesigningrequest-cleaner-controller": "csrcleaner",
     "node-lifecycle-controller": "nodelifecycle",
     "pod-garbage-collector-controller": "podgc",
+    "persistentvolume-attach-detach-controller": "attachdetach",
     "bootstrap-signer-controller": "bootstrapsigner",
     "token-cleaner-controller": "tokencleaner",
 }
@@ -81,7 +83,6 @@ _ALIASES: Mapping[str, str] = {
 """Old names of upstream that are none of ours."""
 
 _MISSING: Mapping[str, str] = {
-    "persistentvolume-attach-detach-controller": "is not here",
     "taint-eviction-controller": "is part of nodelifecycle here",
     "device-taint-eviction-controller": "needs the device taints of dynamic resource allocation, which are not here",
     "node-ipam-controller": "is not needed here: pods have addresses of one network for all nodes",

@@ -42,6 +42,7 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
         "hostpath_provisioner:HostPathDeleter",
     ),
     "ephemeral-volume": ("ephemeral_volume:EphemeralVolumeController",),
+    "attachdetach": ("attachdetach:AttachDetachController",),
     "ttl-after-finished": ("ttl_after_finished:TTLAfterFinishedController",),
     "horizontalpodautoscaling": ("horizontal:HorizontalController",),
     "disruption": ("disruption:DisruptionController", "stale_disruption:StaleDisruptionController"),

@@ -22,6 +22,7 @@ from minik8s.api.certificates import (
     check_signable,
     request_of,
 )
+from minik8s.api.resource import Resource
 from minik8s.api.resources import CERTIFICATE_SIGNING_REQUESTS, SUBJECT_ACCESS_REVIEWS
 from minik8s.controllers.runtime import Context, Controller, Reconciler, Requeue
 from minik8s.machinery.errors import NotFound
@@ -60,6 +61,7 @@ class CSRApprovingController(Reconciler[Any]):
     name: ClassVar[str] = "csrapproving"
     component: ClassVar[str] = "certificate-controller"
     resource = CERTIFICATE_SIGNING_REQUESTS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (CERTIFICATE_SIGNING_REQUESTS,)
 
     async def reconcile(self, csr: Doc) -> Requeue | None:
         status = csr.get("status") or {}
@@ -105,6 +107,7 @@ class CSRSigningController(Reconciler[Any]):
     name: ClassVar[str] = "csrsigning"
     component: ClassVar[str] = "certificate-controller"
     resource = CERTIFICATE_SIGNING_REQUESTS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (CERTIFICATE_SIGNING_REQUESTS,)
 
     async def reconcile(self, csr: Doc) -> Requeue | None:
         spec, keys = csr["spec"], self.context.keys
@@ -135,6 +138,7 @@ class CSRCleaner(Controller[str]):
 
     name: ClassVar[str] = "csrcleaner"
     component: ClassVar[str] = "certificate-controller"
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (CERTIFICATE_SIGNING_REQUESTS,)
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

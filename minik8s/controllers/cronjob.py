@@ -17,6 +17,7 @@ class CronJobController(Reconciler[Any]):
     name: ClassVar[str] = "cronjob"
     component: ClassVar[str] = "cronjob-controller"
     resource: ClassVar[Resource[Any]] = CRON_JOBS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (CRON_JOBS,)
     watches: ClassVar[tuple[Watch, ...]] = (owned(JOBS),)
 
     def __init__(self, context: Context) -> None:

@@ -27,6 +27,7 @@ class DaemonSetController(Reconciler[Any]):
     component: ClassVar[str] = "daemonset-controller"
     account: ClassVar[str] = "daemon-set-controller"
     resource: ClassVar[Resource[Any]] = DAEMON_SETS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (DAEMON_SETS,)
     watches: ClassVar[tuple[Watch, ...]] = (owned(PODS), mapped(PODS, adopters))
 
     def __init__(self, context: Context) -> None:

@@ -34,6 +34,7 @@ class DeploymentController(Reconciler[Any]):
     name: ClassVar[str] = "deployment"
     component: ClassVar[str] = "deployment-controller"
     resource: ClassVar[Resource[Any]] = DEPLOYMENTS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (DEPLOYMENTS,)
     watches: ClassVar[tuple[Watch, ...]] = (
         owned(REPLICA_SETS),
         mapped(REPLICA_SETS, adopters),

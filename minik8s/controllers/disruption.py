@@ -25,6 +25,7 @@ class DisruptionController(Reconciler[Any]):
     component: ClassVar[str] = "controllermanager"
     account: ClassVar[str] = "disruption-controller"
     resource: ClassVar[Resource[Any]] = POD_DISRUPTION_BUDGETS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (POD_DISRUPTION_BUDGETS,)
     watches: ClassVar[tuple[Watch, ...]] = (mapped(PODS, "_budgets_of"),)
 
     def __init__(self, context: Context) -> None:

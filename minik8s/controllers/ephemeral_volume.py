@@ -31,15 +31,21 @@ class EphemeralVolumeController(Reconciler[Any]):
     component: ClassVar[str] = "ephemeral_volume"
     account: ClassVar[str] = "ephemeral-volume-controller"
     resource: ClassVar[Resource[Any]] = PODS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (PODS,)
     watches: ClassVar[tuple[Watch, ...]] = (owned(PERSISTENT_VOLUME_CLAIMS),)
+
+    @classmethod
+    def concerned_with(cls, obj: Doc) -> bool:
+        """Hardly a pod has such a volume."""
+        return any("ephemeral" in volume for volume in obj["spec"].get("volumes") or ())
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.claims = self.informers(PERSISTENT_VOLUME_CLAIMS).lister
 
     def _on_object(self, old: Doc | None, new: Doc | None) -> None:
-        """Hardly a pod has such a volume: the others are not worth a place in the queue."""
-        if new is not None and any("ephemeral" in volume for volume in new["spec"].get("volumes") or ()):
+        """The others are not worth a place in the queue."""
+        if new is not None and self.concerned_with(new):
             self.enqueue(new)
 
     async def reconcile(self, obj: Doc) -> None:

@@ -84,6 +84,7 @@ class HostPathProvisioner(Reconciler[Any]):
     name: ClassVar[str] = "hostpath-provisioner"
     component: ClassVar[str] = PROVISIONER
     resource: ClassVar[Resource[Any]] = PERSISTENT_VOLUME_CLAIMS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (PERSISTENT_VOLUME_CLAIMS,)
     watches: ClassVar[tuple[Watch, ...]] = (mapped(STORAGE_CLASSES, "_of_class"),)
 
     def __init__(self, context: Context) -> None:
@@ -148,6 +149,7 @@ class HostPathDeleter(Reconciler[Any]):
     name: ClassVar[str] = "hostpath-provisioner"
     component: ClassVar[str] = PROVISIONER
     resource: ClassVar[Resource[Any]] = PERSISTENT_VOLUMES
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (PERSISTENT_VOLUMES,)
 
     async def reconcile(self, obj: Doc) -> None:
         if annotations_of(obj).get(PROVISIONED_BY) != PROVISIONER:

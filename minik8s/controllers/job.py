@@ -36,7 +36,13 @@ class JobController(Reconciler[Any]):
     name: ClassVar[str] = "job"
     component: ClassVar[str] = "job-controller"
     resource: ClassVar[Resource[Any]] = JOBS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (JOBS, PODS)
     watches: ClassVar[tuple[Watch, ...]] = (owned(PODS), mapped(PODS, "_wanting"))
+
+    @classmethod
+    def concerned_with(cls, obj: Doc) -> bool:
+        """Also pods whose Job is gone wait for it, to lose their finalizer."""
+        return obj["kind"] != PODS.kind or TRACKING in (obj["metadata"].get("finalizers") or ())
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

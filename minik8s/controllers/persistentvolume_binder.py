@@ -47,6 +47,7 @@ class PersistentVolumeClaimBinder(Reconciler[Any]):
     component: ClassVar[str] = COMPONENT
     account: ClassVar[str] = "persistent-volume-binder"
     resource: ClassVar[Resource[Any]] = PERSISTENT_VOLUME_CLAIMS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (PERSISTENT_VOLUME_CLAIMS,)
     workers: ClassVar[int] = 1
     watches: ClassVar[tuple[Watch, ...]] = (
         mapped(PERSISTENT_VOLUMES, "_concerned_by_volume"),
@@ -161,6 +162,7 @@ class PersistentVolumeBinder(Reconciler[Any]):
     component: ClassVar[str] = COMPONENT
     account: ClassVar[str] = "persistent-volume-binder"
     resource: ClassVar[Resource[Any]] = PERSISTENT_VOLUMES
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (PERSISTENT_VOLUMES,)
     watches: ClassVar[tuple[Watch, ...]] = (mapped(PERSISTENT_VOLUME_CLAIMS, "_volumes_of"),)
 
     def __init__(self, context: Context) -> None:

@@ -21,6 +21,7 @@ class ReplicaSetController(Reconciler[Any]):
     name: ClassVar[str] = "replicaset"
     component: ClassVar[str] = "replicaset-controller"
     resource: ClassVar[Resource[Any]] = REPLICA_SETS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (REPLICA_SETS,)
     watches: ClassVar[tuple[Watch, ...]] = (owned(PODS), mapped(PODS, adopters))
 
     def __init__(self, context: Context) -> None:

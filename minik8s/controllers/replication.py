@@ -13,3 +13,4 @@ class ReplicationController(ReplicaSetController):
     name: ClassVar[str] = "replicationcontroller"
     component: ClassVar[str] = "replication-controller"
     resource: ClassVar[Resource[Any]] = REPLICATION_CONTROLLERS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (REPLICATION_CONTROLLERS,)

@@ -67,6 +67,7 @@ class ResourceQuotaController(Reconciler[Any]):
     name: ClassVar[str] = "resourcequota"
     component: ClassVar[str] = "resourcequota-controller"
     resource: ClassVar[Resource[Any]] = RESOURCE_QUOTAS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (RESOURCE_QUOTAS,)
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

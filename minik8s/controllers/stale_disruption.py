@@ -33,7 +33,12 @@ class StaleDisruptionController(Reconciler[Any]):
     component: ClassVar[str] = "controllermanager"
     account: ClassVar[str] = "disruption-controller"
     resource: ClassVar[Resource[Any]] = PODS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (PODS,)
     workers: ClassVar[int] = 1
+
+    @classmethod
+    def concerned_with(cls, obj: Doc) -> bool:
+        return _disrupted(obj) is not None
 
     def _on_object(self, old: Doc | None, new: Doc | None) -> None:
         if new is not None and _disrupted(new) is not None:

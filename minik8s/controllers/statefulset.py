@@ -25,6 +25,7 @@ class StatefulSetController(Reconciler[Any]):
     name: ClassVar[str] = "statefulset"
     component: ClassVar[str] = "statefulset-controller"
     resource: ClassVar[Resource[Any]] = STATEFUL_SETS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (STATEFUL_SETS,)
     watches: ClassVar[tuple[Watch, ...]] = (
         owned(PODS),
         mapped(PODS, adopters),

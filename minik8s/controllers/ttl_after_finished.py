@@ -19,6 +19,7 @@ class TTLAfterFinishedController(Reconciler[Any]):
     name: ClassVar[str] = "ttl-after-finished"
     component: ClassVar[str] = "ttl-after-finished-controller"
     resource: ClassVar[Resource[Any]] = JOBS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (JOBS,)
 
     async def reconcile(self, job: Any) -> Requeue | None:
         left = self._time_left(job)

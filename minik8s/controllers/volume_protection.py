@@ -42,6 +42,7 @@ class PVCProtectionController(_ProtectionController):
     component: ClassVar[str] = "persistentvolumeclaim-protection-controller"
     account: ClassVar[str] = "pvc-protection-controller"
     resource: ClassVar[Resource[Any]] = PERSISTENT_VOLUME_CLAIMS
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (PERSISTENT_VOLUME_CLAIMS,)
     finalizer: ClassVar[str] = "kubernetes.io/pvc-protection"
     watches: ClassVar[tuple[Watch, ...]] = (mapped(PODS, lambda _, pod: claims_of(pod)),)
 
@@ -57,6 +58,7 @@ class PVProtectionController(_ProtectionController):
     component: ClassVar[str] = "persistentvolume-protection-controller"
     account: ClassVar[str] = "pv-protection-controller"
     resource: ClassVar[Resource[Any]] = PERSISTENT_VOLUMES
+    wakes: ClassVar[tuple[Resource[Any], ...]] = (PERSISTENT_VOLUMES,)
     finalizer: ClassVar[str] = "kubernetes.io/pv-protection"
 
     async def is_used(self, obj: Doc) -> bool:

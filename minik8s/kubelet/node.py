@@ -39,6 +39,8 @@ EVENTS = {
     "Ready": "NodeReady",
 }
 """The event that tells of a condition's turn for the better."""
+ANNOTATIONS = {"volumes.kubernetes.io/controller-managed-attach-detach": "true"}
+"""Attaching volumes is left to the controller, as every kubelet does unless told otherwise."""
 HAS_DISK_PRESSURE = "NodeHasDiskPressure"
 
 
@@ -64,7 +66,8 @@ def node_labels(name: str, given: Mapping[str, str]) -> dict[str, str]:
 def new_node(name: str, labels: Mapping[str, str], taints: Sequence[Doc]) -> Obj:
     """The Node to register, without its status."""
     spec: Obj = {"taints": list(taints)} if taints else {}
-    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": dict(labels)}, "spec": spec}
+    metadata = {"name": name, "labels": dict(labels), "annotations": dict(ANNOTATIONS)}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
 
 
 def node_status(

@@ -51,9 +51,17 @@ class ServiceStrategy(KindStrategy):
             if not port.get("targetPort"):
                 port["targetPort"] = port.get("port", 0)
         _default_policies(spec)
-        for ingress in ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ():
-            if ingress.get("ip"):
-                ingress.setdefault("ipMode", "VIP")
+        self.default_status(obj)
+
+    def default_status(self, obj: Obj) -> None:
+        status = obj.get("status") or {}
+        balancer = status.get("loadBalancer") or {}
+        entries = balancer.get("ingress") or ()
+        if any(entry.get("ip") and "ipMode" not in entry for entry in entries):
+            filled = [
+                {**entry, "ipMode": entry.get("ipMode", "VIP")} if entry.get("ip") else entry for entry in entries
+            ]
+            obj["status"] = {**status, "loadBalancer": {**balancer, "ingress": filled}}
 
     def prepare_create(self, obj: Obj) -> None:
         super().prepare_create(obj)
