@@ -113,13 +113,11 @@ CASES: list[Any] = [
     (
         "deployment that is always all there",
         DEPLOYMENTS,
-        workload(
-            "Deployment", replicas=100, minReadySeconds=2, **strategy("strategy", maxSurge="9%", maxUnavailable=0)
-        ),
+        workload("Deployment", replicas=40, minReadySeconds=2, **strategy("strategy", maxSurge="9%", maxUnavailable=0)),
         4,
-        100,
-        109,
-        100,
+        40,
+        44,
+        40,
     ),
     ("statefulset", STATEFUL_SETS, workload("StatefulSet", replicas=8), 4, 8, 8, 7),
     (
@@ -136,15 +134,15 @@ CASES: list[Any] = [
         20,
         16,
     ),
-    ("daemonset", DAEMON_SETS, workload("DaemonSet", **strategy("updateStrategy", maxUnavailable=3)), 20, 20, 20, 17),
+    ("daemonset", DAEMON_SETS, workload("DaemonSet", **strategy("updateStrategy", maxUnavailable=3)), 12, 12, 12, 9),
     (
         "daemonset with surge",
         DAEMON_SETS,
         workload("DaemonSet", **strategy("updateStrategy", maxUnavailable=0, maxSurge="25%")),
-        20,
-        20,
-        25,
-        20,
+        12,
+        12,
+        15,
+        12,
     ),
 ]
 
