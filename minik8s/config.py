@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -47,6 +47,10 @@ def _controllers(names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise ValueError(f"'controllers' must be a sequence of names, not {names!r}")
     return tuple(dict.fromkeys(short(name) for name in names))
+
+
+def _tuple(value: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(value)
 
 
 def _images(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -98,6 +102,8 @@ class ClusterConfig:
     nodes           how many nodes to start
     runtime         "subprocess" runs real processes, "simulated" only pretends to, deterministically; "sandbox" gives
                     them networks and mounts of their own by Linux namespaces, where this machine lets its user
+    stages          KWOK Stage manifests (files, YAML texts or documents) by which nodes or pods live in the simulated
+                    runtime, instead of as kubelets would have it; see `minik8s.kubelet.stages`
     images          image name -> command line (an entrypoint) or argv, beside the built-in images; for the sandbox
                     runtime also a directory that holds a root file system
     host, port      where the API server listens; port 0 takes a free one; `serve=False` opens no socket
@@ -131,6 +137,7 @@ class ClusterConfig:
 
     nodes: int = attrs.field(default=1, validator=_whole(0))
     runtime: Runtime = attrs.field(default="subprocess", validator=_one_of(*RUNTIMES))
+    stages: tuple[str | Path | Mapping[str, Any], ...] = attrs.field(factory=tuple, converter=_tuple, repr=False)
     images: Mapping[str, str | Path | tuple[str, ...]] = attrs.field(factory=dict, validator=_images)
     host: str = "127.0.0.1"
     port: int = attrs.field(default=0, validator=_whole(0, 65535))
@@ -158,6 +165,11 @@ class ClusterConfig:
     max_mutating_requests_inflight: int = attrs.field(default=200, validator=_whole(0))
     freeze: bool = False
     strict: bool = False
+
+    @stages.validator
+    def _stages(self, _: object, value: object) -> None:
+        if value and self.runtime != "simulated":
+            raise ValueError("'stages' needs runtime='simulated': real processes do not follow a script")
 
     @dns.default
     def _dns(self) -> bool:

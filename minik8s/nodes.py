@@ -38,6 +38,7 @@ from minik8s.machinery.meta import Doc
 
 if TYPE_CHECKING:
     from minik8s.kubelet.runtime.network import PodNetwork
+    from minik8s.kubelet.stages.stage import Stage
 
 
 class NodePool:
@@ -59,6 +60,7 @@ class NodePool:
         self._directory = directory
         self._commons = Commons(informers, clock)
         self._commons_run = False
+        self._stages: Mapping[str, Sequence[Stage]] = {}
         self._spawner: Spawner | None = None
         self._network: PodNetwork | None = None
         self._addresses: Addresses
@@ -81,6 +83,10 @@ class NodePool:
         Raises SandboxUnavailable where the sandbox runtime is wanted and this machine does not let us.
         """
         config = self._config
+        if config.stages:
+            from minik8s.kubelet.stages.manifest import by_kind, load_stages
+
+            self._stages = by_kind(load_stages(config.stages))
         if config.runtime == "sandbox":
             await self._open_sandbox(stack)
             return
@@ -132,6 +138,7 @@ class NodePool:
             files=self._config.runtime != "simulated",
             cluster_dns=dns_address(self._config.service_cidr) if self._network is not None else "",
             boot=self._boots.get(name, 0),
+            staged=self._stages,
         )
         self._run_commons(group)
         self.kubelets[name] = kubelet
@@ -143,6 +150,23 @@ class NodePool:
         if not self._commons_run:
             self._commons_run = True
             group.start_soon(self._commons.run, name="nodes")
+            if self._stages:
+                group.start_soon(self._play_stages, name="stages")
+
+    async def _play_stages(self) -> None:
+        """Leads nodes and pods by stages, until cancelled."""
+        from minik8s.kubelet.stages.player import play
+
+        await play(
+            self._stages,
+            client=self._client,
+            clock=self._clock,
+            rng=self._rng,
+            recorders=self._recorders,
+            commons=self._commons,
+            has_node=self.has_node,
+            addresses=self._addresses,
+        )
 
     def _runtime(self) -> Runtime:
         if self._config.runtime == "simulated":

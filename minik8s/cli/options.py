@@ -91,6 +91,18 @@ def controllers_option(*, ours: bool) -> Callable[[Command], Command]:
     )
 
 
+def _stages(context: click.Context, parameter: click.Parameter, value: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The files, once they have turned out to be stages that can be played."""
+    if value:
+        from minik8s.kubelet.stages.manifest import StageError, load_stages
+
+        try:
+            load_stages(value)
+        except StageError as error:
+            raise click.BadParameter(str(error)) from None
+    return value
+
+
 def cluster_options(function: Command) -> Command:
     """What a new cluster can be told; the command gets it as one `config`."""
 
@@ -106,8 +118,11 @@ def cluster_options(function: Command) -> Command:
         scheduler: bool,
         rbac: bool,
         dns_port: int | None,
+        stages: tuple[Path, ...],
         **others: Any,
     ) -> Any:
+        if stages and runtime != "simulated":
+            raise click.UsageError("--stage needs --runtime simulated: real processes do not follow a script")
         config = ClusterConfig(
             nodes=nodes,
             port=port,
@@ -119,6 +134,7 @@ def cluster_options(function: Command) -> Command:
             rbac=rbac,
             dns=runtime == "sandbox" or dns_port is not None,
             dns_port=dns_port or 0,
+            stages=stages,
         )
         return function(config=config, **others)
 
@@ -147,6 +163,14 @@ def cluster_options(function: Command) -> Command:
             default="subprocess",
             show_default=True,
             help="Run real processes, only pretend to, or isolate them by namespaces (Linux).",
+        ),
+        click.option(
+            "--stage",
+            "stages",
+            multiple=True,
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            callback=_stages,
+            help="A file of KWOK Stages by which simulated nodes or pods live; repeatable.",
         ),
         click.option("--seed", type=int, default=None, help="Source of all names and UIDs."),
         controllers_option(ours=True),

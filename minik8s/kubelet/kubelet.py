@@ -9,7 +9,7 @@ reaches the one kubelet it concerns, and one timer and one writer do for all.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from random import Random
@@ -50,8 +50,8 @@ class Kubelet:
     `labels` and `taints` are the node's own at registration, `capacity` its resources (allocatable is the same),
     `address` its InternalIP, `cluster_dns` the address of the cluster's DNS. `commons` is shared by the kubelets of a
     cluster, which runs it; without it the kubelet has its own. `files` False spares a runtime without processes the
-    volumes' files and tokens. `boot` counts how often the machine has been started anew. `run` closes the runtime at
-    its end.
+    volumes' files and tokens. `boot` counts how often the machine has been started anew. `staged` are the kinds, Node
+    or Pod, that stages lead instead. `run` closes the runtime at its end.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Kubelet:
         files: bool = True,
         cluster_dns: str = "",
         boot: int = 0,
+        staged: Collection[str] = (),
     ) -> None:
         signed = client.as_component(COMPONENT, f"system:node:{node_name}", ["system:nodes"])
         capacity = {**DEFAULT_CAPACITY, **(capacity or {})}
@@ -94,7 +95,15 @@ class Kubelet:
             files=files,
             cluster_dns=cluster_dns,
         )
-        self.agent = NodeAgent(self.node, labels=labels or {}, taints=taints, capacity=capacity, boot=boot)
+        self.agent = NodeAgent(
+            self.node,
+            labels=labels or {},
+            taints=taints,
+            capacity=capacity,
+            boot=boot,
+            reports="Node" not in staged,
+        )
+        self._leads_pods = "Pod" not in staged
         self.workers: dict[str, PodWorker] = {}
         self._settled: dict[str, SettledPod] = {}
         self._meters: WeakKeyDictionary[PodWorker, PodMeter] = WeakKeyDictionary()
@@ -268,10 +277,10 @@ class Kubelet:
     def _subscribe(self) -> list[Callable[[], None]]:
         """Hears of the node and its pods from now on, and takes the pods that there are; returns the removals."""
         dispatch = self.node.dispatch
-        removals = [
-            dispatch.nodes.subscribe(self.name, self.agent.observe),
-            dispatch.pods.subscribe(self.name, self._pod_changed),
-        ]
+        removals = [dispatch.nodes.subscribe(self.name, self.agent.observe)]
+        if not self._leads_pods:
+            return removals
+        removals.append(dispatch.pods.subscribe(self.name, self._pod_changed))
         for pod in dispatch.pod_informer.lister.by_index("node", self.name):
             self._pod_changed(None, pod)
         return removals

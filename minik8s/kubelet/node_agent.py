@@ -13,7 +13,7 @@ from minik8s.api.resources import LEASES, NODES
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.node import EVENTS, HAS_DISK_PRESSURE, lease, new_node, node_labels, node_status
 from minik8s.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound
-from minik8s.machinery.meta import Doc, find_condition, rfc3339, rfc3339_micro
+from minik8s.machinery.meta import Doc, Obj, find_condition, rfc3339, rfc3339_micro
 
 LEASE_NAMESPACE = "kube-node-lease"
 LEASE_SECONDS = 40
@@ -26,7 +26,7 @@ MAX_RETRY_SECONDS = 10.0
 
 
 class NodeAgent:
-    """Speaks for one node."""
+    """Speaks for one node; without `reports` it only beats, and what its status says is somebody else's affair."""
 
     def __init__(
         self,
@@ -36,10 +36,12 @@ class NodeAgent:
         taints: Sequence[Doc],
         capacity: Mapping[str, str],
         boot: int = 0,
+        reports: bool = True,
     ) -> None:
         self.object: Doc | None = None
         self.disk_full = False
         self._boot = boot
+        self._reports = reports
         self._node = node
         self._labels = node_labels(node.name, labels)
         self._taints = taints
@@ -91,14 +93,22 @@ class NodeAgent:
     async def _register(self) -> None:
         client, name = self._node.client, self._node.name
         try:
-            self.object = await client.create(NODES, new_node(name, self._labels, self._taints))
+            self.object = await client.create(NODES, self._new_node())
         except AlreadyExists:
             self.object = await client.patch(NODES, name, {"metadata": {"labels": self._labels}})
         self._node.recorder.event(self.object, "Normal", "Starting", "Starting kubelet.")
         await self._report()
 
+    def _new_node(self) -> Obj:
+        node = new_node(self._node.name, self._labels, self._taints)
+        if not self._reports:  # whoever does may not know how large the node is
+            node["status"] = {"capacity": dict(self._capacity), "allocatable": dict(self._capacity)}
+        return node
+
     async def _report(self) -> None:
         node = self._node
+        if not self._reports:
+            return
         before = (self.object or {}).get("status") or {}
         status = node_status(
             name=node.name,

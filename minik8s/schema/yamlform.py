@@ -8,7 +8,7 @@ and this module gives them their values, notes duplicate keys, and bounds what a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import yaml
@@ -78,6 +78,25 @@ def documents(data: bytes) -> Iterator[tuple[Any, list[DuplicateKey]]]:
         raise DecodeError(f"error converting YAML to JSON: yaml: {error}") from None
     except RecursionError:
         raise DecodeError("error converting YAML to JSON: yaml: exceeded max depth") from None
+
+
+def line_of(data: bytes, index: int, path: Sequence[str | int]) -> int:
+    """The line, from 1, of the value at `path` of a stream's document `index`, or of as much of the path as there is.
+
+    A key's line is its own, so that an error about a block of text can count on from there.
+    """
+    node = list(yaml.compose_all(data, Loader=_Loader))[index]
+    line: int = node.start_mark.line
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line
+    return line + 1
 
 
 class DuplicateKey(str):

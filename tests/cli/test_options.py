@@ -70,3 +70,23 @@ def test_choice_of_controllers() -> None:
     everything = " ".join(DEFAULT_CONTROLLERS)
     assert chosen("*") == f"{everything} False"
     assert chosen("*,-job,-cronjob") == f"{everything} False".replace(" job cronjob", "")
+
+
+def test_stages(tmp_path: Path) -> None:
+    """Stages are read before anything starts, and are for the simulated runtime."""
+
+    @click.command()
+    @cluster_options
+    def staged(config: ClusterConfig) -> None:
+        click.echo(str(config.stages == (file,)))
+
+    file = tmp_path / "stages.yaml"
+    stage = (
+        "apiVersion: kwok.x-k8s.io/v1alpha1\nkind: Stage\nspec:\n  resourceRef: {kind: Pod}\n  next: {delete: true}\n"
+    )
+    file.write_text(stage)
+    arguments = ["--stage", str(file)]
+    assert CliRunner().invoke(staged, [*arguments, "--runtime", "simulated"]).output == "True\n"
+    assert "needs --runtime simulated" in CliRunner().invoke(staged, arguments).output
+    file.write_text(stage + "  speed: 1\n")
+    assert f"{file}:6: speed is not supported" in " ".join(CliRunner().invoke(staged, arguments).output.split())
