@@ -261,7 +261,8 @@ class Cluster(Control):
         if self.config.audit_log is not None:
             context.audit.open(self.config.audit_log)
         await bootstrap(context, rbac=self.config.rbac)
-        self.client = Client(InProcessTransport(partial(dispatch, context)), in_process=True)
+        transport = InProcessTransport(partial(dispatch, context))
+        self.client = Client(transport, in_process=True, absent=context.absent)
         if "hostpath-provisioner" in self.config.controllers:
             with suppress(AlreadyExists):
                 await self.client.create(STORAGE_CLASSES, DEFAULT_CLASS)

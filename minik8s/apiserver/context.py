@@ -6,7 +6,7 @@ imports a kubelet, the composition root connects them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
@@ -262,6 +262,15 @@ class ServerContext:
         custom = CustomResources(self)
         self.registry.keepers[CUSTOM_RESOURCE_DEFINITIONS.group_resource] = custom
         return custom
+
+    def absent(self, resource: Resource[Any], wake: Callable[[], object]) -> int | None:
+        """The revision of now if there is no object of a built-in resource, `wake` being called at the first; or None.
+
+        For those in the process who would list and watch nothing otherwise.
+        """
+        if resource.custom is not None:
+            return None
+        return self.store.when_occupied(self.registry.served(resource).storage.group_resource, wake)
 
     async def aclose(self) -> None:
         """Ends the store's watches and the connections to webhooks."""

@@ -35,7 +35,15 @@ from minik8s.machinery.meta import Doc
 
 T = TypeVar("T", bound=Mapping[str, Any])
 
+Absence = Callable[[Resource[Any], Callable[[], object]], int | None]
+"""(resource, wake): the revision at which there was no object, with `wake` to be called at the first one, or None."""
+
 _PATCH_TYPES = {"json": JSON_PATCH, "merge": MERGE_PATCH, "strategic": STRATEGIC_PATCH}
+
+
+def _unknown(_: Resource[Any], __: Callable[[], object]) -> int | None:
+    """Who has to ask the server."""
+    return None
 
 
 @attrs.define(eq=False)
@@ -63,12 +71,15 @@ class Client:
         user_agent: str = "minik8s",
         field_manager: str = "",
         in_process: bool = False,
+        absent: Absence | None = None,
     ) -> None:
         self._transport = transport
         self.user = user
         self.user_agent = user_agent
         self.field_manager = field_manager
         self._in_process = in_process
+        self.absent: Absence = absent or _unknown
+        """Whether there is no object of a resource at all, where the server can tell without being asked."""
 
     def as_agent(self, user_agent: str, *, field_manager: str = "") -> Client:
         """The same client under another user agent: how a component signs its writes."""
@@ -113,6 +124,7 @@ class Client:
             user_agent=user_agent,
             field_manager=field_manager,
             in_process=self._in_process,
+            absent=self.absent,
         )
 
     async def get(

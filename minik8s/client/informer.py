@@ -98,6 +98,19 @@ class Informer(Generic[T]):
         """Waits until the first list is in the cache."""
         await self._synced.wait()
 
+    def sleep(self, wake: Callable[[], object]) -> bool:
+        """Whether there is nothing to be seen yet, which it knows then, until `wake` is called.
+
+        A cluster has an informer for every resource, and no object of most: those cost no list, watch and task.
+        """
+        revision = None if self._version else self._client.absent(self.resource, wake)
+        if revision is None:
+            return False
+        self._version = str(revision)
+        self._cache.advance(revision)
+        self._synced.set()
+        return True
+
     async def run(self) -> None:
         """Lists and watches until cancelled; every failure is retried."""
         while True:
@@ -235,6 +248,11 @@ class Informers:
                 scope.cancel()
 
     def _start(self, informer: Informer[Any]) -> None:
+        if self._group is None or informer.sleep(partial(self._run, informer)):
+            return
+        self._run(informer)
+
+    def _run(self, informer: Informer[Any]) -> None:
         if self._group is None:
             return
         run = informer.run

@@ -45,6 +45,7 @@ class MemoryStore:
         self._floor: Revision = 0
         self._tables: dict[str, Table] = {}
         self._watched: dict[tuple[Prefix, Term | None], ChangeLog] = {}
+        self._awaited: dict[str, list[Callable[[], object]]] = {}
         self._writes = 0
         self.closed = False
 
@@ -88,6 +89,12 @@ class MemoryStore:
     def occupied(self, resource: str) -> bool:
         table = self._tables.get(resource)
         return table is not None and bool(table.spaces)
+
+    def when_occupied(self, resource: str, wake: Callable[[], object]) -> Revision | None:
+        if self.occupied(resource):
+            return None
+        self._awaited.setdefault(resource, []).append(wake)
+        return self._revision
 
     def last_change(self, resources: Iterable[str]) -> Revision:
         newest = 0
@@ -139,6 +146,9 @@ class MemoryStore:
         entry = Entry(key, stamped, old.created if old else revision, revision, terms, self._codec)
         table.put(entry, old)
         self._record(Change(revision, entry, old, False, None, ORIGIN.get()))
+        if key[0] in self._awaited:
+            for wake in self._awaited.pop(key[0]):
+                wake()
         return entry
 
     async def delete(self, key: Key, *, expect: Revision | None = None) -> Entry | None:

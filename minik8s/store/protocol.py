@@ -16,7 +16,7 @@ Keys are `(resource, namespace, name)`, ordered by those parts; a prefix is the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeAlias
 
 import attrs
@@ -179,6 +179,13 @@ class Store(Protocol):
 
     def occupied(self, resource: str) -> bool:
         """Whether anything is stored under a resource; asked in every write, so it costs a look-up."""
+        ...
+
+    def when_occupied(self, resource: str, wake: Callable[[], object]) -> Revision | None:
+        """Calls `wake`, once, right after the first entry of the resource was put; answers the revision of now.
+
+        None, and no call, if there is an entry already.
+        """
         ...
 
     def last_change(self, resources: Iterable[str]) -> Revision:

@@ -54,6 +54,22 @@ class StoreSuite(NarrowWatches):
 
         self.run(body)
 
+    def test_who_waits_for_the_first(self) -> None:
+        """`when_occupied` calls once, after the first entry stands, and not at all where there is one already."""
+
+        async def body(store: Store, codec: PlainCodec) -> None:
+            calls: list[bool] = []
+            await store.put(("nodes", "", "n"), {})
+            assert store.when_occupied("pods", lambda: calls.append(store.occupied("pods"))) == store.revision
+            await store.put(("nodes", "", "m"), {})
+            assert calls == [], "there is no pod"
+            await store.put(pod("a"), {})
+            await store.put(pod("b"), {})
+            assert calls == [True], "the first pod is there"
+            assert store.when_occupied("pods", lambda: calls.append(False)) is None, "there are pods"
+
+        self.run(body)
+
     def test_scans_are_ranges(self) -> None:
         """What a scan finds, by prefix and by term, is what a range finds at the same moment."""
 
