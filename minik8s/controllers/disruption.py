@@ -13,7 +13,7 @@ from minik8s.controllers.disruption_plan import needs_scales, plan
 from minik8s.controllers.runtime import Context, Reconciler, Requeue, Watch, mapped
 from minik8s.machinery.errors import ApiError, Conflict, NotFound
 from minik8s.machinery.meta import Doc, controller_of, labels_of, name_of, namespace_of, uid_of
-from minik8s.machinery.selectors import LabelSelector
+from minik8s.machinery.selectors import LabelSelector, go_selector
 
 
 class NoController(Exception):
@@ -75,8 +75,9 @@ class DisruptionController(Reconciler[Any]):
                     raise NoController(f'found no controllers for pod "{name_of(pod)}"')
                 scales.update(found)
         if unmanaged:
+            selector = go_selector(budget["spec"].get("selector"))
             text = (
-                f"Pods selected by this PodDisruptionBudget (selector: {_selector(budget)}) were found to be unmanaged."
+                f"Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged."
                 " As a result, the status of the PDB cannot be calculated correctly, which may result in undefined"
                 ' behavior. To account for these pods please set ".spec.minAvailable" field of the PDB to an integer'
                 " value."

@@ -32,7 +32,7 @@ from minik8s.controllers.horizontal_replicas import (
 from minik8s.machinery.errors import ApiError, NotFound
 from minik8s.machinery.meta import Doc, Obj, name_of, namespace_of, parse_time
 from minik8s.machinery.quantity import from_milli, parse_quantity
-from minik8s.machinery.selectors import LabelSelector
+from minik8s.machinery.selectors import LabelSelector, go_selector
 
 CUSTOM = ("custom.metrics.k8s.io", "v1beta2")
 EXTERNAL = ("external.metrics.k8s.io", "v1beta1")
@@ -259,22 +259,6 @@ def _custom_pod_metric(item: Doc) -> PodMetric:
     seconds = item.get("windowSeconds")
     window = DEFAULT_WINDOW if seconds is None else timedelta(seconds=seconds)
     return PodMetric(_milli(item["value"]), parse_time(item["timestamp"]), window)
-
-
-def go_selector(selector: Doc | None) -> str:
-    """A LabelSelector as Go prints it, which is what upstream's messages have."""
-    if selector is None:
-        return "nil"
-    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
-    expressions = "".join(map(_go_requirement, selector.get("matchExpressions") or ()))
-    matches = f"MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}}"
-    return f"&LabelSelector{{{matches},}}"
-
-
-def _go_requirement(expression: Doc) -> str:
-    values = " ".join(expression.get("values") or ())
-    fields = f"Key:{expression['key']},Operator:{expression['operator']},Values:[{values}],"
-    return f"LabelSelectorRequirement{{{fields}}},"
 
 
 def pod_metric(item: Doc, resource: str, container: str) -> PodMetric | None:

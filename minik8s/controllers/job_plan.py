@@ -234,7 +234,7 @@ class _Pass:
 
     def _resize(self) -> None:
         active, wanted = len(self.active), self._wanted()
-        self.delete = surplus(self.job, self.active, max(0, active - wanted), self.now)[:BURST]
+        self.delete = surplus(self.job, self.active, max(0, active - wanted))[:BURST]
         if self.delete:
             return
         missing = wanted - active

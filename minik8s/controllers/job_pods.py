@@ -6,12 +6,11 @@ Pure. Upstream: `pkg/controller/job/indexed_job_utils.go` and `job_controller.go
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from minik8s.controllers.job_indexes import INDEX, index_of
 from minik8s.controllers.job_policy import failure_annotations
 from minik8s.controllers.podcontrol import pod_from_template
-from minik8s.controllers.pods import deletion_order
+from minik8s.controllers.pods import newest_first
 from minik8s.machinery.meta import Doc, Obj, name_of, uid_of
 
 TRACKING = "batch.kubernetes.io/job-tracking"
@@ -41,18 +40,18 @@ def new_pod(job: Doc, index: int | None = None, replaced: Doc | None = None) -> 
     return pod
 
 
-def surplus(job: Doc, active: Sequence[Doc], at_least: int, now: datetime) -> list[Doc]:
+def surplus(job: Doc, active: Sequence[Doc], at_least: int) -> list[Doc]:
     """The pods to delete: every second one of an index, then as many as are too many."""
     doomed: list[Doc] = []
     left = list(active)
     if job["spec"].get("completionMode") == "Indexed":
-        doomed, left = _duplicates(job, active, now)
+        doomed, left = _duplicates(job, active)
     if len(doomed) < at_least:
-        doomed += deletion_order(left, left, now)[: at_least - len(doomed)]
+        doomed += newest_first(left)[: at_least - len(doomed)]
     return doomed
 
 
-def _duplicates(job: Doc, active: Sequence[Doc], now: datetime) -> tuple[list[Doc], list[Doc]]:
+def _duplicates(job: Doc, active: Sequence[Doc]) -> tuple[list[Doc], list[Doc]]:
     """Pods whose index is no (longer) one or is taken by a better pod; and the others."""
     by_index: dict[int, list[Doc]] = {}
     doomed: list[Doc] = []
@@ -64,7 +63,7 @@ def _duplicates(job: Doc, active: Sequence[Doc], now: datetime) -> tuple[list[Do
             by_index.setdefault(index, []).append(pod)
     left: list[Doc] = []
     for pods in by_index.values():
-        ordered = deletion_order(pods, pods, now) if len(pods) > 1 else pods
+        ordered = newest_first(pods) if len(pods) > 1 else pods
         doomed += ordered[:-1]
         left.append(ordered[-1])
     return doomed, sorted(left, key=uid_of)

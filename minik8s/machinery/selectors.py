@@ -128,6 +128,22 @@ class LabelSelector:
         return ",".join(map(str, self.requirements))
 
 
+def go_selector(selector: Doc | None) -> str:
+    """A LabelSelector as Go prints it, which is what upstream's messages have."""
+    if selector is None:
+        return "nil"
+    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    expressions = "".join(map(_go_requirement, selector.get("matchExpressions") or ()))
+    matches = f"MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}}"
+    return f"&LabelSelector{{{matches},}}"
+
+
+def _go_requirement(expression: Doc) -> str:
+    values = " ".join(expression.get("values") or ())
+    fields = f"Key:{expression['key']},Operator:{expression['operator']},Values:[{values}],"
+    return f"LabelSelectorRequirement{{{fields}}},"
+
+
 def _of(requirements: Iterable[Requirement]) -> LabelSelector:
     return LabelSelector(tuple(sorted(requirements, key=lambda r: r.key)))
 

@@ -148,7 +148,11 @@ def test_unmanaged_pods_and_unscalable_owners(virtual: Any, start: Any) -> None:
             await world.add("poddisruptionbudgets", "b", "default", spec={"maxUnavailable": 1, "selector": selector})
             await allowed(world, 0)
             await world.quiet()
-            assert await world.events("UnmanagedPods")
+            (event,) = await world.events("UnmanagedPods")
+            printed = (
+                "&LabelSelector{MatchLabels:map[string]string{app: web,},MatchExpressions:[]LabelSelectorRequirement"
+            )
+            assert f"(selector: {printed}{{}},}}) were found to be unmanaged." in event["message"]
             reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
             metadata = {"labels": LABELS, "ownerReferences": [{**reference, "controller": True}]}
             await world.add("pods", "odd", "default", metadata=metadata, spec=spec)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from minik8s.controllers.podcontrol import batch_sizes, pod_from_template
-from minik8s.controllers.pods import deletion_order
+from minik8s.controllers.pods import deletion_order, newest_first
 from minik8s.controllers.replicaset_plan import plan, with_failure
 from minik8s.machinery.meta import rfc3339
 
@@ -83,6 +83,23 @@ def test_deletion_order(sooner: Any, later: Any) -> None:
     """Each step of upstream's ActivePodsWithRanks, against what all later steps would say."""
     related = [pod(f"o{i}", node="crowded") for i in range(3)]
     assert [p["metadata"]["name"] for p in deletion_order([later, sooner], related, NOW)] == ["z", "a"]
+
+
+@pytest.mark.parametrize(
+    ("sooner", "later"),
+    [
+        (pod("z", node="", ready=None), pod("a", phase="Pending")),
+        (pod("z", phase="Pending"), pod("a")),
+        (pod("z", ready=None), pod("a")),
+        (pod("z", ready=5), pod("a", ready=6, restarts=3)),
+        (pod("z", restarts=2), pod("a", restarts=1)),
+        (pod("z", age=7), pod("a", age=8)),
+        (pod("z", age=7, cost="9"), pod("a", age=8)),
+    ],
+)
+def test_the_newest_of_a_job_goes_first(sooner: Any, later: Any) -> None:
+    """A Job's surplus goes by state and age alone; what a ReplicaSet's pods cost does not count."""
+    assert newest_first([later, sooner]) == [sooner, later]
 
 
 def test_similar_ages_are_decided_by_uid() -> None:
