@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -86,6 +87,13 @@ def parse_request(pem: bytes) -> CertificateRequest:
         x509.UnsupportedGeneralNameType,
     ) as error:
         raise BadRequestError(f"x509: malformed certificate request: {error}") from None
+
+
+def expiry_of(pem: bytes) -> datetime:
+    """When the first certificate of a PEM text ends. Raises ValueError for what is none."""
+    from cryptography import x509
+
+    return x509.load_pem_x509_certificate(pem).not_valid_after_utc
 
 
 def _read(parsed: x509.CertificateSigningRequest) -> CertificateRequest:

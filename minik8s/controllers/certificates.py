@@ -20,6 +20,7 @@ from minik8s.api.certificates import (
     SignerRefusal,
     check_kubelet_client,
     check_signable,
+    expiry_of,
     request_of,
 )
 from minik8s.api.resource import Resource
@@ -164,9 +165,24 @@ class CSRCleaner(Controller[str]):
 
 
 def is_over(csr: Doc, now: datetime) -> bool:
-    """Whether a request was decided or answered an hour ago, or has waited for a day."""
-    for kind in ("Approved", "Denied", "Failed"):
-        if (condition := _condition(csr, kind)) is not None:
-            decided = condition.get("lastUpdateTime") or csr["metadata"]["creationTimestamp"]
-            return now - parse_time(decided) > DECIDED_LASTS
-    return now - parse_time(csr["metadata"]["creationTimestamp"]) > PENDING_LASTS
+    """Whether a request was answered an hour ago, or has waited for a day, or its certificate has ended.
+
+    One that was approved and not answered stays: somebody else may be about to sign it.
+    """
+    status = csr.get("status") or {}
+    conditions, certificate = status.get("conditions") or (), status.get("certificate")
+    if not conditions:
+        return now - parse_time(csr["metadata"]["creationTimestamp"]) > PENDING_LASTS
+    for condition in conditions:
+        answered = condition["type"] in ("Denied", "Failed") or (condition["type"] == "Approved" and certificate)
+        decided = condition.get("lastUpdateTime")
+        if answered and decided and now - parse_time(decided) > DECIDED_LASTS:
+            return True
+    return certificate is not None and _condition(csr, "Approved") is not None and _has_ended(certificate, now)
+
+
+def _has_ended(certificate: str, now: datetime) -> bool:
+    try:
+        return expiry_of(base64.b64decode(certificate)) < now
+    except ValueError:
+        return False

@@ -14,7 +14,7 @@ from typing import Any
 from minik8s.api.pods import disruption_target, is_terminal
 from minik8s.api.resources import LEASES, NODES, PODS
 from minik8s.client.informer import Handler, Informer
-from minik8s.client.lister import Key
+from minik8s.client.lister import Key, key_of
 from minik8s.controllers import nodelifecycle_plan as plan
 from minik8s.controllers.runtime import Context, Reconciler, Requeue, mapped
 from minik8s.machinery.errors import NotFound
@@ -50,6 +50,7 @@ class NodeLifecycleController(Reconciler[Any]):
         self._placed: dict[str, tuple[str, bool]] = {}
         self._tainted: dict[str, dict[plan.Taint, datetime]] = {}
         self._silenced: set[str] = set()
+        self._doomed: dict[str, set[Key]] = {}  # node -> pods whose time there is limited
 
     def handlers(self) -> Iterable[tuple[Informer[Any], Handler[Any]]]:
         yield self.informer, self._on_node
@@ -117,6 +118,7 @@ class NodeLifecycleController(Reconciler[Any]):
         self._alive.pop(name, None)
         self._tainted.pop(name, None)
         self._silenced.discard(name)
+        self._spare(name, set())
         if (uid := self._uids.pop(name, None)) is not None:
             node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": uid}}
             message = f"Node {name} event: Removing Node {name} from Controller"
@@ -191,20 +193,32 @@ class NodeLifecycleController(Reconciler[Any]):
         taints = plan.no_execute(node)
         if not taints:
             self._tainted.pop(name, None)
+            self._spare(name, set())
             return None
         known = self._tainted.get(name, {})
         seen = {plan.identity(taint): known.get(plan.identity(taint), now) for taint in taints}
         self._tainted[name] = seen
-        waits = []
+        waits: dict[Key, float] = {}
         for pod in self.pods.by_index("node", name):
             due = None if is_terminating(pod) else plan.eviction_time(pod, taints, seen)
             if due is None:
                 continue
             if due <= now:
+                self._doomed.get(name, set()).discard(key_of(pod))
                 await self._delete(pod)
             else:
-                waits.append((due - now).total_seconds())
-        return Requeue.after(min(waits, default=None))
+                waits[key_of(pod)] = (due - now).total_seconds()
+        self._spare(name, set(waits))
+        return Requeue.after(min(waits.values(), default=None))
+
+    def _spare(self, node: str, doomed: set[Key]) -> None:
+        """From now on these pods' time on a node is limited; those for which it no longer is hear of it."""
+        for namespace, name in sorted(self._doomed.pop(node, set()) - doomed):
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": name}}
+            message = f"Cancelling deletion of Pod {namespace}/{name}"
+            self._evictor.event(pod, "Normal", "TaintManagerEviction", message)
+        if doomed:
+            self._doomed[node] = doomed
 
     async def _delete(self, pod: Doc) -> None:
         name, namespace = name_of(pod), namespace_of(pod)

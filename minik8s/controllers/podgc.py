@@ -17,13 +17,8 @@ from minik8s.machinery.errors import NotFound
 from minik8s.machinery.meta import Doc, name_of, namespace_of, uid_of
 
 INDEX = "podgc"
-REASONS = {
-    "orphaned": "PodGC: node no longer exists",
-    "unscheduled": "",
-    "out-of-service": "PodGC: deleting pod because node is out of service",
-    "finished": "",
-}
-"""Why a pod is removed -> the message of its DisruptionTarget condition; "" gives it none."""
+ORPHANED = "PodGC: node no longer exists"
+"""The message of the DisruptionTarget condition of a pod whose node is gone; the others have no such condition."""
 
 
 class PodGCController(Controller[tuple[str, Key]]):
@@ -75,7 +70,7 @@ class PodGCController(Controller[tuple[str, Key]]):
         if pod is None or (why == "orphaned" and await self._exists(pod["spec"]["nodeName"])):
             return None
         try:
-            await self._remove(pod, REASONS[why])
+            await self._remove(pod, ORPHANED if why == "orphaned" else "")
         except NotFound:
             return None
         return None
@@ -86,7 +81,7 @@ class PodGCController(Controller[tuple[str, Key]]):
 
     async def _remove(self, pod: Doc, message: str) -> None:
         name, namespace = name_of(pod), namespace_of(pod)
-        patch = plan.failed_status(pod, message, self.clock.now()) if message else None
+        patch = plan.failed_status(pod, message, self.clock.now())
         if patch is not None:
             await self.client.patch(PODS, name, patch, namespace=namespace, type="strategic", subresource="status")
         await self.client.delete(PODS, name, namespace=namespace, grace_period=0, uid=uid_of(pod))

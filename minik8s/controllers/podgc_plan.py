@@ -28,12 +28,17 @@ def index(pod: Doc) -> tuple[str, ...]:
 
 
 def surplus(finished: Sequence[Doc], threshold: int = TERMINATED_THRESHOLD) -> list[Doc]:
-    """The oldest of the finished pods beyond the threshold."""
+    """The oldest of the finished pods beyond the threshold, evicted ones first: those nobody waits for."""
     excess = len(finished) - threshold
     if excess <= 0:
         return []
-    by_age = sorted(finished, key=lambda pod: (pod["metadata"]["creationTimestamp"], namespace_of(pod), name_of(pod)))
-    return by_age[:excess]
+    return sorted(finished, key=_worth)[:excess]
+
+
+def _worth(pod: Doc) -> tuple[bool, str, str, str]:
+    status = pod.get("status") or {}
+    evicted = status.get("phase") == "Failed" and status.get("reason") == "Evicted"
+    return not evicted, pod["metadata"]["creationTimestamp"], namespace_of(pod), name_of(pod)
 
 
 def is_out_of_service(node: Doc) -> bool:
@@ -48,8 +53,10 @@ def stranded(pods: Iterable[Doc]) -> list[Doc]:
 
 
 def failed_status(pod: Doc, message: str, now: datetime) -> Obj | None:
-    """A status patch (strategic) that says why the pod ends; None when it has ended already."""
+    """A status patch (strategic) that ends the pod and, with a message, says why; None when it has ended already."""
     if is_terminal(pod):
         return None
-    condition = disruption_target("DeletionByPodGC", message, now)
-    return {"metadata": {"uid": pod["metadata"]["uid"]}, "status": {"phase": "Failed", "conditions": [condition]}}
+    status: Obj = {"phase": "Failed"}
+    if message:
+        status["conditions"] = [disruption_target("DeletionByPodGC", message, now)]
+    return {"metadata": {"uid": pod["metadata"]["uid"]}, "status": status}

@@ -217,10 +217,20 @@ async def test_denied_requests_stay_unsigned() -> None:
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
-def aged(hours: float, *kinds: str) -> dict[str, Any]:
+def aged(hours: float, *kinds: str, certificate: str = "") -> dict[str, Any]:
     time = rfc3339(NOW - timedelta(hours=hours))
     conditions = [{"type": kind, "status": "True", "lastUpdateTime": time} for kind in kinds]
-    return {"metadata": {"creationTimestamp": time}, "status": {"conditions": conditions}}
+    issued = {"certificate": certificate} if certificate else {}
+    return {"metadata": {"creationTimestamp": time}, "status": {"conditions": conditions, **issued}}
+
+
+def certificate_until(end: datetime) -> str:
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, end - timedelta(days=1), end)
+    return base64.b64encode(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)).decode()
+
+
+GOOD, ENDED = certificate_until(NOW + timedelta(days=9)), certificate_until(NOW - timedelta(minutes=1))
 
 
 @pytest.mark.parametrize(
@@ -228,15 +238,18 @@ def aged(hours: float, *kinds: str) -> dict[str, Any]:
     [
         (aged(23), False),
         (aged(25), True),
-        (aged(0.9, "Approved"), False),
-        (aged(1.1, "Approved"), True),
+        (aged(0.9, "Approved", certificate=GOOD), False),
+        (aged(1.1, "Approved", certificate=GOOD), True),
+        (aged(0.1, "Approved", certificate=ENDED), True),
+        (aged(0.1, "Approved", certificate="bm9uZQ=="), False),
+        (aged(99, "Approved"), False),
         (aged(1.1, "Denied"), True),
         (aged(1.1, "Failed"), True),
         (aged(1.1, "Mine"), False),
     ],
 )
 def test_what_is_thrown_away(request_: Any, over: bool) -> None:
-    """What was decided an hour ago, and what nobody decided in a day."""
+    """What was answered an hour ago, what nobody decided in a day, and whose certificate has ended."""
     assert is_over(request_, NOW) is over
 
 

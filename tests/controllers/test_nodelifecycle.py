@@ -225,7 +225,29 @@ def test_out_of_service(virtual: Any, start: Any) -> None:
 
 
 def test_surplus() -> None:
-    """Beyond the threshold the oldest finished pods go."""
+    """Beyond the threshold the oldest finished pods go, those that were evicted before all others."""
     pods = [{"metadata": {"name": str(n), "creationTimestamp": f"2026-01-0{n}T00:00:00Z"}} for n in (3, 1, 2)]
     assert surplus(pods, threshold=3) == []
     assert [pod["metadata"]["name"] for pod in surplus(pods, threshold=1)] == ["1", "2"]
+    evicted = {**pods[0], "status": {"phase": "Failed", "reason": "Evicted"}}
+    assert [pod["metadata"]["name"] for pod in surplus([evicted, *pods[1:]], threshold=1)] == ["3", "1"]
+
+
+def test_a_taint_that_goes_in_time(virtual: Any, start: Any) -> None:
+    """Pods that were to be deleted stay, and hear of it."""
+
+    async def body(clock: Any) -> None:
+        async with start(clock, NodeLifecycleController) as world:
+            await add_node(world, "n1")
+            await add_pod(world, "patient", "n1", tolerations=TOLERANT)
+            taint = {"key": "k", "effect": "NoExecute"}
+            await world.client.patch(NODES, "n1", {"spec": {"taints": [taint]}})
+            await world.quiet(20)
+            await world.client.patch(NODES, "n1", {"spec": {"taints": None}})
+            await world.quiet(40)
+            assert await world.get("pods", "patient", "default")
+            [said] = await world.events("TaintManagerEviction")
+            assert said["message"] == "Cancelling deletion of Pod default/patient"
+            assert said["source"]["component"] == "taint-eviction-controller"
+
+    virtual(body)
