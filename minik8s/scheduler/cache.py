@@ -9,7 +9,7 @@ is a copy because its cycles run beside its informers. Ours never suspend, so th
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
 from typing import TypeVar
 
@@ -51,6 +51,7 @@ class Cache:
         self._soft_tainted = 0
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._tallies: OrderedDict[Hashable, Tally] = OrderedDict()
+        self._looked_at: set[str] = set()
         self._unique: dict[str, tuple[int, bool]] = {}
         self._interleaved: tuple[int, list[NodeInfo]] = (-1, [])
 
@@ -75,11 +76,15 @@ class Cache:
     def namespace_labels(self, namespace: str) -> Mapping[str, str]:
         return self._namespaces.get(namespace, {})
 
-    def tally(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The current tally of that key, which says all that tells it from others; `make` makes it, not yet counted."""
+    def tally(self, key: Hashable, make: Callable[[], T], labels: Iterable[str] = ()) -> T:
+        """The current tally of that key, which says all that tells it from others; `make` makes it, not yet counted.
+
+        `labels` are the keys of the labels by which it counts pods.
+        """
         tally = self._tallies.get(key)
         if tally is None:
             tally = self._tallies[key] = make()
+            self._looked_at.update(labels)
             if len(self._tallies) > KEPT_TALLIES:
                 self._tallies.popitem(last=False)
         else:
@@ -152,11 +157,24 @@ class Cache:
         uid, node = doc["metadata"].get("uid", ""), doc["spec"]["nodeName"]
         self._assumed.discard(uid)
         known = self.pod(uid)
-        if known is None or self._where[uid] != node or _differs(known.doc, doc):
+        if known is None or self._where[uid] != node or self._differs(known.doc, doc):
             self.remove_pod(uid)
             self._place(PodInfo(doc), node)
         else:
-            known.doc, known.spec = doc, doc["spec"]
+            known.doc, known.spec, known.labels = doc, doc["spec"], labels_of(doc)
+
+    def _differs(self, old: Doc, new: Doc) -> bool:
+        """Whether anything that plugins look at has changed: a resize, labels that count, that the pod is to end.
+
+        Labels that no tally counts by do not: the API server gives every pod the zone of its node when it is bound.
+        """
+        before, after = labels_of(old), labels_of(new)
+        if before is not after and before != after and not self._looked_at.isdisjoint(_changed(before, after)):
+            return True
+        if is_terminating(old) != is_terminating(new) or resizes(old) or resizes(new):
+            return True
+        was, now = old["spec"], new["spec"]
+        return was is not now and any(was.get(k) != now.get(k) for k in ("containers", "initContainers"))
 
     def pod(self, uid: str) -> PodInfo | None:
         """A pod that stands, or is assumed to stand, on a node."""
@@ -296,11 +314,6 @@ def _images(node: Doc) -> Sequence[Doc]:
     return (node.get("status") or {}).get("images") or ()
 
 
-def _differs(old: Doc, new: Doc) -> bool:
-    """Whether anything that plugins look at has changed: an in-place resize, the labels, that it is to end."""
-    before, after = old["spec"], new["spec"]
-    if labels_of(old) != labels_of(new) or is_terminating(old) != is_terminating(new):
-        return True
-    if resizes(old) or resizes(new):
-        return True
-    return before is not after and any(before.get(k) != after.get(k) for k in ("containers", "initContainers"))
+def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """The keys whose values differ."""
+    return [key for key in {**before, **after} if before.get(key) != after.get(key)]

@@ -133,8 +133,8 @@ class Snapshot(Protocol):
     def pod_log(self) -> Any: ...
     @property
     def term_log(self) -> Any: ...
-    def tally(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The current tally of that key (see `tally`), made when there is none."""
+    def tally(self, key: Hashable, make: Callable[[], T], labels: Iterable[str] = ()) -> T:
+        """The current tally of that key (see `tally`), made when there is none; it counts pods by those labels."""
         ...
 
     def is_unique(self, key: str) -> bool:

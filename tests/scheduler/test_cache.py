@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minik8s.scheduler.cache import Cache
+from minik8s.scheduler.cycle import Decision, Refusal
 from minik8s.scheduler.framework import Event
 from minik8s.scheduler.info import PodInfo
 
@@ -23,6 +24,24 @@ def test_assumed_pod_is_confirmed_without_counting_twice(world: Any, node: Any, 
     assert cache.generation == generation
     cache.forget("uid-p")
     assert cache.node("a").requested_cpu == 1000, "a confirmed pod is not forgotten"
+
+
+def test_a_label_that_nobody_counts_by_changes_nothing(world: Any, node: Any, pod: Any) -> None:
+    """The zone that a pod gets when it is bound does not make its node look changed; a label that a tally counts by
+    does, and is counted."""
+    where = world([node("a", labels={"zone": "z"})])
+    away = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "x"}}}
+    terms = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [away]}}
+    wary, cache = pod("w", affinity=terms), where.cache
+    assert isinstance(where.decide(wary), Decision)
+    old = pod("p", nodeName="a", labels={"app": "y"})
+    cache.set_pod(old)
+    generation = cache.generation
+    cache.set_pod({**old, "metadata": {**old["metadata"], "labels": {"app": "y", "zone": "z"}}})
+    assert cache.generation == generation
+    assert cache.pod("uid-p").labels == {"app": "y", "zone": "z"}
+    cache.set_pod({**old, "metadata": {**old["metadata"], "labels": {"app": "x", "zone": "z"}}})
+    assert isinstance(where.decide(wary), Refusal)
 
 
 def test_forgetting_frees_the_node(world: Any, node: Any, pod: Any) -> None:

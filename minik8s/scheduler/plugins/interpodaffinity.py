@@ -210,6 +210,11 @@ def _near(found: Tallies, pod: PodInfo, node: NodeInfo) -> bool:
     return all(domain in counts for domain in domains) or (not counts and found.self_affine)
 
 
+def _labels(terms: Sequence[AffinityTerm]) -> list[str]:
+    """The label keys that terms look at."""
+    return [requirement.key for term in terms for requirement in term.selector.requirements]
+
+
 def _seen_labels(pod: PodInfo, snapshot: Snapshot) -> dict[str, str]:
     """The labels of a pod that any term of the pods that are there looks at."""
     seen = snapshot.term_labels
@@ -237,7 +242,7 @@ def _meant_by_all(terms: Sequence[AffinityTerm], snapshot: Snapshot) -> Tally:
     def weigh(other: PodInfo) -> tuple[tuple[str, int], ...]:
         return keys if _matches_all(terms, other, snapshot) else ()
 
-    return snapshot.tally(("all", *(term.identity for term in terms)), lambda: Tally(weigh))
+    return snapshot.tally(("all", *(term.identity for term in terms)), lambda: Tally(weigh), _labels(terms))
 
 
 def _meant_by_each(terms: Sequence[AffinityTerm], snapshot: Snapshot) -> Tally:
@@ -249,7 +254,7 @@ def _meant_by_each(terms: Sequence[AffinityTerm], snapshot: Snapshot) -> Tally:
             if term.matches(other, theirs):
                 yield term.topology_key, 1
 
-    return snapshot.tally(("each", *(term.identity for term in terms)), lambda: Tally(weigh))
+    return snapshot.tally(("each", *(term.identity for term in terms)), lambda: Tally(weigh), _labels(terms))
 
 
 def _wishes(terms: Sequence[AffinityTerm], snapshot: Snapshot) -> Tally:
@@ -261,4 +266,4 @@ def _wishes(terms: Sequence[AffinityTerm], snapshot: Snapshot) -> Tally:
             if term.matches(other, theirs):
                 yield term.topology_key, term.weight
 
-    return snapshot.tally(("wishes", *(term.identity for term in terms)), lambda: Tally(weigh))
+    return snapshot.tally(("wishes", *(term.identity for term in terms)), lambda: Tally(weigh), _labels(terms))

@@ -101,7 +101,11 @@ class Constraint:
         where = orjson.dumps([pod.spec.get("nodeSelector"), pod.spec.get("affinity")]) if affinity else None
         despite = None if tolerations is None else orjson.dumps(tolerations)
         key = (_NAME, namespace, self.key, selector, needed, where, despite)
-        self.tally = snapshot.tally(key, lambda: SpreadTally(self.key, weigh, admits, by_taints=self.honor_taints))
+        self.tally = snapshot.tally(
+            key,
+            lambda: SpreadTally(self.key, weigh, admits, by_taints=self.honor_taints),
+            [requirement.key for requirement in selector.requirements],
+        )
         self.version, self.unique = self.tally.version, snapshot.is_unique(self.key)
 
     def held(self, node: NodeInfo) -> int | None:
