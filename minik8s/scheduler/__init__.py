@@ -1,16 +1,19 @@
 """The scheduler: gives every pod that has no node the best node it fits on.
 
 Upstream counterpart: `pkg/scheduler` (kube-scheduler). Read `framework` first: the extension points and what goes
-through them. `plugins` decide, one file per upstream plugin; `cache` knows what stands on every node; `queue` holds
-the pods that wait, and why; `cycle` makes one decision; `scheduler` does the talking.
+through them. `plugins` decide, one file per upstream plugin; `configuration` and `profiles` say which of them are asked
+when; `cache` knows what stands on every node, `tally` how much in every topology domain; `queue` holds the pods that
+wait, and why; `cycle` makes one decision, `podclass` shares it among pods that look alike; `scheduler` talks.
 
 Promises
 - A decision is a pure, synchronous function of pod and cache: no copy of the cluster is needed, none is made.
 - A pod's cost does not grow with the cluster: nodes are sampled as upstream does it (percentageOfNodesToScore), and
   pods that look alike to every plugin share their verdicts, so that the next of a hundred replicas looks only at the
-  nodes that changed since the last.
+  nodes that changed since the last. That holds with spreading and pod affinity too.
 - What a pod is told (condition, event) are upstream's words. Binding requests overlap; the pod is assumed meanwhile.
+- A file that configures kube-scheduler configures this one, or is refused by the name of what cannot be done.
+- A plugin that fails costs the pod its attempt, and nobody else anything.
 
-Deliberate omissions: volume plugins, dynamic resource allocation, pod groups, extenders, Permit's waiting, and the
-built-in default constraints of PodTopologySpread.
+Deliberate omissions: dynamic resource allocation (such pods are refused with a clear message), pod groups, extenders
+(write a plugin), scoring by storage capacity, and the limits of in-tree cloud disks, which have become CSI volumes.
 """
