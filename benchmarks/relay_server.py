@@ -7,6 +7,7 @@ relay in front of it. Either prints its URL and ends with its standard input.
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import sys
 
@@ -16,6 +17,8 @@ from minik8s.proxy.poller import make_poller
 from minik8s.proxy.relay import Connections, TcpListener
 from minik8s.proxy.servicemap import Endpoint
 
+ZEROS = memoryview(bytes(2**20))
+
 
 class Backend(asyncio.Protocol):
     """Speaks just enough HTTP for one request at a time."""
@@ -23,11 +26,27 @@ class Backend(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
+        self._missing = 0
 
     def data_received(self, data: bytes) -> None:
         size = int(data[5 : data.index(b" ", 5)])
         self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
-        self._transport.write(bytes(size))
+        self._missing = size
+        self.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._missing = 0
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """Writes as fast as it is taken, so that a gibibyte is never in memory."""
+        self._paused = False
+        while self._missing and not self._paused:
+            part = min(self._missing, len(ZEROS))
+            self._missing -= part
+            self._transport.write(ZEROS[:part])
 
 
 async def backend() -> None:
@@ -53,4 +72,6 @@ async def _serve(port: int) -> None:
 
 
 if __name__ == "__main__":
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     asyncio.run(backend() if sys.argv[1] == "backend" else relay(int(sys.argv[2])))
