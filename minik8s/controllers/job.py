@@ -93,6 +93,8 @@ class JobController(Reconciler[Any]):
         return backoff if uid == uid_of(job) else Backoff()
 
     async def _act(self, job: Doc, todo: Plan) -> ApiError | None:
+        if todo.uncounted:
+            await self._untrack([pod for pod in todo.delete if is_tracked(pod)])
         revision, error = await self.control.delete_many(todo.delete, job)
         if error is None:
             created, error = await self.control.create_many(todo.create, job)

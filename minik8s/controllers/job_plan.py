@@ -53,7 +53,8 @@ MAX_UNCOUNTED = 500
 class Plan:
     """Create or delete; write `status`; then take the finalizer from `untrack`.
 
-    `decided`: no more pods will run; once the status is settled and nothing terminates it can be concluded.
+    `uncounted`: the pods to delete first lose their finalizer, for what a suspension or a smaller parallelism stops is
+    no failure. `decided`: no more pods will run; once the status is settled and nothing terminates it can be concluded.
     `recheck`: in how many seconds time alone may change something. `events`: (reason, message), normal ones.
     """
 
@@ -61,6 +62,7 @@ class Plan:
     create: tuple[Obj, ...] = ()
     delete: tuple[Doc, ...] = ()
     untrack: tuple[Doc, ...] = ()
+    uncounted: bool = False
     decided: bool = False
     events: tuple[tuple[str, str], ...] = ()
     backoff: Backoff = attrs.field(factory=Backoff)
@@ -139,10 +141,13 @@ class _Pass:
         if "startTime" not in self.status and not is_suspended(self.job):
             self.status["startTime"] = rfc3339(self.now)
         verdict = self._verdict()
+        managed = verdict is None and not is_terminating(self.job)
         if verdict is not None:
             self.delete = list(self.active)
-        elif not is_terminating(self.job):
+        elif managed:
             verdict = self._manage()
+            doomed = set(map(uid_of, self.delete))
+            self.tracked = [pod for pod in self.tracked if uid_of(pod) not in doomed]
         if verdict is not None:
             self.conditions = with_condition(self.conditions, verdict) or self.conditions
         untrack = self._write_down(verdict)
@@ -152,6 +157,7 @@ class _Pass:
             tuple(self.create),
             tuple(self.delete),
             tuple(untrack),
+            managed,
             verdict is not None,
             tuple(self.events),
             self.backoff,

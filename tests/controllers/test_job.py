@@ -6,6 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
+import anyio
 import pytest
 
 from minik8s.api.resources import JOBS, PODS
@@ -278,8 +279,10 @@ def test_suspend_and_resume(virtual: Any, start: Any) -> None:
             await status(world, active=None, terminating=0)
             assert await pods_of(world) == []
             await world.client.patch(JOBS, "j", {"spec": {"suspend": False}}, namespace="default")
+            with anyio.fail_after(5):  # no back-off: what was suspended has not failed
+                await status(world, ready=1)
             done = await condition(world, "Complete")
-            assert done["status"]["succeeded"] == 1
+            assert (done["status"]["succeeded"], done["status"].get("failed")) == (1, None)
             await world.quiet()
             assert len(await world.events("Suspended")) >= 1
             assert len(await world.events("Resumed")) >= 1

@@ -68,6 +68,21 @@ def test_size(spec: Any, pods: list[str], create: int, delete: int) -> None:
     assert (len(todo.create), len(todo.delete)) == (create, delete)
 
 
+@pytest.mark.parametrize(
+    ("spec", "uncounted", "untrack"),
+    [
+        ({"suspend": True}, True, []),
+        ({"parallelism": 1, "completions": 5}, True, []),
+        ({"activeDeadlineSeconds": 1}, False, ["a", "b"]),
+    ],
+)
+def test_what_is_stopped_for_another_reason_is_no_failure(spec: Any, uncounted: bool, untrack: list[str]) -> None:
+    """Pods that go for suspension or size lose their finalizer first; those of a Job that fails are counted."""
+    todo = decide(job(**spec), pod("a"), pod("b"))
+    assert (bool(todo.delete), todo.uncounted) == (True, uncounted)
+    assert [p["metadata"]["uid"] for p in todo.untrack] == untrack
+
+
 def test_ended_pods_are_written_down_first() -> None:
     """Uids go into the status with the finalizers still there; the counters follow when those are gone."""
     todo = decide(job(completions=3), pod("a", "Succeeded"), pod("b", "Failed"), pod("c"))
