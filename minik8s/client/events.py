@@ -55,12 +55,27 @@ class EventRecorder:
         self.client = (client or recorders.client).as_agent(component)
         self.correlator = Correlator()
 
-    def event(self, obj: Doc, type: EventKind, reason: str, message: str, *, field_path: str = "") -> None:
+    def event(
+        self,
+        obj: Doc,
+        type: EventKind,
+        reason: str,
+        message: str,
+        *,
+        field_path: str = "",
+        action: str = "",
+        related: Doc | None = None,
+    ) -> None:
         """Says that something happened to `obj`, an object or as much of one as names it. Never blocks or raises.
 
-        `field_path` says to which part: `spec.containers{web}`.
+        `field_path` says to which part: `spec.containers{web}`; `action` what was being done, `related` for whom.
         """
-        self._recorders.enqueue(self, self._event(obj, type, reason, message, field_path))
+        event = self._event(obj, type, reason, message, field_path)
+        if action:
+            event["action"] = action
+        if related is not None:
+            event["related"] = reference(related)
+        self._recorders.enqueue(self, event)
 
     def _event(self, obj: Doc, type: EventKind, reason: str, message: str, field_path: str) -> Obj:
         about = reference(obj, field_path)

@@ -270,9 +270,9 @@ class PodClass:
 
     def _standing(self, pod: PodInfo, node: NodeInfo) -> Hashable:
         """Nodes for which room is kept stand by themselves."""
-        alone = node.name if self._domains and node.nominated else ""
         if not self._domains and not self._sorted_by:
-            return alone
+            return ""
+        alone = node.name if self._domains and node.nominated else ""
         state = self.state
         parts = [plugin.standing(state, pod, node) for plugin in self._domains]
         return (alone, *parts, *[plugin.score(state, pod, node) for plugin in self._sorted_by])

@@ -31,12 +31,14 @@ class Reporter:
         self._client, self._clock, self._recorder, self._profile = client, clock, recorder, profile
 
     def scheduled(self, pod: PodInfo, node: str) -> None:
-        self._recorder.event(pod.doc, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node}")
+        self._recorder.event(
+            pod.doc, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node}", action="Binding"
+        )
 
     async def refused(self, pod: PodInfo, reason: str, message: str, nomination: Nomination | None = None) -> None:
         """Says by event and condition that the pod has no node; `nomination` is where room is being made for it."""
         CAUSE.set(cause_of(PODS.group_resource, pod.doc))
-        self._recorder.event(pod.doc, "Warning", "FailedScheduling", message)
+        self._recorder.event(pod.doc, "Warning", "FailedScheduling", message, action="Scheduling")
         try:
             await self._patch_status(pod, reason, message, nomination)
         except NotFound:
@@ -91,7 +93,8 @@ class Reporter:
             await self._client.delete(PODS, name_of(victim), namespace=namespace, uid=uid_of(victim))
         except NotFound:
             return 0
-        self._recorder.event(victim, "Normal", "Preempted", f"Preempted by pod {pod.uid} on node {node}")
+        told = f"Preempted by pod {pod.uid} on node {node}"
+        self._recorder.event(victim, "Normal", "Preempted", told, action="Preempting", related=pod.doc)
         return 1
 
 

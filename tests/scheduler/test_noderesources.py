@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from minik8s.scheduler.framework import SKIP, CycleState
 from minik8s.scheduler.info import NodeInfo, PodInfo
@@ -80,6 +83,17 @@ def test_scoring(pod: Any, args: Any, requests: Any, points: int) -> None:
 def test_balance(pod: Any, requests: Any, points: int) -> None:
     """A pod that evens the shares out is worth more than one that parts them further."""
     assert BalancedAllocation().score(CycleState(), PodInfo(pod("p", requests=requests)), a_node(pod)) == points
+
+
+@given(*[st.integers(0, 9000)] * 4, st.integers(1, 8000), st.integers(1, 8000))
+def test_the_short_cut_balances_alike(a: int, b: int, c: int, d: int, cpu: int, memory: int) -> None:
+    """Written out for cpu and memory, the balance is what the general way gives."""
+    node = NodeInfo("a")
+    node.cpu, node.memory, node.requested_cpu, node.requested_memory = cpu, memory, a, b
+    pod: Any = SimpleNamespace(cpu=c, memory=d, requests={"cpu": c, "memory": d})
+    short, long = BalancedAllocation(), BalancedAllocation()
+    long._plain = False
+    assert short.score(CycleState(), pod, node) == long.score(CycleState(), pod, node)
 
 
 def test_balance_of_three(pod: Any) -> None:

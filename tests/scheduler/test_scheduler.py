@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from minik8s.api.resources import EVENTS, NODES, PODS
+from minik8s.api.resources import EVENTS, NODES, PODS, PRIORITY_CLASSES
 from minik8s.client.events import Recorders
 from minik8s.clock import RealClock, TimerHandle
 from minik8s.cluster import Cluster
@@ -164,6 +164,26 @@ async def test_preemption_makes_room(node: Any, pod: Any) -> None:
         assert nominated["status"]["nominatedNodeName"] == "a"
         await up.client.delete(PODS, "low", namespace="default", grace_period=0)
         assert await bound(up, "high") == "a"
+        told = await event(up, "Preempted")
+        assert told["message"] == f"Preempted by pod {nominated['metadata']['uid']} on node a"
+        assert (told["action"], told["related"]["name"]) == ("Preempting", "high")
+
+
+async def test_the_more_important_takes_the_room(node: Any, pod: Any) -> None:
+    """Room that is being made for one pod goes to a more important one that comes meanwhile: the first loses its
+    nomination, and waits again."""
+    async with cluster() as up:
+        await add_node(up, node("a"))
+        for name, value in (("mid", 10), ("top", 20)):
+            await up.client.create(PRIORITY_CLASSES, {"metadata": {"name": name}, "value": value})
+        await add_pod(up, pod("low", requests={"cpu": "3"}))
+        await bound(up, "low")
+        for name in ("mid", "top"):
+            await add_pod(up, pod(name, requests={"cpu": "3"}, priorityClassName=name))
+            await up.wait_for(PODS, name, lambda p: p["status"].get("nominatedNodeName") == "a", timeout=10)
+        await up.wait_for(PODS, "mid", lambda p: "nominatedNodeName" not in p["status"], timeout=10)
+        await up.client.delete(PODS, "low", namespace="default", grace_period=0)
+        assert await bound(up, "top") == "a"
 
 
 class Reluctant(DefaultBinder):
