@@ -114,6 +114,8 @@ class ClusterConfig:
     directory       where the cluster keeps its files; None makes a temporary directory and removes it
     clock           "virtual" passes over waits: see `Cluster.advance`
     seed            source of every name, UID and jitter; None draws one
+    shuffle         tasks that are ready at once get their turn in an order that the seed draws, not in that in which
+                    they became so: another schedule that could have been (`pytest --minik8s-explore`)
     controllers     names of the controllers to run: kube-controller-manager's, of today or the short ones of before
     scheduler       whether to run one (None: no); or what it is configured by: a KubeSchedulerConfiguration, as a file
                     or its content, or a list of plugins (`scheduler.framework`), among them such a configuration or not
@@ -149,6 +151,7 @@ class ClusterConfig:
     directory: Path | None = None
     clock: Literal["real", "virtual"] = attrs.field(default="real", validator=_one_of("real", "virtual"))
     seed: int | None = None
+    shuffle: bool = False
     controllers: tuple[str, ...] = attrs.field(default=DEFAULT_CONTROLLERS, converter=_controllers)
     scheduler: bool | str | Path | Mapping[str, Any] | Sequence[object] | None = True
     proxy: bool = True

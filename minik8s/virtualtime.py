@@ -18,6 +18,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from random import Random
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -54,6 +56,11 @@ class NeverIdle(TimeoutError):
         self.tasks = tasks
 
 
+def _is_task(handle: Any) -> bool:
+    """Whether a handle is a task's turn."""
+    return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)
+
+
 class Hook:
     """Stands between a loop and its selector; made by `hook_of`, one a loop, and there while anybody needs it."""
 
@@ -64,6 +71,8 @@ class Hook:
         self.jumpers = 0
         self.alone = False
         """Nobody outside will ever wake the loop: to wait without a timer is an error."""
+        self.orders: list[Random] = []
+        """Who draws the order of the tasks that are ready at once; nobody: that in which they became so."""
         self._loop = loop
         self._inner: Any = loop._selector
         self._real: Callable[[], float] = loop.time
@@ -107,7 +116,10 @@ class Hook:
         return max(0.0, min((t.when() for t in timers if not t.cancelled()), default=math.inf) - self.time())
 
     def select(self, timeout: float | None = None) -> Any:
-        """What the loop calls when it has nothing to run: `timeout` is the time to its next timer, None for never."""
+        """What the loop calls before each of its turns. `timeout` is 0 when something is ready to run; else nothing is,
+        and it is the time to the next timer, or None for never."""
+        if timeout == 0 and self.orders:
+            self._shuffle(self.orders[-1])
         ready = self._inner.select(0)
         if ready or timeout == 0:
             if self._waiters:
@@ -127,6 +139,23 @@ class Hook:
         if self.alone and timeout is None:
             raise RuntimeError("everybody waits and no timer is set")
         return self._inner.select(timeout)
+
+    def _shuffle(self, order: Random) -> None:
+        """Has tasks that are ready one behind the other change places.
+
+        Callbacks stay where they are, and no task passes one: asyncio itself relies on their order.
+        """
+        ready = self._loop._ready
+        if len(ready) < 2:
+            return
+        handles: list[Any] = []
+        for is_task, run in groupby(ready, _is_task):
+            together = list(run)
+            if is_task:
+                order.shuffle(together)
+            handles += together
+        ready.clear()
+        ready.extend(handles)
 
     def _give_up(self) -> None:
         """Disappoints those who have waited too long for an idle moment."""
@@ -171,6 +200,20 @@ def hooked() -> Iterator[Hook]:
         hook.users -= 1
         if not hook.users:
             hook.detach()
+
+
+@contextmanager
+def shuffled(order: Random) -> Iterator[None]:
+    """Draws the order in which tasks that are ready at once get their turn, as long as the context lasts.
+
+    Programs must not rely on that order: each one drawn is another schedule that could have been. Raises NoHook.
+    """
+    with hooked() as hook:
+        hook.orders.append(order)
+        try:
+            yield
+        finally:
+            hook.orders.remove(order)
 
 
 class VirtualClock:

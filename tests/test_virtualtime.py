@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import anyio
@@ -19,7 +22,7 @@ from minik8s.api.resources import EVENTS, JOBS, LEASES
 from minik8s.blocking import BlockingCluster
 from minik8s.clock import RealClock
 from minik8s.quiescence import NotSettled
-from minik8s.virtualtime import EPOCH, NeverIdle, NoHook, VirtualClock, hooked, idle
+from minik8s.virtualtime import EPOCH, NeverIdle, NoHook, VirtualClock, hooked, idle, shuffled
 
 pytestmark = pytest.mark.anyio
 SIMULATED: Any = {"clock": "virtual", "serve": False, "proxy": False, "runtime": "simulated", "freeze": True, "seed": 1}
@@ -102,6 +105,30 @@ async def test_the_hook_goes_away() -> None:
             assert first is second
         assert first.users == 1
     assert first.users == 0
+
+
+async def test_shuffled_tasks() -> None:
+    """Tasks that are ready at once get their turn as a seed draws it, again the same; callbacks keep their order."""
+
+    async def turns(seed: int | None) -> tuple[list[int], list[int]]:
+        tasks: list[int] = []
+        callbacks: list[int] = []
+
+        async def turn(number: int) -> None:
+            tasks.append(number)
+            asyncio.get_running_loop().call_soon(callbacks.append, number)
+
+        with nullcontext() if seed is None else shuffled(Random(seed)):
+            async with anyio.create_task_group() as group:
+                for number in range(8):
+                    group.start_soon(turn, number)
+        return tasks, callbacks
+
+    first, second, third = [await turns(seed) for seed in (1, 1, 2)]
+    assert first == second
+    assert first[0] not in (third[0], list(range(8)))
+    assert first[1] == first[0]
+    assert await turns(None) == (list(range(8)), list(range(8)))
 
 
 def test_foreign_loops_are_refused() -> None:
@@ -220,7 +247,8 @@ from minik8s.api.request import ApiRequest
 
 async def main():
     log = []
-    async with Cluster(clock="virtual", serve=False, proxy=False, runtime="simulated", seed=7, nodes=3) as cluster:
+    options = dict(clock="virtual", serve=False, proxy=False, runtime="simulated", seed=7, nodes=3, shuffle=True)
+    async with Cluster(**options) as cluster:
         await cluster.apply(json.loads(sys.argv[1]))
         await cluster.advance(minutes=10)
         await cluster.client.patch(DEPLOYMENTS, "web", {"spec": {"replicas": 2}}, namespace="default")
@@ -234,7 +262,7 @@ anyio.run(main)
 
 
 def test_one_seed_one_history() -> None:
-    """Two processes with one seed, though with different hash seeds, tell the same story to the byte."""
+    """Two processes with one seed, with different hash seeds and tasks shuffled, tell the same story to the byte."""
     labels = {"app": "web"}
     crashes = {"simulated.minik8s.dev/run-seconds": "30", "simulated.minik8s.dev/exit-code": "1"}
     template = {

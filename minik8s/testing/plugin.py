@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from minik8s.cluster import Cluster
     from minik8s.testing.fixtures import Opened
 
+pytest_plugins = ("minik8s.testing.explore",)
 MARKER = "minik8s"
 Scope: TypeAlias = Literal["session", "package", "module", "class", "function"]
 SCOPES: tuple[Scope, ...] = ("function", "class", "module", "package", "session")
