@@ -57,7 +57,7 @@ from minik8s.scheduler.scheduler import Scheduler
 from minik8s.schema import yamlform as yamlform  # here, because `apply` would else import PyYAML at its first call
 from minik8s.snapshot import load
 from minik8s.store import MemoryStore
-from minik8s.virtualtime import EPOCH, VirtualClock, shuffled
+from minik8s.virtualtime import EPOCH, VirtualClock
 
 load_all()  # every cluster needs these and what is below: their import is no part of its start
 controllers(DEFAULT_CONTROLLERS)
@@ -254,10 +254,7 @@ class Cluster(Control):
 
     async def _start(self, stack: AsyncExitStack) -> None:
         """Enters everything in the order in which the rest needs it; the stack leaves it in reverse."""
-        if isinstance(self.clock, VirtualClock):
-            stack.enter_context(self.clock.running(jumping=self.jumps and not self.in_thread))
-        if self.config.shuffle:
-            stack.enter_context(shuffled(Random(f"order of tasks {self.seed}")))
+        self._rule_loop(stack)
         self.directory = self._credentials.directory = self._make_directory(stack)
         context = self._context
         if self.config.audit_log is not None:

@@ -6,9 +6,11 @@ A base of `Cluster` that needs nothing but its parts, so that the composition ro
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from minik8s.api.resource import Resource
@@ -31,7 +33,7 @@ from minik8s.nodes import NodePool
 from minik8s.quiescence import queued, settle
 from minik8s.scheduler.scheduler import Scheduler
 from minik8s.snapshot import manifests, save
-from minik8s.virtualtime import VirtualClock
+from minik8s.virtualtime import VirtualClock, shuffled
 
 
 class Control:
@@ -42,6 +44,8 @@ class Control:
     client: Client
     informers: Informers
     nodes: NodePool
+    in_thread: bool
+    seed: int
     _context: ServerContext
     _faults: Faults | None = None
     _manager: ControllerManager | None = None
@@ -149,6 +153,13 @@ class Control:
         if not isinstance(self.clock, VirtualClock):
             raise RuntimeError('only a cluster with clock="virtual" can advance its time')
         await self.clock.advance(timedelta(**duration).total_seconds(), partial(self.settle, settle_timeout))
+
+    def _rule_loop(self, stack: AsyncExitStack) -> None:
+        """Takes hold of the loop's time and its order of tasks, where the configuration wants that. Raises NoHook."""
+        if isinstance(self.clock, VirtualClock):
+            stack.enter_context(self.clock.running(jumping=self.jumps and not self.in_thread))
+        if self.config.shuffle:
+            stack.enter_context(shuffled(Random(f"order of tasks {self.seed}")))
 
     @property
     def jumps(self) -> bool:
