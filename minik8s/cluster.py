@@ -323,16 +323,14 @@ class Cluster(Control):
     def _run_components(self, group: TaskGroup, recorders: Recorders) -> None:
         """Starts everything that works through the client."""
         config, client, clock, rng = self.config, self.client, self.clock, self.rng
+        common = (client, self.informers, clock, rng, recorders)
         context = Context(
-            client,
-            self.informers,
-            clock,
-            rng,
-            recorders,
+            *common,
             strict=config.strict,
             root_ca=self._credentials.root_ca,
             keys=self._credentials,
             resources=lambda: self._context.registry.known,
+            stale=lambda: self._context.remotes.stale,
             volumes=self.directory / "volumes",
             load_balancers=config.load_balancer_cidr,
         )

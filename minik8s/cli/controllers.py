@@ -33,6 +33,7 @@ def command(kubeconfig: Path | None, context: str, leader_elect: bool, controlle
             component.recorders,
             root_ca=component.config.ca.decode("ascii", "replace"),
             resources=component.discovery,
+            stale=lambda: component.discovery.stale,
         )
         await run_controllers(parts, classes_of(controllers))
 

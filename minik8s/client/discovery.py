@@ -36,6 +36,14 @@ def resources_of(document: Doc) -> Iterator[Resource[Any]]:
                 yield _resource(name, version["version"], entry)
 
 
+def stale_in(document: Doc) -> Iterator[str]:
+    """The group versions of which an aggregated document says that it does not know (any more) what they serve."""
+    for group in document.get("items") or ():
+        for version in group.get("versions") or ():
+            if version.get("freshness") == "Stale":
+                yield f"{group['metadata']['name']}/{version['version']}"
+
+
 def _resource(group: str, version: str, entry: Doc) -> Resource[Any]:
     if known := _KNOWN.get((group, version, entry["resource"])):
         return known
@@ -70,6 +78,8 @@ class Discovery:
     def __init__(self, fetch: Fetch, clock: Clock) -> None:
         self._fetch, self._clock = fetch, clock
         self._resources: dict[tuple[str, str, str], Resource[Any]] = {}
+        self.stale: tuple[str, ...] = ()
+        """Group versions that are registered and do not answer."""
 
     def __call__(self) -> list[Resource[Any]]:
         return list(self._resources.values())
@@ -77,13 +87,16 @@ class Discovery:
     async def refresh(self) -> None:
         """Asks again. Raises ApiError or OSError, and keeps what it knew then."""
         found: dict[tuple[str, str, str], Resource[Any]] = {}
+        stale: list[str] = []
         for path in PATHS:
-            for resource in resources_of(await self._fetch(path)):
+            document = await self._fetch(path)
+            stale += stale_in(document)
+            for resource in resources_of(document):
                 key = (resource.group, resource.version, resource.plural)
                 known = self._resources.get(key)
                 same = known is not None and (known.kind, known.verbs) == (resource.kind, resource.verbs)
                 found[key] = known if known is not None and same else resource
-        self._resources = found
+        self._resources, self.stale = found, tuple(stale)
 
     async def run(self) -> None:
         """Refreshes until cancelled; a failure is tried again at the next turn."""

@@ -7,6 +7,7 @@ Upstream: `pkg/controller/namespace`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from minik8s.api.resource import Resource
@@ -43,15 +44,15 @@ class NamespaceController(Reconciler[Any]):
         if not is_terminating(obj) or plan.FINALIZER not in (obj["spec"].get("finalizers") or ()):
             return None
         name, deleted_at = name_of(obj), parse_time(obj["metadata"]["deletionTimestamp"])
-        findings = await self._empty(obj)
-        obj = await self._report(obj, findings)
-        if plan.is_empty(findings):
+        findings, stale = await self._empty(obj), self.context.stale()
+        obj = await self._report(obj, findings, stale)
+        if plan.is_empty(findings) and not stale:
             left = [finalizer for finalizer in obj["spec"]["finalizers"] if finalizer != plan.FINALIZER]
             await self.client.update(NAMESPACES, evolve(obj, "spec", "finalizers", value=left), subresource="finalize")
             return None
         looks = self._looks.get(name, 0)
         self._looks[name] = looks + 1
-        return Requeue(plan.look_again(findings, deleted_at, self.clock.now(), looks))
+        return Requeue(plan.look_again(findings, deleted_at, self.clock.now(), looks, stale=bool(stale)))
 
     async def _empty(self, obj: Doc) -> list[plan.Findings]:
         """Deletes what is there; while pods are left everything else waits."""
@@ -89,9 +90,9 @@ class NamespaceController(Reconciler[Any]):
             except NotFound:
                 continue
 
-    async def _report(self, obj: Doc, findings: list[plan.Findings]) -> Doc:
+    async def _report(self, obj: Doc, findings: list[plan.Findings], stale: Sequence[str]) -> Doc:
         status = obj.get("status") or {}
-        conditions = plan.conditions(status.get("conditions"), findings, self.clock.now())
+        conditions = plan.conditions(status.get("conditions"), findings, self.clock.now(), stale)
         wanted = {**status, "phase": "Terminating", "conditions": conditions}
         if wanted == status:
             return obj

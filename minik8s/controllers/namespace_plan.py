@@ -22,6 +22,8 @@ from minik8s.machinery.meta import Doc, Obj, parse_time, rfc3339, set_condition
 FINALIZER = "kubernetes"
 FINALIZER_SECONDS = 15.0
 """How long somebody else's finalizer is expected to take; upstream finalizerEstimateSeconds."""
+STALE_SECONDS = 60.0
+"""The longest time between two looks while an API does not answer."""
 FIRST_LOOK = 0.1
 """Seconds until the first look again; doubled each time up to upstream's estimate."""
 
@@ -80,15 +82,24 @@ def failed(resource: Resource[Any], error: ApiError) -> Findings:
     return Findings(resource, error=error.message)
 
 
-def look_again(findings: Iterable[Findings], deleted_at: datetime, now: datetime, looks: int) -> float:
-    """Seconds until the next look: soon at first, later every half of the time that the content is expected to take."""
+def look_again(
+    findings: Iterable[Findings], deleted_at: datetime, now: datetime, looks: int, *, stale: bool = False
+) -> float:
+    """Seconds until the next look: soon at first, later every half of the time that the content is expected to take.
+
+    `stale`: it is an API that is waited for, which may take for ever.
+    """
     estimate = max((_estimate(found, deleted_at, now) for found in findings), default=0.0)
-    return min(estimate / 2 + 1, FIRST_LOOK * 2 ** min(looks, 16))
+    longest = STALE_SECONDS if stale else estimate / 2 + 1
+    return min(longest, FIRST_LOOK * 2 ** min(looks, 16))
 
 
-def conditions(old: Iterable[Doc] | None, findings: Sequence[Findings], now: datetime) -> list[Obj]:
-    """The namespace's conditions after this pass."""
+def conditions(
+    old: Iterable[Doc] | None, findings: Sequence[Findings], now: datetime, stale: Sequence[str] = ()
+) -> list[Obj]:
+    """The namespace's conditions after this pass; `stale` are group versions of which nobody knows what they hold."""
     problems = {
+        "NamespaceDeletionDiscoveryFailure": _undiscovered(stale),
         "NamespaceDeletionContentFailure": _failures(findings),
         "NamespaceContentRemaining": _remaining(findings),
         "NamespaceFinalizersRemaining": _finalizers(findings),
@@ -115,6 +126,14 @@ def _estimate(found: Findings, deleted_at: datetime, now: datetime) -> float:
         if when := pod["metadata"].get("deletionTimestamp"):
             grace = max(grace, (parse_time(when) - now).total_seconds())
     return grace if (now - deleted_at).total_seconds() < grace else 0.0
+
+
+def _undiscovered(stale: Sequence[str]) -> tuple[str, str] | None:
+    if not stale:
+        return None
+    why = ", ".join(f"{version}: stale GroupVersion discovery: {version}" for version in sorted(stale))
+    text = f"unable to retrieve the complete list of server APIs: {why}"
+    return "DiscoveryFailed", f"Discovery failed for some groups, {len(stale)} failing: {text}"
 
 
 def _failures(findings: Sequence[Findings]) -> tuple[str, str] | None:

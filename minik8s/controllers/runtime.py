@@ -59,6 +59,8 @@ class Context:
     root_ca     the CA bundle, PEM, that kube-root-ca.crt publishes
     keys        who signs certificates and tokens; without, nobody does
     resources   what the API serves now, as discovery would say it
+    stale       group versions of which discovery does not know what they serve, as `metrics.k8s.io/v1beta1`: those of
+                aggregated APIs that do not answer
     volumes     the directory under which provisioned volumes lie
     load_balancers
                 the network, in CIDR notation, that Services of type LoadBalancer get addresses of
@@ -73,6 +75,7 @@ class Context:
     root_ca: str = ""
     keys: KeyHolder | None = None
     resources: Callable[[], Sequence[Resource[Any]]] = lambda: BUILTIN
+    stale: Callable[[], Sequence[str]] = lambda: ()
     volumes: Path = Path("volumes")
     load_balancers: str = "127.160.0.0/12"
 

@@ -37,6 +37,7 @@ class World:
         self.informers = Informers(self.client, clock, self.rng)
         self.recorders = Recorders(self.client, clock, self.rng)
         served = cluster._context.registry
+        self.stale: list[str] = []  # group versions that do not answer
         self.context = Context(
             self.client,
             self.informers,
@@ -46,6 +47,7 @@ class World:
             strict=strict,
             root_ca=ca,
             resources=lambda: served.known,
+            stale=lambda: self.stale,
         )
         self.manager: ControllerManager
         self.group: TaskGroup

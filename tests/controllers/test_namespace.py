@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from minik8s.api.resources import BUILTIN, EVENTS_V1, PODS
+from minik8s.api.resources import BUILTIN, EVENTS_V1, NAMESPACES, PODS
 from minik8s.controllers import namespace_plan as plan
 from minik8s.controllers.namespace import NamespaceController
 from minik8s.controllers.root_ca import RootCAPublisher
@@ -164,3 +164,25 @@ def test_when_to_look_again(grace: int, waited: int, looks: int, seconds: float)
     pod = {"metadata": {"namespace": "n"}, "spec": {"terminationGracePeriodSeconds": grace}}
     found = plan.Findings(PODS, [pod])
     assert plan.look_again([found], begun, begun + timedelta(seconds=waited), looks) == seconds
+
+
+def test_an_api_that_does_not_answer(virtual: Any, start: Any) -> None:
+    """Nobody knows what it holds of the namespace, so that waits, says why, and goes when it answers again."""
+
+    async def body(clock: Any) -> None:
+        async with start(clock, NamespaceController) as world:
+            world.stale.append("metrics.k8s.io/v1beta1")
+            await world.add("namespaces", "doomed")
+            await world.client.delete(NAMESPACES, "doomed")
+            await world.quiet(60)
+            found = await world.get("namespaces", "doomed")
+            said = find_condition(found["status"]["conditions"], "NamespaceDeletionDiscoveryFailure")
+            assert (said["status"], said["reason"]) == ("True", "DiscoveryFailed")
+            assert said["message"] == (
+                "Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server APIs: "
+                "metrics.k8s.io/v1beta1: stale GroupVersion discovery: metrics.k8s.io/v1beta1"
+            )
+            world.stale.clear()
+            await world.until_gone("namespaces", "doomed")
+
+    virtual(body)

@@ -108,6 +108,11 @@ class RemoteApis:
         self.generation += 1
         self.changed.set()
 
+    @property
+    def stale(self) -> list[str]:
+        """Those of which nobody knows now what they serve, as `group/version`."""
+        return [f"{group}/{version}" for group, version in self.apis if (group, version) not in self.available]
+
     def at(self, path: str) -> RemoteApi | None:
         """Whose path it is: below /apis/GROUP/VERSION, or that of its OpenAPI document."""
         if not self.apis:
