@@ -46,7 +46,7 @@ class CronJobController(Reconciler[Any]):
             job = await self.client.get(JOBS, name_of(todo.create), namespace=namespace_of(todo.create))
             owner = controller_of(job)
             if owner is None or owner["uid"] != uid_of(cronjob):
-                raise
+                return todo.status  # somebody else's Job stands for that time
         except ApiError as error:
             if not is_namespace_terminating(error):
                 self.recorder.event(cronjob, "Warning", "FailedCreate", f"Error creating job: {error}")

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
 
-from minik8s.controllers.cronjob_schedule import MANY, due
+from minik8s.controllers.cronjob_schedule import MANY, due, zone_of
 from minik8s.controllers.job_status import COMPLETE, finished_condition
 from minik8s.machinery.meta import (
     Doc,
@@ -55,15 +55,17 @@ def plan(cronjob: Doc, jobs: Sequence[Doc], now: datetime) -> Plan:
     if is_terminating(cronjob):
         return todo
     try:
-        times = due(cronjob, now)
-    except (ZoneInfoNotFoundError, OSError) as error:
+        zone_of(cronjob)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         zone = cronjob["spec"]["timeZone"]
         return _noted(todo, "Warning", "UnknownTimeZone", f'invalid timeZone: "{zone}": {error}')
+    if cronjob["spec"].get("suspend"):
+        return todo
+    try:
+        times = due(cronjob, now)
     except ValueError as error:
         text = f'unparseable schedule: "{cronjob["spec"]["schedule"]}" : {error}'
         return _noted(todo, "Warning", "UnparseableSchedule", text)
-    if cronjob["spec"].get("suspend"):
-        return todo
     wait = None if times.next is None else max(0.0, (times.next - now).total_seconds()) + DELAY
     todo = attrs.evolve(todo, recheck=wait)
     if times.missed > MANY:

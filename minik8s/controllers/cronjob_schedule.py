@@ -31,10 +31,15 @@ class Due:
     missed: int = 0
 
 
+def zone_of(cronjob: Doc) -> tzinfo:
+    """Where its clock hangs; raises ZoneInfoNotFoundError."""
+    name = cronjob["spec"].get("timeZone")
+    return ZoneInfo(name) if name else UTC
+
+
 def due(cronjob: Doc, now: datetime) -> Due:
     """Raises ValueError for a schedule that cannot be read and ZoneInfoNotFoundError for an unknown time zone."""
-    spec = cronjob["spec"]
-    zone: tzinfo = ZoneInfo(spec["timeZone"]) if spec.get("timeZone") else UTC
+    spec, zone = cronjob["spec"], zone_of(cronjob)
     schedule = parse_schedule(spec["schedule"])
 
     def following(after: datetime) -> datetime | None:

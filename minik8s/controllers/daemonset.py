@@ -67,7 +67,7 @@ class DaemonSetController(Reconciler[Any]):
         error = await self._act(ds, todo, hash_of(update))
         live = {hash_of(rev) for rev in revisions} & {labels_of(pod).get("controller-revision-hash") for pod in pods}
         used = {name_of(rev) for rev in revisions if hash_of(rev) in live} | {name_of(update)}
-        await self.history.truncate(ds, revisions, used)
+        await self.history.truncate(ds, revisions, used, name_of(update))
         if error is not None:
             raise error
         return Requeue.after(min((s for s in (todo.recheck, wait) if s is not None), default=None))

@@ -210,7 +210,7 @@ class _Pass:
         return pairs
 
     def replace(self) -> None:
-        """Deletes old pods: all that are not available, and of the others as many as new ones leave room for."""
+        """Deletes old pods: all that are not available, and of the others as many as all those leave room for."""
         unavailable = 0
         candidates: list[Doc] = []
         for _, new, old, clear in self._pairs():
@@ -220,6 +220,7 @@ class _Pass:
                 unavailable += not self.world.is_available(new)
             elif old is not None and not self.world.is_available(old):
                 self.delete.append(old)
+                unavailable += 1
             elif old is not None:
                 candidates.append(old)
         room = max(0, self.bounds.unavailable - unavailable)

@@ -93,8 +93,13 @@ def hash_of(revision: Doc) -> str:
     return labels_of(revision).get(REVISION_HASH, "")
 
 
-def superfluous(owner: Doc, revisions: Sequence[Doc], live: Collection[str]) -> list[Doc]:
-    """What revisionHistoryLimit leaves no room for, oldest first; `live` are names that are in use."""
+def superfluous(owner: Doc, revisions: Sequence[Doc], live: Collection[str], current: str = "") -> list[Doc]:
+    """What revisionHistoryLimit leaves no room for, oldest first; `live` are names that are in use.
+
+    What is in use takes room in the history of a DaemonSet, whose controller names the `current` revision, which does
+    not; it takes none in a StatefulSet's.
+    """
     limit = owner["spec"].get("revisionHistoryLimit")
     unused = [rev for rev in revisions_of(revisions) if name_of(rev) not in live and not is_terminating(rev)]
-    return unused[: max(0, len(unused) - (10 if limit is None else limit))]
+    counted = [rev for rev in revisions if name_of(rev) != current] if current else unused
+    return unused[: max(0, len(counted) - (10 if limit is None else limit))]

@@ -41,10 +41,10 @@ class HistoryControl:
             return [rev for rev in revisions if name_of(rev) != name_of(update)] + [update], update
         return revisions, todo.update
 
-    async def truncate(self, owner: Doc, revisions: Sequence[Doc], live: Collection[str]) -> None:
-        """Deletes what is beyond revisionHistoryLimit."""
+    async def truncate(self, owner: Doc, revisions: Sequence[Doc], live: Collection[str], current: str = "") -> None:
+        """Deletes what is beyond revisionHistoryLimit; see `superfluous`."""
         last = 0
-        for revision in superfluous(owner, revisions, live):
+        for revision in superfluous(owner, revisions, live, current):
             try:
                 gone = await self._client.delete(
                     CONTROLLER_REVISIONS, name_of(revision), namespace=namespace_of(revision), uid=uid_of(revision)

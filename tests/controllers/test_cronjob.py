@@ -17,6 +17,7 @@ from minik8s.controllers.job import JobController
 from minik8s.machinery.meta import controller_of, parse_time
 
 NOW = "2026-01-01T12:00:30Z"
+CONTAINERS = [{"name": "c", "image": "busybox"}]
 
 
 def cronjob(schedule: str = "*/5 * * * *", status: Any = None, **spec: Any) -> Any:
@@ -145,9 +146,30 @@ def test_what_cannot_be_scheduled_is_said() -> None:
     """A bad zone, a bad schedule, and too many missed times."""
     assert reasons(decide(cronjob(timeZone="No/Where"))) == ["UnknownTimeZone"]
     assert reasons(decide(cronjob("nonsense"))) == ["UnparseableSchedule"]
+    assert reasons(decide(cronjob("nonsense", suspend=True))) == []
+    assert reasons(decide(cronjob("nonsense", suspend=True, timeZone="../x"))) == ["UnknownTimeZone"]
     late = decide(cronjob("* * * * *"), now="2026-01-02T12:00:00Z")
     assert reasons(late) == ["TooManyMissedTimes"]
     assert late.create is not None
+
+
+def test_a_name_that_is_taken(virtual: Any, start: Any) -> None:
+    """A Job of somebody else's under the name of a time stands for that time; the next time gets its own."""
+
+    async def body(clock: Any) -> None:
+        async with start(clock, CronJobController) as world:
+            template = {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": CONTAINERS}}}}
+            taken = f"c-{29453760 + 10}"
+            await world.add("jobs", taken, "default", spec=template["spec"])
+            await world.add("cronjobs", "c", "default", spec={"schedule": "*/10 * * * *", "jobTemplate": template})
+            await world.quiet(15 * 60)
+            assert {job["metadata"]["name"] for job in (await world.client.list(JOBS)).items} == {taken}
+            await world.quiet(10 * 60)
+            found = (await world.get("cronjobs", "c", "default"))["status"]
+            assert [ref["name"] for ref in found["active"]] == [f"c-{29453760 + 20}"]
+            assert await world.events("FailedCreate") == []
+
+    virtual(body)
 
 
 def test_an_hour_of_jobs(virtual: Any, start: Any) -> None:

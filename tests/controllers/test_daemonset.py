@@ -11,6 +11,7 @@ from minik8s.api.resources import CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS
 from minik8s.controllers.daemonset import DaemonSetController
 from minik8s.controllers.daemonset_plan import Plan, World, plan
 from minik8s.controllers.daemonset_pods import new_pod, node_of
+from minik8s.controllers.history import superfluous
 from minik8s.machinery.meta import is_terminating
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -110,6 +111,8 @@ def test_one_pod_a_node() -> None:
         (rolling(), [("p1", "a", "new", False), ("p2", "b", "old", True)], [], []),
         (rolling(), [("p1", "a", "new", True), ("p2", "b", "old", True)], [], ["p2"]),
         (rolling(), [("p1", "a", "new", False), ("p2", "b", "old", False)], [], ["p2"]),
+        (rolling(), [("p1", "a", "old", False), ("p2", "b", "old", True)], [], ["p1"]),
+        (rolling(maxUnavailable=2), [("p1", "a", "old", False), ("p2", "b", "old", True)], [], ["p1", "p2"]),
         ({"type": "OnDelete"}, [("p1", "a", "old", True), ("p2", "b", "old", True)], [], []),
         (
             rolling(maxUnavailable=0, maxSurge=1),
@@ -233,6 +236,22 @@ def test_rolling_update(virtual: Any, start: Any, bounds: Any) -> None:
             assert again["revision"] == 3
 
     virtual(body)
+
+
+@pytest.mark.parametrize(
+    ("limit", "live", "current", "gone"),
+    [
+        (1, {"r1", "r4"}, "r4", ["r2", "r3"]),  # a DaemonSet's: what is in use takes room
+        (1, {"r1", "r4"}, "", ["r2"]),  # a StatefulSet's
+        (0, {"r4"}, "r4", ["r1", "r2", "r3"]),
+        (None, {"r4"}, "r4", []),
+    ],
+)
+def test_superfluous_revisions(limit: int | None, live: set[str], current: str, gone: list[str]) -> None:
+    """The oldest that are not in use go, as many as there are too many."""
+    revisions = [{"metadata": {"name": f"r{n}"}, "revision": n} for n in (3, 1, 4, 2)]
+    owner = {"spec": {"revisionHistoryLimit": limit}}
+    assert [r["metadata"]["name"] for r in superfluous(owner, revisions, live, current)] == gone
 
 
 def test_history_is_limited(virtual: Any, start: Any) -> None:
