@@ -21,6 +21,7 @@ from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.deadline import Deadline
 from minik8s.kubelet.env import ConfigError
 from minik8s.kubelet.images import ImagePuller
+from minik8s.kubelet.latch import Latch
 from minik8s.kubelet.pod_spec import full_name
 from minik8s.kubelet.prober import Prober
 from minik8s.kubelet.probes import Probe, declared
@@ -78,12 +79,12 @@ class ContainerWorker:
         self.record = record
         self.role = record.role
         self.runs: list[ContainerRun] = []
-        self.attempted = anyio.Event()
-        self.started = anyio.Event()
-        self.stopped = anyio.Event()
+        self.attempted = Latch()
+        self.started = Latch()
+        self.stopped = Latch()
         self._scope = anyio.CancelScope()
-        self._left: anyio.Event | None = None
-        self._pause = anyio.Event()
+        self._left: Latch | None = None
+        self._pause = Latch()
         self._waits_for_objects = False
         self._delay: float | None = None
         self._ran = 0.0
@@ -105,7 +106,7 @@ class ContainerWorker:
 
     async def run(self) -> None:
         """Leads the container's life until it has ended for good or `stop` takes over."""
-        self._left = anyio.Event()
+        self._left = Latch()
         try:
             with self._scope:
                 await self._lead()
@@ -169,7 +170,7 @@ class ContainerWorker:
         """Waits, but not on when the container's definition changes, or with `objects` what it refers to."""
         self.attempted.set()
         self._waits_for_objects = objects
-        self._pause = anyio.Event()
+        self._pause = Latch()
         with anyio.move_on_after(seconds):
             await self._pause.wait()
 

@@ -25,13 +25,15 @@ class Crew:
 
     def __init__(self, name: str, rounds: int = 0) -> None:
         self._name, self._rounds = name, rounds
-        self._jobs: deque[Job] = deque()
+        self._jobs: deque[tuple[int, Job]] = deque()
+        self._added = 0
         self._idle: list[anyio.Event] = []
         self._coming = 0
 
     def add(self, job: Job) -> None:
         """Has the job done soon."""
-        self._jobs.append(job)
+        self._added += 1
+        self._jobs.append((self._added, job))
         if self._idle and not self._coming:
             self._call()
 
@@ -44,9 +46,10 @@ class Crew:
     async def _work(self, group: TaskGroup) -> None:
         while True:
             self._coming -= 1
+            last = self._added  # what comes during the rounds has rounds of its own
             for _ in range(self._rounds if self._jobs else 0):
                 await anyio.lowlevel.checkpoint()
-            for _ in range(len(self._jobs)):
+            while self._jobs and self._jobs[0][0] <= last:
                 await self._next(group)
             if self._jobs:
                 self._coming += 1
@@ -56,10 +59,8 @@ class Crew:
             await called.wait()
 
     async def _next(self, group: TaskGroup) -> None:
-        """Does the first job, if others have left one, and has somebody come for the next should it have to wait."""
-        if not self._jobs:
-            return
-        job = self._jobs.popleft()
+        """Does the first job, and has somebody come for the next should it have to wait."""
+        _, job = self._jobs.popleft()
         if self._jobs and not self._coming:
             if self._idle:
                 self._call()

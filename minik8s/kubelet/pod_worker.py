@@ -29,6 +29,7 @@ from minik8s.kubelet.deadline import Deadline
 from minik8s.kubelet.downward import Surroundings
 from minik8s.kubelet.env import environment
 from minik8s.kubelet.images import ImagePuller
+from minik8s.kubelet.latch import Latch
 from minik8s.kubelet.pod_network import sandbox_config
 from minik8s.kubelet.pod_spec import FIELDS, records_of, referenced, resize_restarts
 from minik8s.kubelet.pod_status import PodView, pod_status
@@ -81,7 +82,7 @@ class PodWorker:
         self._again = False
         self._group: anyio.abc.TaskGroup | None = None
         self._life: anyio.CancelScope | None = None
-        self._objects_changed = anyio.Event()
+        self._objects_changed = Latch()
         self._refreshing = False
         self._timers: dict[str, TimerHandle] = {}
 
@@ -216,7 +217,7 @@ class PodWorker:
     async def _mount(self) -> None:
         delay = 0.0
         while True:
-            self._objects_changed = anyio.Event()
+            self._objects_changed = Latch()
             failures = await self.volumes.set_up(self.pod, self._surroundings())
             if not failures:
                 break
@@ -260,9 +261,13 @@ class PodWorker:
         return True
 
     async def _run_apps(self) -> None:
-        """Starts the app containers in order and waits until all have ended for good."""
+        """Starts the app containers in order and waits until all have ended for good; an only one needs no task."""
+        specs = self.pod["spec"]["containers"]
+        if len(specs) == 1:
+            await self._worker(specs[0]).run()
+            return
         async with anyio.create_task_group() as group:
-            for spec in self.pod["spec"]["containers"]:
+            for spec in specs:
                 worker = self._worker(spec)
                 group.start_soon(worker.run)
                 await worker.attempted.wait()
@@ -357,10 +362,7 @@ class PodWorker:
         if seconds is not None:
             end = parse_time(self._start_time) + timedelta(seconds=seconds)
             left = (end - self.node.clock.now()).total_seconds()
-            self._set_timer("deadline", left, partial(self._spawn, self._exceed))
-
-    async def _exceed(self) -> None:
-        self.terminate(self.grace_period, DEADLINE_EXCEEDED)
+            self._set_timer("deadline", left, lambda: self.terminate(self.grace_period, DEADLINE_EXCEEDED))
 
     def _set_timer(self, name: str, seconds: float, callback: Callable[[], object]) -> None:
         if timer := self._timers.pop(name, None):

@@ -7,6 +7,7 @@ its last status is written and nothing of it is left.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -47,45 +48,39 @@ class StatusSource(Protocol):
 
 
 class StatusManager:
-    """The statuses of one node's pods, written one after the other by whoever of `writers` has the time."""
+    """The statuses of one node's pods, each written by whoever of `writers` has the time, and by one at a time."""
 
     def __init__(self, client: Client, clock: Clock, writers: Crew) -> None:
         self._client = client
         self._clock = clock
         self._writers = writers
         self._changed: dict[StatusSource, None] = {}
-        self._queued = False
+        self._writing: set[StatusSource] = set()
         self._closed = False
         self._written: WeakKeyDictionary[StatusSource, tuple[Obj, Doc]] = WeakKeyDictionary()
         self.writes = 0
 
     def mark(self, source: StatusSource) -> None:
         """Has the source's status written soon."""
-        if not self._closed:
+        if not self._closed and source not in self._changed:
             self._changed[source] = None
-            self._queue()
+            if source not in self._writing:
+                self._writers.add(partial(self._take, source))
 
     def close(self) -> None:
         """Nothing more is written: the kubelet has ended."""
         self._closed = True
         self._changed.clear()
 
-    def _queue(self) -> None:
-        if not self._queued:
-            self._queued = True
-            self._writers.add(self._sync_all)
-
-    async def _sync_all(self) -> None:
-        """Writes what has changed so far; what changes in the meantime is for the next time."""
-        for _ in range(len(self._changed)):
-            if not self._changed:
-                break
-            source = next(iter(self._changed))
-            del self._changed[source]
-            await self._sync(source)
-        self._queued = False
-        if self._changed:
-            self._queue()
+    async def _take(self, source: StatusSource) -> None:
+        """Writes a source's status, again if it changes in the meantime."""
+        self._writing.add(source)
+        try:
+            while source in self._changed:
+                del self._changed[source]
+                await self._sync(source)
+        finally:
+            self._writing.discard(source)
 
     async def _sync(self, source: StatusSource) -> None:
         if source.gone:
