@@ -43,7 +43,7 @@ class Backend(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Writes as fast as it is taken, so that a gibibyte is never in memory."""
         self._paused = False
-        while self._missing and not self._paused:
+        while self._missing and not self._paused and not self._transport.is_closing():
             part = min(self._missing, len(ZEROS))
             self._missing -= part
             self._transport.write(ZEROS[:part])

@@ -1,4 +1,4 @@
-"""The TCP relay: connections between clients and endpoints, byte for byte, without looking at them.
+"""The TCP relay: connections between clients and endpoints; `side` carries the bytes, without looking at them.
 
 Plain non-blocking sockets over a `Poller` instead of asyncio's transports, because a connection's cost is what a
 Service adds to every request (poller.py has the figures), and because a half-close is then one `shutdown` call and no
@@ -18,6 +18,8 @@ from minik8s.logs import get_logger
 from minik8s.proxy.networks import Sockets, bind, is_connected, plain, to_endpoint
 from minik8s.proxy.poller import READ, WRITE, Poller
 from minik8s.proxy.servicemap import Endpoint
+from minik8s.proxy.side import Side
+from minik8s.proxy.splicing import Pipes
 
 CONNECT_SECONDS = 5.0
 """How long an endpoint may take to answer before the next one is tried."""
@@ -25,8 +27,6 @@ ACCEPT_PAUSE_SECONDS = 1.0
 """How long no connection is accepted when the process has run out of descriptors (asyncio's own figure)."""
 BACKLOG = 1024
 ACCEPT_BATCH = 64
-CHUNK = 256 * 1024
-
 Choose = Callable[[str, list[Endpoint]], Endpoint | None]
 """(client address, endpoints already tried) -> the endpoint to connect to; None: nobody is (left) there."""
 
@@ -41,8 +41,6 @@ def everybody(_client: str, _protocol: str, _endpoint: Endpoint) -> bool:
 
 _log = get_logger(__name__)
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close answers with RST
-_chunk = bytearray(CHUNK)  # one for all: what is read is handed on or copied before the next read
-_view = memoryview(_chunk)
 
 
 class Connections:
@@ -53,12 +51,14 @@ class Connections:
         self.clock = clock
         self.sockets = sockets
         self.allows = allows
+        self.pipes = Pipes()
         self.living: set[Connection] = set()
 
     def close(self) -> None:
         """Ends all of them at once."""
         for connection in list(self.living):
             connection.abort()
+        self.pipes.close()
 
 
 class TcpListener:
@@ -212,115 +212,13 @@ class Connection:
 
     def _join(self) -> None:
         assert self._upstream is not None
-        poller = self._connections.poller
-        near, far = Side(self._client, poller, self), Side(self._upstream, poller, self)
+        shared = self._connections
+        near = Side(self._client, shared.poller, shared.pipes, self)
+        far = Side(self._upstream, shared.poller, shared.pipes, self)
         near.peer, far.peer = far, near
         self._sides = (near, far)
         near.want(READ)
         far.want(READ)
-
-
-class Side:
-    """One socket of a connection: what it receives it gives to its peer.
-
-    While the peer has not taken everything (`pending`), this side does not read: the sender feels the receiver's pace
-    through the kernel's buffers, and a connection never holds more than one chunk.
-    """
-
-    __slots__ = ("_connection", "_poller", "_receive", "ended", "fd", "interest", "peer", "pending", "send", "sock")
-
-    def __init__(self, sock: socket.socket, poller: Poller, connection: Connection) -> None:
-        self.sock = sock
-        self.fd = sock.fileno()
-        self.send = sock.send
-        self._receive = sock.recv_into
-        self._poller = poller
-        self._connection = connection
-        self.peer: Side = self
-        self.pending: memoryview | None = None  # what this socket has yet to take
-        self.interest = 0
-        self.ended = False  # nothing will come from this socket any more
-
-    def unlink(self) -> None:
-        """After the connection's end: what is still to be reported of the sockets concerns nobody."""
-        self.peer = self
-        self.interest = 0
-
-    def want(self, interest: int) -> None:
-        """A side that wants nothing is not watched at all: a hang-up would be reported over and over."""
-        if interest == self.interest:
-            return
-        self.interest = interest
-        if interest:
-            self._poller.watch(self.fd, interest, self.ready)
-        else:
-            self._poller.forget(self.fd)
-
-    def ready(self, events: int) -> None:
-        if self.pending is not None and events & ~READ:
-            self._flush()
-        if self.interest & READ and events & ~WRITE:
-            self._relay()
-
-    def _relay(self) -> None:
-        try:
-            count = self._receive(_chunk)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            self._connection.abort()  # a reset on one side is one on the other
-            return
-        if not count:
-            self._end()
-            return
-        peer = self.peer
-        try:
-            sent = peer.send(_view[:count])
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError:
-            self._finish()  # the peer takes no more, but what it has said is still delivered
-            return
-        if sent < count:
-            peer.pending = memoryview(bytes(_view[sent:count]))
-            peer.want(peer.interest | WRITE)
-            self.want(self.interest & ~READ)
-
-    def _flush(self) -> None:
-        assert self.pending is not None
-        try:
-            sent = self.send(self.pending)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            self.pending = None
-            self.want(self.interest & ~WRITE)
-            self.peer._finish()
-            return
-        if sent < len(self.pending):
-            self.pending = self.pending[sent:]
-            return
-        self.pending = None
-        self.want(self.interest & ~WRITE)
-        self.peer.want(self.peer.interest | READ)
-
-    def _end(self) -> None:
-        """The sender has said all it had to say: its peer is told, and may go on talking."""
-        peer = self.peer
-        if self._finish():
-            try:
-                peer.sock.shutdown(socket.SHUT_WR)
-            except OSError:
-                self._connection.abort()
-
-    def _finish(self) -> bool:
-        """Nothing more is relayed from here. Whether the connection goes on, because the peer is not done."""
-        self.ended = True
-        self.want(self.interest & ~READ)
-        if self.peer.ended:
-            self._connection.close()
-            return False
-        return True
 
 
 def _start_connect(sock: socket.socket, endpoint: Endpoint) -> bool:
