@@ -15,6 +15,8 @@ from typing import Protocol, TypeAlias
 
 READ = 1  # the values are those of EPOLLIN and EPOLLOUT
 WRITE = 4
+ROUNDS = 4
+WORTHWHILE = 4  # a smaller batch took less time than another poll, and whoever was quiet is still quiet
 BATCH = 256  # events taken in one go before other tasks of the loop get their turn
 
 Ready: TypeAlias = Callable[[int], object]
@@ -66,11 +68,17 @@ class EpollPoller:
         self._ready.clear()
 
     def _dispatch(self) -> None:
+        """Deals with what is ready, and with what has become so meanwhile: an iteration of the loop costs more."""
         find = self._ready.get
-        for fd, events in self._epoll.poll(0, BATCH):
-            # one event's callback may have ended what a later one of the batch was for
-            if (ready := find(fd)) is not None:
-                ready(events)
+        for _ in range(ROUNDS):
+            found = self._epoll.poll(0, BATCH)
+            for fd, events in found:
+                # one event's callback may have ended what a later one of the batch was for
+                ready = find(fd)
+                if ready is not None:
+                    ready(events)
+            if len(found) < WORTHWHILE:
+                return
 
 
 class LoopPoller:
