@@ -153,6 +153,7 @@ class BlockingCluster:
     why = _waiting(Cluster.why)
 
     at = _inside(Cluster.at)
+    history = _inside(Cluster.history)
     snapshot = _inside(Cluster.snapshot)
     export = _inside(Cluster.export)
     intercept = _inside(Cluster.intercept)

@@ -154,13 +154,3 @@ async def test_api_services_follow_definitions(server: Any) -> None:
     assert (found["spec"]["groupPriorityMinimum"], found["spec"]["versionPriority"]) == (1000, 100)
     await server.ok("DELETE", f"{path}/widgets.example.com")
     assert (await server.call("GET", f"{SERVICES}/v1.example.com")).status_code == 404
-
-
-async def test_other_servers_apis_are_refused_by_name(server: Any) -> None:
-    """Nothing is registered that would not be served."""
-    service = {"name": "metrics-server", "namespace": "kube-system"}
-    spec = {"group": "x.io", "version": "v1", "service": service, "groupPriorityMinimum": 100, "versionPriority": 100}
-    response = await server.call("POST", SERVICES, {"metadata": {"name": "v1.x.io"}, "spec": spec})
-    assert (response.status_code, response.json()["reason"]) == (501, "NotImplemented")
-    assert "spec.service is not supported by minik8s" in response.json()["message"]
-    assert (await server.call("GET", f"{SERVICES}/v1.x.io")).status_code == 404
