@@ -103,6 +103,19 @@ def _stages(context: click.Context, parameter: click.Parameter, value: tuple[Pat
     return value
 
 
+def _scheduler_file(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """The file, once it has turned out to be a configuration."""
+    if value is not None:
+        from minik8s.scheduler.configuration import ConfigurationError
+        from minik8s.scheduler.profiles import check_file
+
+        try:
+            check_file(value)
+        except ConfigurationError as error:
+            raise click.BadParameter(str(error)) from None
+    return value
+
+
 def cluster_options(function: Command) -> Command:
     """What a new cluster can be told; the command gets it as one `config`."""
 
@@ -116,6 +129,7 @@ def cluster_options(function: Command) -> Command:
         seed: int | None,
         controllers: tuple[str, ...],
         scheduler: bool,
+        scheduler_config: Path | None,
         rbac: bool,
         dns_port: int | None,
         stages: tuple[Path, ...],
@@ -130,7 +144,7 @@ def cluster_options(function: Command) -> Command:
             runtime=runtime,
             seed=seed,
             controllers=controllers,
-            scheduler=scheduler,
+            scheduler=scheduler_config if scheduler and scheduler_config else scheduler,
             rbac=rbac,
             dns=runtime == "sandbox" or dns_port is not None,
             dns_port=dns_port or 0,
@@ -174,6 +188,13 @@ def cluster_options(function: Command) -> Command:
         ),
         click.option("--seed", type=int, default=None, help="Source of all names and UIDs."),
         controllers_option(ours=True),
+        click.option(
+            "--scheduler-config",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            default=None,
+            callback=_scheduler_file,
+            help="A KubeSchedulerConfiguration for the scheduler.",
+        ),
         click.option("--scheduler/--no-scheduler", default=True, help="Leave out the scheduler, for another's sake."),
         click.option("--rbac/--no-rbac", default=True, help="Let every authenticated user do everything."),
         click.option(

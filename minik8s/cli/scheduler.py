@@ -8,7 +8,8 @@ import click
 
 from minik8s.cli.component import Component, component_options, run_component
 from minik8s.cli.running import execute
-from minik8s.scheduler.configuration import ConfigurationError, SchedulerConfiguration, load_configuration
+from minik8s.scheduler.configuration import ConfigurationError, SchedulerConfiguration
+from minik8s.scheduler.profiles import check_file
 from minik8s.scheduler.scheduler import Scheduler
 
 NAME = "kube-scheduler"
@@ -26,7 +27,7 @@ NAME = "kube-scheduler"
 def command(kubeconfig: Path | None, context: str, leader_elect: bool, config_file: Path | None) -> None:
     """Run the scheduler against the API server of a kubeconfig until Ctrl-C or SIGTERM."""
     try:
-        config = load_configuration(config_file) if config_file else SchedulerConfiguration()
+        config = check_file(config_file) if config_file else SchedulerConfiguration()
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from None
     if kubeconfig is None and config.kubeconfig:
@@ -35,12 +36,9 @@ def command(kubeconfig: Path | None, context: str, leader_elect: bool, config_fi
     elect = election.pop("leader_elect", True) and leader_elect
 
     async def run(component: Component) -> None:
-        try:
-            scheduler = Scheduler(
-                component.client, component.informers, component.clock, component.rng, component.recorders, config
-            )
-        except ConfigurationError as error:
-            raise click.ClickException(str(error)) from None
+        scheduler = Scheduler(
+            component.client, component.informers, component.clock, component.rng, component.recorders, config
+        )
         await scheduler.run()
 
     execute(lambda: run_component(NAME, kubeconfig, context, elect, run, election), clean=True)

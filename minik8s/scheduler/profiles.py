@@ -7,11 +7,19 @@ given; those of multiPoint that nobody has moved or left out keep theirs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
 
-from minik8s.scheduler.configuration import MULTI, ConfigurationError, PluginSet, ProfileConfiguration
+from minik8s.scheduler.configuration import (
+    MULTI,
+    ConfigurationError,
+    PluginSet,
+    ProfileConfiguration,
+    SchedulerConfiguration,
+    load_configuration,
+)
 from minik8s.scheduler.framework import (
     BindPlugin,
     FilterPlugin,
@@ -59,6 +67,14 @@ def build_profiles(
         if not isinstance(name, str) or not name or names.count(name) > 1 or is_known(name):
             raise ConfigurationError(f"every scheduler plugin needs a name of its own; {name!r} is not")
     return [_Builder(profile, tools, dict(zip(names, others, strict=True))).build() for profile in wanted]
+
+
+def check_file(path: Path) -> SchedulerConfiguration:
+    """A configuration from a file, of which profiles can be built. Raises ConfigurationError."""
+    configuration = load_configuration(path)
+    nobody: Any = object()  # a binder that is only made, and never asked
+    build_profiles(configuration.profiles, Tools(client=nobody))
+    return configuration
 
 
 @attrs.define

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,11 +41,26 @@ def holder(cluster: BlockingCluster, name: str) -> str:
     return (found or {"spec": {}})["spec"].get("holderIdentity", "")
 
 
-def test_components_bring_a_cluster_to_life(headless: BlockingCluster, start: Callable[..., Any]) -> None:
-    """A Deployment becomes Available once both run elsewhere, by kubeconfig; each holds upstream's Lease meanwhile."""
+CONFIG = """
+apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+leaderElection: {leaseDuration: 20s}
+profiles:
+- pluginConfig: [{name: NodeResourcesFit, args: {scoringStrategy: {type: MostAllocated}}}]
+"""
+
+
+def test_components_bring_a_cluster_to_life(
+    headless: BlockingCluster, start: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A Deployment becomes Available once both run elsewhere, by kubeconfig; each holds upstream's Lease meanwhile.
+
+    The scheduler is configured by a file as kube-scheduler would be."""
     headless.apply(WEB)
     where = ("--kubeconfig", str(headless.kubeconfig))
-    manager, scheduler = start("controllers", *where), start("scheduler", *where)
+    config = tmp_path / "scheduler.yaml"
+    config.write_text(CONFIG)
+    manager, scheduler = start("controllers", *where), start("scheduler", *where, "--config", str(config))
     for program in (manager, scheduler):
         program.line("works on")
     headless.wait_for(DEPLOYMENTS, "web", "Available")
@@ -86,6 +102,25 @@ def test_nobody_answers(tmp_path: Any) -> None:
     silent = CliRunner().invoke(main, ["scheduler", "--kubeconfig", str(gone)])
     assert (silent.exit_code, silent.stderr.count("\n")) == (1, 1)
     assert "is the cluster running?" in silent.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("kind: Pod", "need a KubeSchedulerConfiguration"),
+        (CONFIG + "  x: 1", 'unknown field "profiles[0].x"'),
+        (CONFIG.replace("MostAllocated", "Most"), "must be LeastAllocated, MostAllocated or RequestedToCapacityRatio"),
+        (CONFIG.replace("20s", "1s"), "lease_duration must be longer than renew_deadline"),
+    ],
+)
+def test_scheduler_files_that_are_none(headless: BlockingCluster, tmp_path: Path, text: str, says: str) -> None:
+    """What a configuration gets wrong is named, before anything is scheduled."""
+    config = tmp_path / "scheduler.yaml"
+    config.write_text(text)
+    arguments = ["scheduler", "--kubeconfig", str(headless.kubeconfig), "--config", str(config)]
+    result = CliRunner().invoke(main, [*arguments, "--no-leader-elect"] if "1s" not in text else arguments)
+    assert result.exit_code == 1
+    assert says in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(
