@@ -12,14 +12,18 @@ log = get_logger("minik8s.scheduler")
 
 
 def blame(profile: Profile, error: Exception, subject: str) -> Status:
-    """The verdict that says which plugin failed at what; `subject` is the pod, for the log."""
+    """The verdict that says which plugin failed at what; `subject` is the pod, for the log, which tells it once."""
     name, point = "", ""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         owner = frame.f_locals.get("self")
         if not name and any(owner is plugin for plugin in profile.plugins):
             name, point = str(getattr(owner, "name", "")), frame.f_code.co_name
     what = f'running "{name}" {point} plugin: ' if name else ""
-    log.error("a scheduler plugin failed", pod=subject, plugin=name, point=point, exc_info=error)
+    failure = (name, point, type(error).__name__)
+    if failure not in profile.failures:  # a traceback a pod would cost more than the pods
+        profile.failures.add(failure)
+        where = "".join(traceback.format_exception(error))
+        log.error("a scheduler plugin failed", pod=subject, plugin=name, point=point, traceback=where)
     return Status(Code.ERROR, (f"{what}{type(error).__name__}: {error}",), name)
 
 

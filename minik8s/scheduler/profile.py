@@ -76,6 +76,8 @@ class Profile:
         self.name = name
         plugins = list(plugins)
         self.plugins: list[Plugin] = [weighted.plugin for weighted in plugins]
+        self.failures: set[tuple[str, str, str]] = set()
+        """Plugin, point and exception of what has been logged."""
         self._points = points or {}
         self.queue_sort: QueueSortPlugin
         (self.queue_sort,) = self._providing(QueueSortPlugin)
