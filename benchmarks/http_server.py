@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from minik8s import CONFIG_MAPS, PODS, Cluster
-from minik8s.cli.running import tune_collector
+from minik8s.collector import tune_collector
 
 POD = {
     "metadata": {"generateName": "pod-", "namespace": "default", "labels": {"app": "bench"}},

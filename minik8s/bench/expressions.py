@@ -2,8 +2,8 @@
 
 clusterloader2 has Go templates in their place, a language with loops and conditions whose output is then parsed. Here
 a file is parsed first and its scalars are filled in afterwards, so that every error has a line and no value can
-change the document's shape. A scalar that is one `${...}` and nothing else takes the value's own type; `$${` stands
-for `${`.
+change the document's shape. A scalar that is one `${...}` and nothing else takes the value's own type (`text(...)`
+makes text of it); `$${` stands for `${`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def shown(value: Value) -> str:
 
 
 def evaluate(expression: str, values: Mapping[str, Value]) -> Value:
-    """A name, a number, + - * / // % and min, max, ceil, floor of them. Raises ExpressionError."""
+    """A name, a number, + - * / // %, min, max, ceil, floor and text of them. Raises ExpressionError."""
     if (name := expression.strip()) in values:
         return values[name]
     if len(expression) > _LONGEST:
@@ -91,9 +91,12 @@ def _value(node: ast.expr, values: Mapping[str, Value], whole: str) -> Any:
         case ast.BinOp() if type(node.op) in _OPERATORS:
             left, right = _number(node.left, values, whole), _number(node.right, values, whole)
             return _OPERATORS[type(node.op)](left, right)
+        case ast.Call(func=ast.Name(id="text"), keywords=[], args=[argument]):
+            return shown(_value(argument, values, whole))
         case ast.Call(func=ast.Name(id=name), keywords=[]) if name in _FUNCTIONS:
             return _FUNCTIONS[name](*(_number(each, values, whole) for each in node.args))
-    raise ExpressionError(f"${{{whole}}}: only names, numbers, + - * / // % and {', '.join(_FUNCTIONS)} can stand here")
+    known = ", ".join((*_FUNCTIONS, "text"))
+    raise ExpressionError(f"${{{whole}}}: only names, numbers, + - * / // % and {known} can stand here")
 
 
 def _number(node: ast.expr, values: Mapping[str, Value], whole: str) -> int | float:

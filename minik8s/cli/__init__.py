@@ -6,6 +6,7 @@
     minik8s apply|get|delete|logs      for those who have no kubectl
     minik8s why           why a pod is pending, a Deployment not available
     minik8s history       what became of an object: who changed what, because of what
+    minik8s bench         measures a cluster under load
     minik8s controllers|scheduler      one component alone, against any API server
 
 Commands are imported when they are called, so that `minik8s --help` is quick.
@@ -28,6 +29,7 @@ _COMMANDS = {
     "logs": "minik8s.cli.logs",
     "why": "minik8s.cli.why",
     "history": "minik8s.cli.history",
+    "bench": "minik8s.cli.bench",
     "controllers": "minik8s.cli.controllers",
     "scheduler": "minik8s.cli.scheduler",
 }

@@ -6,7 +6,6 @@ nothing, because a cleanup that is interrupted would leave processes and files b
 
 from __future__ import annotations
 
-import gc
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -90,10 +89,3 @@ def _signals() -> list[signal.Signals]:
     """SIGHUP is left alone where nohup says so."""
     hangup = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
     return [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangup else [])]
-
-
-def tune_collector() -> None:
-    """Keeps long-lived documents out of the cyclic collector's way; only for processes that are ours."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)

@@ -12,7 +12,7 @@ import anyio
 import click
 
 from minik8s.cli.options import cluster_options, files_option
-from minik8s.cli.running import execute, tune_collector
+from minik8s.cli.running import execute
 from minik8s.cli.session import read_manifests
 from minik8s.client.kubeconfig import (
     KubeconfigError,
@@ -22,6 +22,7 @@ from minik8s.client.kubeconfig import (
     write_kubeconfig,
 )
 from minik8s.cluster import Cluster
+from minik8s.collector import tune_collector
 from minik8s.config import ClusterConfig
 from minik8s.machinery.meta import Obj, name_of
 
