@@ -19,12 +19,13 @@ from minik8s.bench.recording import Recorder, RecordingTransport
 from minik8s.bench.scenario import Scenario
 from minik8s.bench.targets import Target, TargetOptions, open_target
 from minik8s.bench.warmup import warm_up
-from minik8s.bench.world import Progress, RunFailed, World
+from minik8s.bench.world import REAL, Progress, RunFailed, World
 from minik8s.client.informer import Informers
 from minik8s.machinery.errors import ApiError, NotFound
 
 CLEANUP_SECONDS: Final = 120.0
 """How long namespaces may take to go, after a run and after a Ctrl-C."""
+PATIENCE: Final = 30.0
 _LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -118,8 +119,9 @@ async def clean_up(world: World) -> list[str]:
     for name in sorted(world.namespaces):
         await _attempt(left, f"namespace/{name}", world.plain.delete, NAMESPACES, name)
     waiting = sorted(world.namespaces - {name.partition("/")[2] for name in left})
-    with anyio.move_on_after(CLEANUP_SECONDS):
-        while waiting:
+    deadline = REAL.monotonic() + CLEANUP_SECONDS
+    with anyio.move_on_after(CLEANUP_SECONDS + PATIENCE):  # a server that has stopped answering
+        while waiting and REAL.monotonic() < deadline:
             try:
                 if await world.plain.find(NAMESPACES, waiting[-1]) is None:
                     waiting.pop()
