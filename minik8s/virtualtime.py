@@ -253,7 +253,8 @@ class VirtualClock:
         return self.start + timedelta(seconds=self.elapsed)
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        """Also for those who look at a cluster whose loop stands still, as reports on failed tests do."""
+        return self._hook.time() if self._hook is not None else asyncio.get_running_loop().time()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))

@@ -151,7 +151,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         for opened in [node.stash[OPENED] for node in item.listchain() if OPENED in node.stash]:
             from minik8s.testing.report import describe
 
-            if text := describe(opened.cluster.world, opened.writes):
+            try:
+                text = describe(opened.cluster.world, opened.writes)
+            except Exception as error:  # the test's own failure is what counts
+                text = f"this cluster cannot be described: {error!r}"
+            if text:
                 report.sections.append(("minik8s", text))
     return report
 

@@ -11,18 +11,23 @@ from typing import Any
 
 from minik8s.api.pods import is_pod_ready
 from minik8s.api.request import ApiRequest
+from minik8s.api.resource import Resource
 from minik8s.api.resources import EVENTS, PERSISTENT_VOLUME_CLAIMS, PODS
 from minik8s.api.volumes import claims_of
 from minik8s.apiserver.context import StoreWorld
+from minik8s.apiserver.history import BRIEF, Step
 from minik8s.apiserver.interception import Proceed, Where
 from minik8s.apiserver.requestlog import LoggedRequest
 from minik8s.apiserver.response import ApiResponse
 from minik8s.client.why import explain_pod
 from minik8s.cluster import Cluster
+from minik8s.machinery.difference import shown
 from minik8s.machinery.errors import ApiError
-from minik8s.machinery.meta import Doc, uid_of
+from minik8s.machinery.meta import Doc, name_of, uid_of
 
 MOST_EVENTS, MOST_WRITES, MOST_PODS = 15, 20, 10
+MOST_OBJECTS, MOST_STEPS, MOST_FIELDS = 5, 8, 3
+"""Of the timelines: how many objects, how many writes of each, and how many fields of a write."""
 _HEARTBEATS = frozenset({"leases.coordination.k8s.io", "events"})
 
 
@@ -33,10 +38,25 @@ class LastWrites:
         self.cluster = cluster
         self._writes: deque[LoggedRequest] = deque(maxlen=MOST_WRITES)
         self._where = Where(verb="write")
+        self._objects: dict[tuple[Resource[Any], str, str], None] = {}
         cluster.intercept(self._intercept)
 
     def __iter__(self) -> Iterator[LoggedRequest]:
         return iter(self._writes)
+
+    def objects(self) -> list[tuple[Resource[Any], str, str]]:
+        """(resource, namespace, name) of what others than the cluster's own components have written, newest last."""
+        return list(self._objects)[-MOST_OBJECTS:]
+
+    def _touch(self, request: ApiRequest, response: ApiResponse) -> None:
+        name = request.name or name_of(getattr(response, "document", None) or {"metadata": {"name": ""}})
+        if request.user.trusted or not name:
+            return
+        key = (request.resource, request.namespace, name)
+        self._objects.pop(key, None)
+        self._objects[key] = None
+        if len(self._objects) > MOST_WRITES:
+            del self._objects[next(iter(self._objects))]
 
     async def _intercept(self, request: ApiRequest, proceed: Proceed) -> ApiResponse:
         if not self._where.matches(request) or request.resource.group_resource in _HEARTBEATS:
@@ -45,6 +65,7 @@ class LastWrites:
         try:
             response = await proceed(request)
             code = getattr(response, "code", 200)
+            self._touch(request, response)
             return response
         except ApiError as error:
             code = error.code
@@ -54,13 +75,36 @@ class LastWrites:
 
 
 def describe(world: StoreWorld, writes: LastWrites | None = None) -> str:
-    """Pods that are not well and why, the last events, the last writes; "" for a cluster without any of them."""
+    """What became of what the test wrote, pods that are not well and why, the last events and writes; or ""."""
     sections = [
+        ("what the test wrote, and what became of it", list(_timelines(writes)) if writes is not None else []),
         ("pods that are not ready", list(_pods(world))),
         ("last events", list(_events(world))),
         ("last writes", [str(write) for write in writes or ()]),
     ]
     return "\n\n".join("\n".join([f"{title}:", *(f"  {line}" for line in lines)]) for title, lines in sections if lines)
+
+
+def _timelines(writes: LastWrites) -> Iterator[str]:
+    for resource, namespace, name in writes.objects():
+        try:
+            history = writes.cluster.history(resource, name, namespace=namespace)
+        except ApiError:  # it was written so long ago that nothing is remembered
+            continue
+        steps = list(history)
+        yield history.subject
+        if len(steps) > MOST_STEPS:
+            yield f"  ({len(steps) - MOST_STEPS} earlier)"
+        yield from (f"  {_step(step)}" for step in steps[-MOST_STEPS:])
+
+
+def _step(step: Step) -> str:
+    """When, what and by whom, and the first fields that it changed, in one line."""
+    when = f"{step.at:%H:%M:%S.%f}"[:-3] if step.at else "?"
+    fields = [f"{d.path}: {shown(d.before, BRIEF)} -> {shown(d.after, BRIEF)}" for d in step.differences[:MOST_FIELDS]]
+    more = len(step.differences) - len(fields)
+    what = ", ".join(fields + ([f"and {more} more"] if more > 0 else []))
+    return f"{when} {step.verb} by {step.actor}" + (f": {what}" if what else "")
 
 
 def _pods(world: StoreWorld) -> Iterator[str]:

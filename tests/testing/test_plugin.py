@@ -173,13 +173,26 @@ def test_failures_are_explained(pytester: pytest.Pytester, run_pytest: Run) -> N
             blocking_cluster.settle(timeout=30)
             assert False
 
+        @pytest.mark.minik8s(clock="virtual", runtime="simulated", serve=False)
+        async def test_virtual(cluster):
+            from minik8s.testing.matching import like
+
+            (stored,) = await cluster.apply({**POD, "metadata": {"name": "v"}})
+            assert stored == like({"status": {"phase": "Running"}})
+
         async def test_fine(cluster):
             pass
     """)
     result = run_pytest()
-    result.assert_outcomes(failed=2, passed=1)
+    result.assert_outcomes(failed=3, passed=1)
     text = result.stdout.str()
-    assert text.count("pods that are not ready:") == 2
+    assert text.count("pods that are not ready:") == 3
+    assert "Pod default/v is not like that" in text
+    assert "status.phase: wanted 'Running', found 'Pending'" in text
+    assert "cannot be described" not in text
     assert "container c waits: " in text
     assert "last events:" in text
+    assert "Pod default/p\n    " in text.split("what the test wrote, and what became of it:")[1]
+    assert " created by minik8s as system:admin" in text
+    assert ' changed by kube-scheduler: spec.nodeName: (none) -> "node-1", ' in text
     assert "minik8s: patch pods default/p -> 201" in text
