@@ -8,7 +8,7 @@ from random import Random
 import attrs
 
 from minik8s.api.request import ADMIN
-from minik8s.api.resources import IP_ADDRESSES, SERVICES
+from minik8s.api.resources import IP_ADDRESSES, SERVICE_CIDRS, SERVICES
 from minik8s.api.users import ANONYMOUS
 from minik8s.apiserver.admission import builtin_plugins
 from minik8s.apiserver.allocation import ServiceAllocator
@@ -43,7 +43,8 @@ def server_context(
     store = origin or MemoryStore(codec, history=config.history)
     store.adopt(codec, config.history)
     services = ServiceAllocator(config.service_cidr, config.node_port_range, rng)
-    services.remember(entry.value for kind in (SERVICES, IP_ADDRESSES) for entry in store.scan((kind.group_resource,)))
+    kinds = (SERVICES, IP_ADDRESSES, SERVICE_CIDRS)
+    services.remember(entry.value for kind in kinds for entry in store.scan((kind.group_resource,)))
     return ServerContext(
         store=store,
         authorizer=NodeAuthorizer(store, RBACAuthorizer(store)) if config.rbac else AlwaysAllow(),

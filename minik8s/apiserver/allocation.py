@@ -14,10 +14,10 @@ from random import Random
 from typing import Any
 
 from minik8s.api.resource import Resource
-from minik8s.api.resources import IP_ADDRESSES, SERVICES
+from minik8s.api.resources import IP_ADDRESSES, SERVICE_CIDRS, SERVICES
 from minik8s.machinery.errors import InternalError, Invalid, StatusCause
 from minik8s.machinery.field import FieldErrors, invalid
-from minik8s.machinery.meta import Doc, Obj, name_of
+from minik8s.machinery.meta import Doc, Obj, is_condition_true, is_terminating, name_of
 
 RESERVED_NODE_PORTS = 86
 """Size of the lower band that automatic node ports avoid while the upper one has room."""
@@ -39,8 +39,8 @@ class ServiceAllocator:
         self.ports = ports
         self._rng = rng
         self._claims: set[Claim] = set()
-        offset = min(max(16, self.network.num_addresses // 16), 256)
-        self._first_dynamic = offset if offset < self.network.num_addresses - 2 else 2
+        self._more: dict[str, tuple[IPv4Network, ...]] = {}
+        """The networks of further ServiceCIDRs that are ready, by name."""
 
     @property
     def api_server_address(self) -> str:
@@ -55,8 +55,8 @@ class ServiceAllocator:
         """
         if resource is not SERVICES:
             yield obj
-            if resource is IP_ADDRESSES and not dry_run:
-                self._claims.add(("ip", name_of(obj)))
+            if not dry_run:
+                self._follow(resource, obj)
             return
         before = _claims_of(old) if old else set()
         filled = self._filled(obj, old, before, dry_run=dry_run)
@@ -71,14 +71,31 @@ class ServiceAllocator:
         self._claims -= added if dry_run else before - wanted
 
     def remember(self, objects: Iterable[Doc]) -> None:
-        """Claims what stored Services and IPAddresses hold: of a server that begins with them."""
+        """Claims what stored Services and IPAddresses hold, and learns of ServiceCIDRs: of a server that begins so."""
+        kinds = {kind.kind: kind for kind in (IP_ADDRESSES, SERVICE_CIDRS)}
         for obj in objects:
-            self._claims |= _claims_of(obj) if obj["kind"] == SERVICES.kind else {("ip", name_of(obj))}
+            if obj["kind"] == SERVICES.kind:
+                self._claims |= _claims_of(obj)
+            else:
+                self._follow(kinds[obj["kind"]], obj)
+
+    def _follow(self, resource: Resource[Any], obj: Doc) -> None:
+        if resource is IP_ADDRESSES:
+            self._claims.add(("ip", name_of(obj)))
+        elif resource is SERVICE_CIDRS:
+            networks = tuple(_networks_of(obj)) if is_condition_true(obj, "Ready") and not is_terminating(obj) else ()
+            self._more[name_of(obj)] = tuple(network for network in networks if network != self.network)
+
+    @property
+    def _networks(self) -> list[IPv4Network]:
+        return [self.network, *(network for networks in self._more.values() for network in networks)]
 
     def release(self, resource: Resource[Any], obj: Doc) -> None:
         """Gives back what a removed Service held."""
         if resource is SERVICES:
             self._claims -= _claims_of(obj)
+        elif resource is SERVICE_CIDRS:
+            self._more.pop(name_of(obj), None)
         elif resource is IP_ADDRESSES and (obj["spec"].get("parentRef") or {}).get("resource") != "services":
             self._claims.discard(("ip", name_of(obj)))
 
@@ -108,7 +125,7 @@ class ServiceAllocator:
     def _check_address(self, obj: Obj, address: str) -> None:
         problem = ""
         try:
-            in_range = ip_address(address) in self.network
+            in_range = any(ip_address(address) in network for network in self._networks)
         except ValueError:
             raise _refused(obj, [invalid("spec.clusterIPs[0]", address, "must be a valid IP address")]) from None
         if not in_range:
@@ -120,16 +137,31 @@ class ServiceAllocator:
             raise _refused(obj, [invalid("spec.clusterIPs", [address], detail)])
 
     def _free_address(self) -> str:
-        size = self.network.num_addresses
-        for _ in range(_DRAWS):
-            address = str(self.network[self._rng.randrange(self._first_dynamic, size - 1)])
-            if ("ip", address) not in self._claims:
-                return address
-        order = (*range(self._first_dynamic, size - 1), *range(1, self._first_dynamic))
-        for index in order:
-            if ("ip", address := str(self.network[index])) not in self._claims:
+        for network in self._networks:
+            if address := self._free_in(network):
                 return address
         raise InternalError("Internal error occurred: failed to allocate a serviceIP: range is full")
+
+    def _free_in(self, network: IPv4Network) -> str:
+        """A free address, from the upper band if there is one; "" for none."""
+        size = network.num_addresses
+        offset = min(max(16, size // 16), 256)
+        first = offset if offset < size - 2 else 2
+        for _ in range(_DRAWS if first < size - 1 else 0):
+            address = str(network[self._rng.randrange(first, size - 1)])
+            if ("ip", address) not in self._claims:
+                return address
+        for index in (*range(first, size - 1), *range(1, first)):
+            if index < size and ("ip", address := str(network[index])) not in self._claims:
+                return address
+        return ""
+
+
+def _networks_of(cidr: Doc) -> Iterator[IPv4Network]:
+    """Those of the one family that there is here."""
+    for text in cidr["spec"].get("cidrs") or ():
+        if ":" not in text:
+            yield IPv4Network(text)
 
 
 class _Ports:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from minik8s.api.resources import IP_ADDRESSES, SERVICE_CIDRS
+from minik8s.api.resources import IP_ADDRESSES, SERVICE_CIDRS, SERVICES
 from minik8s.controllers.service_cidr import FINALIZER, ServiceCIDRController, is_needed
+from minik8s.machinery.errors import Invalid
 from minik8s.machinery.meta import find_condition
 
 
@@ -57,6 +58,32 @@ def test_a_life(virtual: Any, start: Any) -> None:
             await world.quiet(60)
             assert await ready()
             await world.client.delete(IP_ADDRESSES, "127.112.0.9")
+            await world.until_gone("servicecidrs", "more")
+
+    virtual(body)
+
+
+def test_addresses_come_from_it(virtual: Any, start: Any) -> None:
+    """A Service may have an address of a further ServiceCIDR while that is ready, and not before or after."""
+
+    async def body(clock: Any) -> None:
+        async with start(clock, ServiceCIDRController) as world:
+
+            async def serve(name: str) -> None:
+                spec = {"clusterIP": "127.112.0.9", "ports": [{"port": 80}]}
+                await world.add("services", name, "default", spec=spec)
+
+            with pytest.raises(Invalid, match="not in the valid range"):
+                await serve("early")
+            await world.add("servicecidrs", "more", spec={"cidrs": ["127.112.0.0/28"]})
+            await world.quiet()
+            await serve("web")
+            assert (await world.get("ipaddresses", "127.112.0.9"))["spec"]["parentRef"]["name"] == "web"
+            await world.client.delete(SERVICE_CIDRS, "more")
+            await world.quiet()
+            await world.client.delete(SERVICES, "web", namespace="default")
+            with pytest.raises(Invalid, match="not in the valid range"):
+                await serve("late")
             await world.until_gone("servicecidrs", "more")
 
     virtual(body)
