@@ -110,7 +110,7 @@ def test_fresh_machine_commands() -> None:
         assert line.startswith("python3 -m venv .venv && .venv/bin/pip install ")
         assert all(shlex.split(part) for part in line.split(" && "))
     assert demo[0].endswith(" && .venv/bin/minik8s demo")
-    assert tests[0].endswith(" && .venv/bin/python -m pytest")
+    assert tests[0].endswith(" && .venv/bin/python -m pytest -n auto")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert set(re.findall(r"\[(\w+)\]", tests[0])) <= set(project["optional-dependencies"])
     assert project["scripts"]["minik8s"] == "minik8s.cli:main"

