@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -61,6 +62,12 @@ class RealClock:
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> TimerHandle:
         return asyncio.get_running_loop().call_later(max(0.0, seconds), callback)
+
+
+def waiting_outside(clock: Clock) -> AbstractContextManager[None]:
+    """While its context lasts somebody outside is waited for, who lives in real time: no clock passes over that."""
+    flowing: Callable[[], AbstractContextManager[None]] | None = getattr(clock, "outside", None)
+    return nullcontext() if flowing is None else flowing()
 
 
 class Deadline:

@@ -138,10 +138,11 @@ class Control:
     async def settle(self, timeout: float = 5.0) -> None:
         """Returns when nothing remains to be done before the next timer: everybody has seen and done what there is.
 
-        What only time will bring (a back-off, a probe's period, a lease) is not waited for. Raises NotSettled, which
-        says what is still busy, after `timeout` seconds of real time.
+        What only time will bring (a back-off, a probe's period, a lease) is not waited for, but processes that start
+        or end are, and webhooks that have been asked. What clients outside may be about to do nobody can know. Raises
+        NotSettled, which says what is still busy, after `timeout` seconds of real time.
         """
-        await settle(self.nodes.busy, self._queued, timeout)
+        await settle(self._outside, self._queued, timeout)
 
     async def advance(self, /, *, settle_timeout: float = 5.0, **duration: float) -> None:
         """Lets time pass: `advance(hours=24)`, arguments as of `timedelta`. Everything due happens, in order.
@@ -167,4 +168,9 @@ class Control:
         return self.config.clock == "virtual" and not self.config.serve and self.config.runtime == "simulated"
 
     def _queued(self) -> list[str]:
-        return queued(self._manager, self._scheduler, self.informers, self._context.store.revision)
+        return queued(self._manager, self._scheduler, self.informers, self._context)
+
+    def _outside(self) -> list[str]:
+        """What is waited for that happens outside of the loop: processes, answers of webhooks."""
+        calls = self._context.webhooks.waiting
+        return [*self.nodes.busy(), *(f"call of webhook {url}" for url, number in calls.items() if number)]

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from minik8s.apiserver.context import ServerContext
 from minik8s.client.informer import Informer
 from minik8s.clock import RealClock
 from minik8s.controllers.manager import ControllerManager
+from minik8s.controllers.runtime import Controller
 from minik8s.scheduler.scheduler import Scheduler
 from minik8s.virtualtime import NeverIdle, idle
 
@@ -19,6 +21,8 @@ Report = Callable[[], Iterable[str]]
 """Says in words what a component is about; nothing when it only waits for time to pass."""
 PAUSE = 0.002
 """Seconds between two looks at what happens outside."""
+SHOWN = 3
+"""Keys of a queue that are named."""
 
 
 class NotSettled(TimeoutError):
@@ -52,14 +56,42 @@ async def settle(outside: Report, queues: Report, timeout: float) -> None:
 
 
 def queued(
-    manager: ControllerManager | None, scheduler: Scheduler | None, informers: Iterable[Informer[Any]], revision: int
+    manager: ControllerManager | None,
+    scheduler: Scheduler | None,
+    informers: Iterable[Informer[Any]],
+    ctx: ServerContext,
 ) -> list[str]:
-    """What is queued or under way, for people; `revision` is the store's."""
-    found = []
-    for name, counts in (manager.statistics() if manager else {}).items():
-        if counts.queue and (counts.queue.queued or counts.queue.processing):
-            found.append(f"controller {name}: {counts.queue.queued} keys queued, {counts.queue.processing} in work")
+    """What is queued or under way, for people: keys, pods, requests, and watchers that are behind."""
+    found = [text for controller in (manager.controllers if manager else ()) if (text := _keys(controller))]
     if scheduler is not None and not scheduler.idle:
         found.append(f"scheduler: {scheduler.queue.counts()}")
+    requests = sum(ctx.inflight.current.values())
+    if requests:
+        found.append(f"requests by HTTP under way: {requests}")
+    revision = ctx.store.revision
     behind = (i for i in informers if i.has_synced and i.lister.revision < revision)
-    return found + [f"informer {i.resource.group_resource} is at {i.lister.revision} of {revision}" for i in behind]
+    found += [f"informer {i.resource.group_resource} is at {i.lister.revision} of {revision}" for i in behind]
+    for session in sorted(ctx.sessions, key=lambda session: session.number):
+        if session.is_open and session.behind:
+            who = session.request.user_agent or session.request.user.name
+            what = session.resource.group_resource
+            found.append(f"watcher of {what} by {who} is {session.behind} changes behind")
+    return found
+
+
+def _keys(controller: Controller[Any]) -> str:
+    """The keys of a controller that are worked on or queued; "" when there are none."""
+    working, waiting = controller.queue.under_way()
+    parts = [f"{what} {_shown(keys)}" for what, keys in (("works on", working), ("has queued", waiting)) if keys]
+    return f"controller {controller.name} {' and '.join(parts)}" if parts else ""
+
+
+def _shown(keys: Sequence[Any]) -> str:
+    """`default/a, default/b and 7 more`."""
+    texts = ["/".join(filter(None, key)) if _is_name(key) else str(key) for key in keys[:SHOWN]]
+    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+    return ", ".join(texts) + more
+
+
+def _is_name(key: Any) -> bool:
+    return isinstance(key, tuple) and all(isinstance(part, str) for part in key)

@@ -69,6 +69,8 @@ class Hook:
             raise NoHook(f"virtual time and settle() need asyncio's own event loop, not {type(loop).__module__}'s")
         self.users = 0
         self.jumpers = 0
+        self.outsiders = 0
+        """Who is waited for and lives in real time: meanwhile it flows."""
         self.alone = False
         """Nobody outside will ever wake the loop: to wait without a timer is an error."""
         self.orders: list[Random] = []
@@ -92,16 +94,27 @@ class Hook:
         self._loop._selector = self._inner
 
     def time(self) -> float:
-        return self._base if self.jumpers else self._base + self._real() - self._since
+        return self._base if self.stands else self._base + self._real() - self._since
 
-    def stop_flow(self) -> None:
-        """From now on only jumps move time, until as many have asked for its flow again."""
-        self._base = _on_grid(self.time())
-        self.jumpers += 1
+    @property
+    def stands(self) -> bool:
+        """Whether only jumps move time."""
+        return self.jumpers > 0 and not self.outsiders
 
-    def resume_flow(self) -> None:
-        self.jumpers -= 1
-        self._since = self._real()
+    @contextmanager
+    def counting(self, *, jumpers: int = 0, outsiders: int = 0) -> Iterator[None]:
+        """So many more want time to jump, or to flow, while the context lasts; who wants it to flow prevails."""
+        self._count(jumpers, outsiders)
+        try:
+            yield
+        finally:
+            self._count(-jumpers, -outsiders)
+
+    def _count(self, jumpers: int, outsiders: int) -> None:
+        now = self.time()
+        self.jumpers += jumpers
+        self.outsiders += outsiders
+        self._base, self._since = _on_grid(now) if self.stands else now, self._real()
 
     def jump(self, seconds: float) -> None:
         """Moves the loop's time forward."""
@@ -133,7 +146,7 @@ class Hook:
                 if not waiter.done():
                     waiter.set_result(None)
             return ready
-        if self.jumpers and timeout is not None:
+        if self.stands and timeout is not None:
             self.jump(timeout)
             return ready
         if self.alone and timeout is None:
@@ -242,12 +255,14 @@ class VirtualClock:
     @contextmanager
     def jumping(self) -> Iterator[None]:
         """Passes over waits while the context lasts."""
-        hook = self._required()
-        hook.stop_flow()
-        try:
+        with self._required().counting(jumpers=1):
             yield
-        finally:
-            hook.resume_flow()
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """Passes over no wait while the context lasts: somebody outside is waited for."""
+        with nullcontext() if self._hook is None else self._hook.counting(outsiders=1):
+            yield
 
     def now(self) -> datetime:
         return self.start + timedelta(seconds=self.elapsed)

@@ -17,10 +17,14 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from minik8s import DEPLOYMENTS, PODS, Cluster
-from minik8s.api.resources import EVENTS, JOBS, LEASES
+from minik8s import CONFIG_MAPS, DEPLOYMENTS, PODS, Cluster
+from minik8s.api.request import ApiRequest
+from minik8s.api.resources import EVENTS, JOBS, LEASES, VALIDATING_WEBHOOK_CONFIGURATIONS
+from minik8s.apiserver.interception import Proceed
+from minik8s.apiserver.response import ApiResponse
 from minik8s.blocking import BlockingCluster
 from minik8s.clock import RealClock
+from minik8s.machinery.errors import ApiError
 from minik8s.quiescence import NotSettled
 from minik8s.virtualtime import EPOCH, NeverIdle, NoHook, VirtualClock, hooked, idle, shuffled
 
@@ -212,6 +216,64 @@ async def test_settle(runtime: str) -> None:
         await cluster.client.delete(DEPLOYMENTS, "web", namespace="default")
         await cluster.settle(timeout=30)
         assert (await cluster.client.list(PODS)).items == []
+
+
+async def test_settle_names_queues_watchers_and_webhooks() -> None:
+    """When the time is up, keys in work, watchers that are behind and webhooks that do not answer are named.
+
+    A webhook is waited for in real time, also by a cluster that else passes over every wait.
+    """
+    hold = anyio.Event()
+
+    async def held(request: ApiRequest, proceed: Proceed) -> ApiResponse:
+        if request.user_agent == "replicaset-controller" and request.verb == "create":
+            await hold.wait()
+        return await proceed(request)
+
+    async def spin() -> None:
+        while True:
+            await anyio.lowlevel.checkpoint()
+
+    async with Cluster(**SIMULATED) as cluster, anyio.create_task_group() as group:
+        cluster.intercept(held)
+        watch = cluster.client.as_agent("slow-client").watch(CONFIG_MAPS, resource_version=str(cluster.revision))
+        await cluster.client.create(CONFIG_MAPS, {"metadata": {"name": "a", "namespace": "default"}})
+        assert (await anext(watch)).type == "ADDED"
+        await cluster.client.create(CONFIG_MAPS, {"metadata": {"name": "b", "namespace": "default"}})
+        labels = {"app": "web"}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "busybox"}]}}
+        body = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+        await cluster.apply({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "web"}, "spec": body})
+        await cluster.settle()
+        group.start_soon(spin, name="the spinner")
+        with pytest.raises(NotSettled) as caught:
+            await cluster.settle(timeout=0.05)
+        said = str(caught.value)
+        assert "controller replicaset works on default/web" in said
+        assert "watcher of configmaps by slow-client is 1 changes behind" in said
+        assert "the spinner" in said
+        group.cancel_scope.cancel()
+        hold.set()
+        await watch.aclose()
+    async with Cluster(**SIMULATED) as cluster, anyio.create_task_group() as group:
+        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+        config = {"url": f"https://127.0.0.1:{port}/never"}
+        hook = {"name": "a.b.c", "clientConfig": config, "rules": [rule], "sideEffects": "None"}
+        hook |= {"admissionReviewVersions": ["v1"]}
+        await cluster.client.create(VALIDATING_WEBHOOK_CONFIGURATIONS, {"metadata": {"name": "a"}, "webhooks": [hook]})
+
+        async def refused() -> None:
+            with pytest.raises(ApiError, match="failed calling webhook"):
+                await cluster.client.create(CONFIG_MAPS, {"metadata": {"name": "a", "namespace": "default"}})
+
+        group.start_soon(refused)
+        before = cluster.clock.now()
+        with pytest.raises(NotSettled, match=rf"call of webhook https://127.0.0.1:{port}/never"):
+            await cluster.settle(timeout=0.2)
+        assert cluster.clock.now() - before < timedelta(seconds=9), "its ten seconds have not been passed over"
+        await listener.aclose()
 
 
 async def test_settle_names_what_is_busy() -> None:

@@ -118,6 +118,11 @@ class WatchSession:
     def is_open(self) -> bool:
         return not self._ended
 
+    @property
+    def behind(self) -> int:
+        """How many changes its client has not been told of, unless another reads for it."""
+        return self._watch.behind if self.wake is None else 0
+
     def hold(self, seconds: float) -> None:
         """Tells each batch so much later from now on; 0 ends that."""
         self.delay = seconds

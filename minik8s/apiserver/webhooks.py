@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from urllib.parse import quote
 import anyio
 import attrs
 
+from minik8s.clock import waiting_outside
 from minik8s.machinery.errors import ApiError
 from minik8s.machinery.meta import Doc, Obj
 from minik8s.schema import codec
@@ -66,6 +68,8 @@ class WebhookConnections:
 
     def __init__(self) -> None:
         self._clients: dict[tuple[bytes, str], httpx.AsyncClient] = {}
+        self.waiting: Counter[str] = Counter()
+        """By URL: the calls that wait for an answer."""
         self.faults: list[Callable[[str, float], Awaitable[WebhookAnswer | None]]] = []
         """(webhook's name, seconds it has) -> what comes of a call instead of it, or None."""
 
@@ -128,11 +132,15 @@ async def post_review(
         if (instead := await fault(name, timeout_seconds)) is not None:
             return _replaced(target, instead)
     client = await ctx.webhooks.client(bundle, target.server_name)
+    waiting = ctx.webhooks.waiting
+    waiting[target.shown] += 1
     try:
-        with anyio.fail_after(timeout_seconds):
+        with waiting_outside(ctx.clock), anyio.fail_after(timeout_seconds):
             code, answer, is_text = await _post(client, target, codec.dumps(review))
     except TimeoutError:
         raise _failed(target, "context deadline exceeded") from None
+    finally:
+        waiting[target.shown] -= 1
     return _understood(code, answer, is_text=is_text)
 
 

@@ -145,6 +145,10 @@ class WorkQueue(Generic[K]):
         """Whether the next key would be taken at once."""
         return bool(self._getters)
 
+    def under_way(self) -> tuple[list[K], list[K]]:
+        """The keys that workers have, and those that wait for one."""
+        return list(self._processing), list(self._ready)
+
     def statistics(self) -> QueueStatistics:
         return QueueStatistics(
             queued=len(self._ready),

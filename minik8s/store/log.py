@@ -72,6 +72,10 @@ class ChangeLog:
             raise Compacted(self.floor - 1, self.floor)
         return self._changes[position - self._base :]
 
+    def length_from(self, position: int) -> int:
+        """How many changes stand at and after `position`."""
+        return max(0, self._base + len(self._changes) - position)
+
     def since(self, revision: Revision) -> list[Change]:
         """All changes with a revision above `revision`; raises Compacted."""
         return self.read(self.position(revision))

@@ -323,6 +323,13 @@ class MemoryWatch:
             await self._event.wait()
         raise StopAsyncIteration
 
+    @property
+    def behind(self) -> int:
+        """How many changes wait to be read."""
+        if self._release is None or self._position is None:
+            return 0
+        return self._log.length_from(self._position)
+
     def seek(self, after: Revision) -> None:
         self._after, self._position = after, None
 

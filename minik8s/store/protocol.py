@@ -148,6 +148,11 @@ class Watch(Protocol):
 
     async def __anext__(self) -> list[Change]: ...
 
+    @property
+    def behind(self) -> int:
+        """How many changes wait to be read."""
+        ...
+
     def seek(self, after: Revision) -> None:
         """The next batch begins behind `after`; not while somebody waits for one."""
         ...
