@@ -65,7 +65,7 @@ class Where:
         asked = (
             (self.resource, request.resource.group_resource),
             (self.namespace, request.namespace),
-            (self.name, request.name or _named(request)),
+            (self.name, request.name or named_in(request)),
             (self.user, request.user.name),
         )
         return all(wanted in ("", given) for wanted, given in asked) and request.user_agent.startswith(self.agent)
@@ -91,7 +91,7 @@ def check_where(ctx: ServerContext, where: Where) -> None:
         raise ValueError(unknown(f"subresource of {where.resource}", where.subresource, subresources))
 
 
-def _named(request: ApiRequest) -> str:
+def named_in(request: ApiRequest) -> str:
     """The name in the body of a creation, as far as it can be seen without decoding."""
     body = request.body
     return str((body.get("metadata") or {}).get("name", "")) if isinstance(body, dict) else ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -26,7 +28,7 @@ from minik8s.config import DEFAULT_CONTROLLERS
 from minik8s.controllers import controllers
 from minik8s.controllers.manager import ControllerManager
 from minik8s.controllers.runtime import Context
-from minik8s.testing.crashpoints import DidNotConverge, crash_points
+from minik8s.testing.crashpoints import DidNotConverge, crash_points, program
 
 pytestmark = pytest.mark.anyio
 LABELS = {"app": "web"}
@@ -142,7 +144,7 @@ async def test_an_operator_that_does_not_converge() -> None:
     async def nothing(cluster: Cluster) -> None:
         await cluster.settle()
 
-    with pytest.raises(DidNotConverge, match=r"behind write 1 of 2:[\s\S]*\+.*\"number\": \"0\""):
+    with pytest.raises(DidNotConverge, match=r"behind write 1 of 2 \(create configmaps\):[\s\S]*\+.*\"number\": \"0\""):
         await crash_points(forgetful, nothing, agent="forgetful", resources=(CONFIG_MAPS,), nodes=0, seconds=1)
 
 
@@ -157,3 +159,38 @@ async def test_a_component_that_never_writes() -> None:
 
     with pytest.raises(RuntimeError, match="never wrote anything as 'nobody'"):
         await crash_points(idle, nothing, agent="nobody", resources=(PODS,), nodes=0, seconds=1)
+
+
+PROGRAM = """
+import json, os, re, sys, urllib.error, urllib.request
+server = re.search(r"server: (\\S+)", open(os.environ["KUBECONFIG"]).read()).group(1)
+for number in range(2):
+    obj = {"metadata": {"name": f"note-{number}"}, "data": {"number": str(number)}}
+    if sys.argv[1:]:
+        obj["metadata"] = {"generateName": "note-"}
+    url = f"{server}/api/v1/namespaces/default/configmaps"
+    headers = {"content-type": "application/json", "user-agent": "scripted"}
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, json.dumps(obj).encode(), headers)).read()
+    except urllib.error.HTTPError as error:
+        if error.code != 409:
+            raise
+"""
+
+
+async def test_programs(tmp_path: Path) -> None:
+    """A program is killed as a process after each of its writes; one that does not get over it is found."""
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM)
+
+    async def nothing(cluster: Cluster) -> None:
+        await cluster.settle()
+
+    options: Any = {"agent": "scripted", "resources": (CONFIG_MAPS,), "nodes": 0, "seconds": 1, "quiet": 0.3}
+    options |= {"tls": False, "controllers": (), "scheduler": False}
+    report = await crash_points(program(sys.executable, "-SE", str(script)), nothing, **options)
+    assert report.points == 2
+    with pytest.raises(DidNotConverge, match=r"behind write 1 of 2 \(create configmaps"):
+        await crash_points(program(sys.executable, "-SE", str(script), "forgetful"), nothing, **options)
+    with pytest.raises(RuntimeError, match=r"ended with 2: .*can't open file"):
+        await crash_points(program(sys.executable, "-SE", str(tmp_path / "none.py")), nothing, **options)
