@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 from minik8s.api.resource import Resource
 from minik8s.apiserver.audit import AuditLog
@@ -122,8 +122,16 @@ class Control:
         return history(self._context, resource, name_of(subject), namespace_of(subject))
 
     def snapshot(self, path: Path | str) -> None:
-        """Writes everything stored to a file with which `Cluster(origin=path)` begins."""
+        """Writes everything stored to a file with which `Cluster.restore(path)` begins."""
         save(self._context.store, Path(path))
+
+    @classmethod
+    def restore(cls, path: Path | str, **options: Any) -> Self:
+        """A cluster that begins with a snapshot, to be entered like any: `Cluster(origin=path, **options)`.
+
+        Raises ValueError for a file that is no snapshot, or one of another version; OSError for none.
+        """
+        return cls(origin=path, **options)  # type: ignore[call-arg]
 
     def export(self) -> str:
         """What users have made, as YAML that `kubectl apply` takes: without status, identities and what has owners."""

@@ -135,7 +135,7 @@ async def test_a_snapshot_is_the_same_cluster(tmp_path: Path) -> None:
         before: Any = await cluster.client.get(CONFIG_MAPS, "a", namespace="default")
         cluster.snapshot(tmp_path / "file")
         revision = cluster.revision
-    async with Cluster(origin=str(tmp_path / "file"), **QUIET) as again:
+    async with Cluster.restore(str(tmp_path / "file"), **QUIET) as again:
         assert await again.client.get(CONFIG_MAPS, "a", namespace="default") == before
         assert again.revision >= revision
         with pytest.raises(Expired):
