@@ -16,7 +16,16 @@ from minik8s.clock import Clock
 from minik8s.logs import get_logger
 from minik8s.machinery.causes import CAUSE, cause_of
 from minik8s.machinery.errors import ApiError, NotFound
-from minik8s.machinery.meta import Doc, find_condition, is_terminating, name_of, rfc3339, transition_time, uid_of
+from minik8s.machinery.meta import (
+    Doc,
+    find_condition,
+    is_terminating,
+    name_of,
+    revision_of,
+    rfc3339,
+    transition_time,
+    uid_of,
+)
 from minik8s.scheduler.framework import Nomination
 from minik8s.scheduler.info import PodInfo
 from minik8s.scheduler.waiting import WaitingPods
@@ -63,12 +72,13 @@ class Reporter:
 
     async def make_room(
         self, pod: PodInfo, nomination: Nomination, lesser: Iterable[PodInfo], waiting: WaitingPods
-    ) -> int:
-        """Takes the nomination from `lesser` pods and evicts the victims, each told why; how many were evicted.
+    ) -> tuple[int, int]:
+        """Takes the nomination from `lesser` pods and evicts the victims, each told why.
 
-        A victim that waits for a Permit plugin is only rejected; one that is ending already is let be.
+        How many were evicted, and the revision of the last of these deletions, 0 when it is not known. A victim that
+        waits for a Permit plugin is only rejected; one that is ending already is let be.
         """
-        evicted = 0
+        evicted = revision = 0
         CAUSE.set(cause_of(PODS.group_resource, pod.doc))
         try:
             for other in lesser:
@@ -76,13 +86,14 @@ class Reporter:
             for victim in nomination.victims:
                 if waiting.reject(uid_of(victim), "DefaultPreemption", "preempted"):
                     continue
-                if not is_terminating(victim):
-                    evicted += await self._evict(pod, victim, nomination.node)
+                if not is_terminating(victim) and (gone := await self._evict(pod, victim, nomination.node)) is not None:
+                    evicted, revision = evicted + 1, max(revision, gone)
         except (ApiError, OSError) as error:
             log.warning("making room failed", pod=pod.key, error=str(error))
-        return evicted
+        return evicted, revision
 
-    async def _evict(self, pod: PodInfo, victim: Doc, node: str) -> int:
+    async def _evict(self, pod: PodInfo, victim: Doc, node: str) -> int | None:
+        """The revision at which it ended or began to end; None when it was gone already."""
         why = f"{self._profile}: preempting to accommodate a higher priority pod"
         condition = disruption_target("PreemptionByScheduler", why, self._clock.now())
         if generation := victim["metadata"].get("generation"):
@@ -90,12 +101,12 @@ class Reporter:
         namespace = victim["metadata"].get("namespace", "")
         try:
             await self._patch(victim, {"conditions": [condition]})
-            await self._client.delete(PODS, name_of(victim), namespace=namespace, uid=uid_of(victim))
+            gone = await self._client.delete(PODS, name_of(victim), namespace=namespace, uid=uid_of(victim))
         except NotFound:
-            return 0
+            return None
         told = f"Preempted by pod {pod.uid} on node {node}"
         self._recorder.event(victim, "Normal", "Preempted", told, action="Preempting", related=pod.doc)
-        return 1
+        return revision_of(gone) if "metadata" in gone else 0
 
 
 def unscheduled_condition(pod: Doc, reason: str, message: str, now: str) -> Doc | None:

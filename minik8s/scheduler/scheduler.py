@@ -43,6 +43,8 @@ from minik8s.scheduler.volumes import Volumes
 from minik8s.scheduler.waiting import WaitingPod, WaitingPods
 
 WORKERS = 16
+LONGEST_LAG = 5.0
+"""Seconds for the cache to show an eviction, before more victims may be looked for."""
 MAX_IN_FLIGHT = 256
 """How many pods may wait for a worker before deciding pauses; bounds what is assumed but not yet said."""
 
@@ -85,6 +87,8 @@ class Scheduler:
         self._acts: MemoryObjectSendStream[Act]
         self._work: MemoryObjectReceiveStream[Act]
         self._group: TaskGroup
+        self._preempting: set[str] = set()
+        """Pods for which victims are being evicted: no others are looked for before the cache shows that these go."""
         self._hired = 0
         self._in_flight = 0
         self._room = anyio.Event()
@@ -299,7 +303,8 @@ class Scheduler:
 
     def _refused(self, queued: QueuedPod, desk: Desk, refusal: Refusal) -> None:
         diagnosis, nomination, pod = refusal.diagnosis, None, queued.pod
-        for plugin in desk.profile.post_filters if diagnosis.nodes else ():
+        asked = desk.profile.post_filters if diagnosis.nodes and pod.uid not in self._preempting else ()
+        for plugin in asked:
             nomination, message = plugin.post_filter(
                 refusal.state, pod, self.cache, desk.profile, diagnosis, refusal.statuses
             )
@@ -310,6 +315,8 @@ class Scheduler:
         lesser: list[PodInfo] = []
         if nomination is not None:
             lesser = self._nominate(pod, nomination)
+            if nomination.node:
+                self._preempting.add(pod.uid)
         self.queue.fail(queued, diagnosis, self._clock.monotonic())
         self._do(partial(self._report, desk, pod, diagnosis.message, nomination, lesser))
 
@@ -373,5 +380,12 @@ class Scheduler:
     ) -> None:
         """Tells the user, and makes the room that preemption has found."""
         await desk.reporter.refused(pod, "Unschedulable", message, nomination)
-        if nomination is not None and nomination.node:
-            self.statistics.preempted += await desk.reporter.make_room(pod, nomination, lesser, self.waiting)
+        if nomination is None or not nomination.node:
+            return
+        try:
+            evicted, revision = await desk.reporter.make_room(pod, nomination, lesser, self.waiting)
+            self.statistics.preempted += evicted
+            with anyio.move_on_after(LONGEST_LAG):
+                await self._informers(PODS).lister.caught_up(revision)
+        finally:
+            self._preempting.discard(pod.uid)
