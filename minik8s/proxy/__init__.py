@@ -11,8 +11,8 @@ terminating); a change of endpoints never touches an established TCP connection;
 connections; an address that cannot be bound is told in an Event on the Service, with a stand-in address; when
 `Proxier.run` ends no socket is left.
 
-Deliberately missing: SCTP (told in an Event), topology hints and `trafficDistribution` (there is one machine),
-NetworkPolicies for what does not come by here (pod to pod by address), and the client's own address at the endpoint (a
-relay connects from this machine). One proxy serves all nodes of the machine, so a `Local` traffic policy means "on any
-node of this cluster's machine".
+Deliberately missing: SCTP (told in an Event), NetworkPolicies for what does not come by here (pod to pod by address),
+and the client's own address at the endpoint (a relay connects from this machine). One proxy serves all nodes of the
+machine. Where pods have networks of their own, each client's node and zone are known, and a `Local` internal policy and
+the endpoints' hints mean those; of other clients nothing is known, and `Local` means "on any node of this machine".
 """

@@ -1,4 +1,4 @@
-"""Asks the NetworkPolicies about each connection that the proxy is to relay.
+"""Who connects: asks the NetworkPolicies about each connection that the proxy is to relay, and says where a client is.
 
 It needs to know whose address the client's is, so it is for runtimes whose pods have networks of their own; what pods
 send each other without a Service does not come by here. A connection that is refused is reset, a datagram is dropped,
@@ -10,23 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from minik8s.api.pods import is_terminal
-from minik8s.api.resources import NAMESPACES, NETWORK_POLICIES, PODS
+from minik8s.api.resources import NAMESPACES, NETWORK_POLICIES, NODES, PODS
 from minik8s.client.informer import Informers
 from minik8s.machinery.meta import Doc, labels_of
 from minik8s.proxy.networkpolicy import Labels, Party, Target, is_allowed
-from minik8s.proxy.servicemap import Endpoint
+from minik8s.proxy.servicemap import Endpoint, Place
 
+ZONE_LABEL = "topology.kubernetes.io/zone"
 _INDEX = "pod-address"
 
 
 class Guard:
-    """The policies of a cluster, by what its caches say."""
+    """The clients of a cluster's Services, by what its caches say."""
 
     def __init__(self, informers: Informers) -> None:
-        self._informers = (informers(NETWORK_POLICIES), informers(PODS), informers(NAMESPACES))
-        policies, pods, namespaces = self._informers
+        self._informers = (informers(NETWORK_POLICIES), informers(PODS), informers(NAMESPACES), informers(NODES))
+        policies, pods, namespaces, nodes = self._informers
         pods.add_index(_INDEX, _addresses)
         self._policies, self._pods, self._namespaces = policies.lister, pods.lister, namespaces.lister
+        self._nodes = nodes.lister
 
     async def synced(self) -> None:
         for informer in self._informers:
@@ -38,6 +40,13 @@ class Guard:
             return True
         target = Target(self._party(endpoint.address), protocol, endpoint.port)
         return is_allowed(self._party(client), target, self._policies.all, self._labels)
+
+    def place_of(self, client: str) -> Place | None:
+        """The node of a pod by its address, None for what is no pod."""
+        pod = self._party(client).pod
+        name = "" if pod is None else pod["spec"].get("nodeName") or ""
+        node = self._nodes.get(name) if name else None
+        return Place(name, labels_of(node).get(ZONE_LABEL, "") if node is not None else "") if name else None
 
     def _party(self, address: str) -> Party:
         pods = self._pods.by_index(_INDEX, address)

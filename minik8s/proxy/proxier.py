@@ -25,7 +25,7 @@ from minik8s.proxy.guard import Guard
 from minik8s.proxy.hostports import frontends_of_pod, has_host_ports
 from minik8s.proxy.networks import Sockets, bind, plain, with_aliases
 from minik8s.proxy.poller import make_poller
-from minik8s.proxy.relay import Connections, everybody
+from minik8s.proxy.relay import Connections
 from minik8s.proxy.served import Bind, Served, Status
 from minik8s.proxy.servicemap import Frontend, ServiceMap, diff, frontends_of
 
@@ -55,7 +55,8 @@ class Proxier:
     node_port_addresses   where node ports are opened, kube-proxy's --nodeport-addresses
     host                  the node name under which Events are signed
     sockets               sockets of the network that pods have of their own, None where they share this machine's:
-                          only with the former it is known who connects, and NetworkPolicies are asked
+                          only with the former it is known who connects, so that NetworkPolicies are asked, hints
+                          heeded, and `internalTrafficPolicy: Local` means the client's node
     host_ports            whether pods' host ports are served: where there are processes behind them
     """
 
@@ -127,8 +128,7 @@ class Proxier:
     async def run(self) -> None:
         """Serves until cancelled; then every socket is closed and established connections are reset."""
         poller = make_poller(asyncio.get_running_loop())
-        allows = everybody if self._guard is None else self._guard.allows
-        self._connections = Connections(poller, self._clock, self._sockets, allows)
+        self._connections = Connections(poller, self._clock, self._sockets, self._guard)
         removals = []
         try:
             await self._synced()

@@ -12,12 +12,13 @@ import socket
 import struct
 from collections.abc import Callable
 from errno import EINPROGRESS, EMFILE, ENFILE
+from typing import Protocol
 
 from minik8s.clock import Clock, TimerHandle
 from minik8s.logs import get_logger
 from minik8s.proxy.networks import Sockets, bind, is_connected, plain, to_endpoint
 from minik8s.proxy.poller import READ, WRITE, Poller
-from minik8s.proxy.servicemap import Endpoint
+from minik8s.proxy.servicemap import Endpoint, Place
 from minik8s.proxy.side import Side
 from minik8s.proxy.splicing import Pipes
 
@@ -30,13 +31,27 @@ ACCEPT_BATCH = 64
 Choose = Callable[[str, list[Endpoint]], Endpoint | None]
 """(client address, endpoints already tried) -> the endpoint to connect to; None: nobody is (left) there."""
 
-Allows = Callable[[str, str, Endpoint], bool]
-"""(client address, protocol, endpoint) -> whether they may talk."""
+
+class Clients(Protocol):
+    """What is known of those who connect, by their address."""
+
+    def allows(self, client: str, protocol: str, endpoint: Endpoint) -> bool:
+        """Whether a client may connect to an endpoint."""
+        ...
+
+    def place_of(self, client: str) -> Place | None:
+        """Where a client is, None where that is not known."""
+        ...
 
 
-def everybody(_client: str, _protocol: str, _endpoint: Endpoint) -> bool:
-    """Where nothing is known that speaks against it."""
-    return True
+class Anybody:
+    """Where pods share the machine's network, and their connections come from the machine."""
+
+    def allows(self, client: str, protocol: str, endpoint: Endpoint) -> bool:
+        return True
+
+    def place_of(self, client: str) -> Place | None:
+        return None
 
 
 _log = get_logger(__name__)
@@ -46,11 +61,11 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close answers with R
 class Connections:
     """Every relayed connection of a proxy, and what they share; they outlive the listeners that accepted them."""
 
-    def __init__(self, poller: Poller, clock: Clock, sockets: Sockets = plain, allows: Allows = everybody) -> None:
+    def __init__(self, poller: Poller, clock: Clock, sockets: Sockets = plain, clients: Clients | None = None) -> None:
         self.poller = poller
         self.clock = clock
         self.sockets = sockets
-        self.allows = allows
+        self.clients = clients or Anybody()
         self.pipes = Pipes()
         self.living: set[Connection] = set()
 

@@ -20,7 +20,7 @@ from minik8s.proxy.datagrams import UdpListener
 from minik8s.proxy.health import HealthListener
 from minik8s.proxy.networks import bind, is_connected, plain
 from minik8s.proxy.relay import Connections, TcpListener
-from minik8s.proxy.servicemap import Endpoint, Frontend, ServicePort
+from minik8s.proxy.servicemap import Endpoint, Frontend, Place, ServicePort, endpoints_for
 
 STAND_IN_HOST = "127.0.0.1"
 KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
@@ -50,6 +50,7 @@ class Served:
         self._connections = connections
         self._bind = binder
         self._balancer = Balancer(port.endpoints, port.affinity)
+        self._balancers: dict[Place, Balancer] = {}
         self._listener: Listener | None = None
 
     @property
@@ -105,6 +106,8 @@ class Served:
         """Takes other endpoints; established TCP connections keep theirs."""
         self.port = port
         self._balancer.update(port.endpoints, port.affinity)
+        for place, balancer in self._balancers.items():
+            balancer.update(endpoints_for(port, place), port.affinity)
         if isinstance(self._listener, UdpListener):
             self._listener.keep_only(self._balancer.__contains__)
         if self._listener is not None:
@@ -148,10 +151,20 @@ class Served:
     def _choose(self, client: str, tried: list[Endpoint]) -> Endpoint | None:
         if self.port.sources and not any(ip_address(client) in network for network in self.port.sources):
             return None
-        endpoint = self._balancer.pick(client, self._connections.clock.monotonic(), tried)
-        if endpoint is None or self._connections.allows(client, self.frontend.protocol, endpoint):
+        balancer, clients = self._balancer_for(client), self._connections.clients
+        endpoint = balancer.pick(client, self._connections.clock.monotonic(), tried)
+        if endpoint is None or clients.allows(client, self.frontend.protocol, endpoint):
             return endpoint
         return None
+
+    def _balancer_for(self, client: str) -> Balancer:
+        """The ring that is for the client's place, where places differ and it is known."""
+        if not self.port.candidates or (place := self._connections.clients.place_of(client)) is None:
+            return self._balancer
+        found = self._balancers.get(place)
+        if found is None:
+            found = self._balancers[place] = Balancer(endpoints_for(self.port, place), self.port.affinity)
+        return found
 
     @property
     def _is_own_port(self) -> bool:

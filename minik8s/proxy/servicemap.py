@@ -6,7 +6,7 @@ are those of upstream's `pkg/proxy/serviceport.go` and `topology.go`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -40,12 +40,31 @@ class Endpoint(NamedTuple):
     port: int
 
 
+class Place(NamedTuple):
+    """Where a client is. `zone` is "" where its node has none."""
+
+    node: str
+    zone: str
+
+
+@attrs.frozen
+class Candidate:
+    """An endpoint of a Service whose clients' place matters: where it is, and whom it is meant for (its hints)."""
+
+    endpoint: Endpoint
+    node: str
+    ready: bool
+    for_nodes: frozenset[str]
+    for_zones: frozenset[str]
+
+
 @attrs.frozen
 class ServicePort:
     """What stands behind a frontend: a port of a Service, or of a pod that has one of the host's (`HostPort`).
 
     `endpoints` are those that take new connections now, in a stable order. `affinity` is the time in seconds for
     which a client sticks to its endpoint, None without affinity. `sources`: who may connect, everybody when empty.
+    `candidates` are there when clients of different nodes get different endpoints, of which `endpoints` are all.
     """
 
     namespace: str
@@ -56,6 +75,8 @@ class ServicePort:
     endpoints: tuple[Endpoint, ...] = ()
     affinity: int | None = None
     sources: tuple[Network, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    local: bool = False
 
     @property
     def owner(self) -> str:
@@ -107,6 +128,8 @@ def frontends_of(
                 endpoints=_endpoints(slices, port, frontend, nodes if is_local(spec, kind) else None),
                 affinity=_affinity(spec),
                 sources=_sources(spec) if kind == "LoadBalancer" else (),
+                candidates=_candidates(slices, port, frontend, is_local(spec, kind)) if kind == "ClusterIP" else (),
+                local=is_local(spec, kind),
             )
     if (number := spec.get("healthCheckNodePort")) and spec.get("externalTrafficPolicy") == "Local":
         here = _local_addresses(slices, nodes)
@@ -144,25 +167,61 @@ def _addresses(service: Doc, port: Doc, node_port_addresses: Collection[str]) ->
             yield Frontend(protocol, address, number), "LoadBalancer"
 
 
+def endpoints_for(port: ServicePort, place: Place) -> tuple[Endpoint, ...]:
+    """The endpoints for clients in one place (upstream's `CategorizeEndpoints` and `topologyModeFromHints`).
+
+    Hints count when every ready endpoint has them and one is meant for that place; nodes go before zones.
+    """
+    found: Iterable[Candidate] = port.candidates
+    ready = [candidate for candidate in found if candidate.ready]
+    if port.local:
+        found = [candidate for candidate in found if candidate.node == place.node]
+    elif ready and all(c.for_nodes for c in ready) and any(place.node in c.for_nodes for c in ready):
+        found = [candidate for candidate in ready if place.node in candidate.for_nodes]
+    elif ready and all(c.for_zones for c in ready) and any(place.zone in c.for_zones for c in ready):
+        found = [candidate for candidate in ready if place.zone in candidate.for_zones]
+    return _taking(found)
+
+
+def _taking(found: Iterable[Candidate]) -> tuple[Endpoint, ...]:
+    """The ready ones, or those that serve while they end when none is ready."""
+    ready: dict[Endpoint, None] = {}
+    leaving: dict[Endpoint, None] = {}
+    for candidate in found:
+        (ready if candidate.ready else leaving)[candidate.endpoint] = None
+    return tuple(ready or leaving)
+
+
 def _endpoints(
     slices: Iterable[Doc], port: Doc, frontend: Frontend, nodes: Collection[str] | None
 ) -> tuple[Endpoint, ...]:
-    """The ready endpoints, or the serving terminating ones when none is ready (upstream's `CategorizeEndpoints`)."""
+    """Those that take connections of clients of which nothing is known."""
+    found = _usable(slices, port, frontend)
+    return _taking(candidate for candidate in found if nodes is None or candidate.node in nodes)
+
+
+def _candidates(slices: Iterable[Doc], port: Doc, frontend: Frontend, local: bool) -> tuple[Candidate, ...]:
+    """Nothing where all clients are alike."""
+    found = tuple(_usable(slices, port, frontend))
+    return found if local or any(c.for_nodes or c.for_zones for c in found) else ()
+
+
+def _usable(slices: Iterable[Doc], port: Doc, frontend: Frontend) -> Iterator[Candidate]:
+    """The endpoints of a Service's port that are ready, or serve while they end."""
     family = "IPv6" if ":" in frontend.address else "IPv4"
-    ready: dict[Endpoint, None] = {}
-    leaving: dict[Endpoint, None] = {}
     for slice_ in slices:
         if slice_.get("addressType") != family or (number := _port_in(slice_, port)) is None:
             continue
         for entry in slice_.get("endpoints") or ():
-            if nodes is not None and entry.get("nodeName") not in nodes:
-                continue
-            state = _state(entry)
-            if state is None:
-                continue
-            # consumers may use any address of an endpoint; upstream uses the first
-            (ready if state == "ready" else leaving)[Endpoint(entry["addresses"][0], number)] = None
-    return tuple(ready or leaving)
+            if (state := _state(entry)) is not None:
+                hints = entry.get("hints") or {}
+                yield Candidate(
+                    Endpoint(entry["addresses"][0], number),  # consumers may use any; upstream uses the first
+                    entry.get("nodeName") or "",
+                    state == "ready",
+                    frozenset(hint["name"] for hint in hints.get("forNodes") or ()),
+                    frozenset(hint["name"] for hint in hints.get("forZones") or ()),
+                )
 
 
 def _local_addresses(slices: Iterable[Doc], nodes: Collection[str] | None) -> tuple[Endpoint, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 
-from minik8s.api.resources import ENDPOINT_SLICES, NAMESPACES, NETWORK_POLICIES, PODS, SERVICES
+from minik8s.api.resources import ENDPOINT_SLICES, NAMESPACES, NETWORK_POLICIES, NODES, PODS, SERVICES
 from minik8s.client.lister import Indexer, key_of
 from minik8s.clock import RealClock
 from minik8s.proxy.networks import bind
@@ -84,13 +84,14 @@ class World:
 
     def __init__(self, binder: Any = bind, **options: Any) -> None:
         self.services, self.slices, self.recorder, self.clock = Cache(), Cache(), Recorder(), ManualTimers()
-        self.pods, self.policies, self.namespaces = Cache(), Cache(), Cache()
+        self.pods, self.policies, self.namespaces, self.nodes = Cache(), Cache(), Cache(), Cache()
         caches = {
             SERVICES: self.services,
             ENDPOINT_SLICES: self.slices,
             PODS: self.pods,
             NETWORK_POLICIES: self.policies,
             NAMESPACES: self.namespaces,
+            NODES: self.nodes,
         }
         self.proxier = Proxier(caches.__getitem__, self.clock, self.recorder, binder=binder, **options)
 
