@@ -1,7 +1,8 @@
 """How fast it is, beside what it is meant to be.
 
     python -m benchmarks            every figure
-    python -m benchmarks http       some groups: startup, fixture, writes, http, fanout, relay, scheduling, spawn
+    python -m benchmarks http       some groups: startup, fixture, writes, http, fanout, relay, scheduling, scale,
+                                    spawn, workloads
     python -m benchmarks.fuzz 300   how much it stands: hostile clients for five minutes
 
 Figures are medians of several runs, each beside its budget as a ratio (up to 1.0 the budget is kept). Absolute numbers

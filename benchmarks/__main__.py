@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.report import show
 
-GROUPS = ("startup", "fixture", "writes", "http", "fanout", "relay", "scheduling", "spawn", "workloads")
+GROUPS = ("startup", "fixture", "writes", "http", "fanout", "relay", "scheduling", "scale", "spawn", "workloads")
 
 chosen = sys.argv[1:] or GROUPS
 if unknown := set(chosen) - set(GROUPS):

@@ -138,9 +138,13 @@ def track_update(
     changes = Changes(old or {}, new, api_version, type, ignored_fields(type, subresource, ignore), view)
     if not changes.touched:
         return [dict(entry) for entry in managers]
-    writer = Manager(manager, "Update", api_version, subresource, time=rfc3339(now))
+    writer = Manager(manager, "Update", api_version, subresource, changes.changed, rfc3339(now))
     if not managers:
-        return [attrs.evolve(writer, fields=changes.changed).to_entry()] if changes.changed else []
+        return [writer.to_entry()] if changes.changed else []
+    if len(managers) == 1 and not changes.removed and type.schema is None:
+        sole = _manager(managers[0])
+        if sole.identity == writer.identity:  # heartbeats, and whatever else has one writer
+            return [{**managers[0], "time": writer.time, "fieldsV1": union(sole.fields, changes.changed)}]
     before = [reconciled(_manager(entry), api_version, type) for entry in managers]
     return write_managers(capped(record(before, writer, changes)))
 

@@ -140,14 +140,18 @@ class Node:
 
 
 class _Layout:
-    """The fields of values that have the same members, and the members that have fields of their own."""
+    """What values with the same members have in common: their fields, and which members have to be looked at."""
 
-    __slots__ = ("fields", "inner")
+    __slots__ = ("careful", "fields", "inner", "plain")
 
     def __init__(self, node: Node, names: tuple[str, ...]) -> None:
-        children = ((name, node.child(name) or UNTYPED) for name in names)
-        self.inner = [("f:" + name, name, child) for name, child in children if not child.is_leaf]
-        self.fields: Obj = {SELF: _LEAF} | {"f:" + name: _LEAF for name in names}
+        children = [("f:" + name, name, node.child(name) or UNTYPED) for name in names]
+        self.inner = [member for member in children if not member[2].is_leaf]
+        """Those that have fields of their own."""
+        self.fields: Obj = {SELF: _LEAF} | {key: _LEAF for key, _, _ in children}
+        self.careful = [member for member in children if not member[2].is_leaf or member[2].zero is not ABSENT]
+        """Those that may be nothing new in a new object."""
+        self.plain: Obj = {member[0]: _LEAF for member in children if member not in self.careful}
 
 
 class _Members(dict[str, Node | None]):
@@ -269,6 +273,8 @@ def _compare_maps(old: Any, new: Any, node: Node) -> Parts:
     after: Doc = new if isinstance(new, dict) else {}
     if not before and not after:
         return (None if old == new else _LEAF), None
+    if not before:
+        return _added(after, node), None
     changed: Obj = {}
     removed: Obj = {}
     for key, now in after.items():
@@ -291,6 +297,21 @@ def _compare_maps(old: Any, new: Any, node: Node) -> Parts:
                 _place(changed, removed, "f:" + key, compare(was, child.zero, child))
     share = node.shared.share
     return share(changed) if changed else None, share(removed) if removed else None
+
+
+def _added(new: Doc, node: Node) -> Obj | None:
+    """The fields of a map that was empty before. Zeros and structs are nothing new: they were there without showing."""
+    layout = node.layout(tuple(new))
+    if not layout.careful:
+        return layout.plain
+    fields = dict(layout.plain)
+    for key, name, child in layout.careful:
+        now = new[name]
+        if now != child.zero:
+            part = _LEAF if child.is_leaf else compare(child.zero, now, child)[0]
+            if part is not None:
+                fields[key] = part
+    return node.shared.share(fields) if fields else None
 
 
 def _place(changed: Obj, removed: Obj, key: str, parts: Parts) -> None:
