@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import ExitStack, nullcontext
 from functools import partial, wraps
+from pathlib import Path
+from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
@@ -24,6 +26,8 @@ from minik8s.virtualtime import VirtualClock
 
 if TYPE_CHECKING:
     import httpx
+
+    from minik8s.faults import Faults
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -78,6 +82,7 @@ class BlockingCluster:
         self._portal: BlockingPortal | None = None
         self._cluster: Cluster | None = None
         self._http: httpx.Client | None = None
+        self._thread = 0
 
     @classmethod
     def around(cls, cluster: Cluster) -> Self:
@@ -128,6 +133,11 @@ class BlockingCluster:
             raise RuntimeError("this cluster does not run: it is there inside of `with BlockingCluster() as cluster`")
         return self._portal
 
+    @classmethod
+    def restore(cls, path: Path | str, **options: Any) -> BlockingCluster:
+        """As `Cluster.restore`."""
+        return cls(origin=path, **options)
+
     def fork(self, **options: Any) -> BlockingCluster:
         """As `Cluster.fork`; the branch has a thread of its own."""
         return BlockingCluster.around(_inside(Cluster.fork)(self, **options))
@@ -140,6 +150,20 @@ class BlockingCluster:
 
             self._http = blocking_client(self.portal.call(lambda: self.cluster.http), self.portal.call)
         return self._http
+
+    @property
+    def faults(self) -> Faults:
+        """As `Cluster.faults`; what befalls nodes and components is done in the cluster's loop."""
+        faults = self.cluster.faults
+        if not self._thread:
+            self._thread = self.portal.call(get_ident)
+            faults.inside = self._in_thread
+        return faults
+
+    def _in_thread(self, act: Callable[[], object]) -> object:
+        if self._thread == get_ident():
+            return act()
+        return self.portal.call(act)
 
     def _close_http(self) -> None:
         if self._http is not None:
@@ -164,7 +188,6 @@ class BlockingCluster:
     """The in-process client; its methods belong to the cluster's loop, so call them through `run`."""
     admission = _Same(lambda cluster: cluster.admission)
     """The admission hooks; they are called in the cluster's thread."""
-    faults = _Same(lambda cluster: cluster.faults)
     audit = _Same(lambda cluster: cluster.audit)
     world = _Same(lambda cluster: cluster.world)
     revision = _Same(lambda cluster: cluster.revision)

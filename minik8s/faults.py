@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -24,7 +25,7 @@ import attrs
 from minik8s.api.request import ApiRequest
 from minik8s.api.resources import PODS
 from minik8s.apiserver.context import ServerContext
-from minik8s.apiserver.faults import RequestFaults
+from minik8s.apiserver.faults import Inside, RequestFaults
 from minik8s.apiserver.interception import Proceed
 from minik8s.apiserver.response import ApiResponse
 from minik8s.clock import TimerHandle
@@ -45,8 +46,9 @@ class Component:
 class Trouble:
     """Something that lasts: a context manager that heals it."""
 
-    def __init__(self, heal: Callable[[], None]) -> None:
+    def __init__(self, heal: Callable[[], None], inside: Inside) -> None:
         self._heal: Callable[[], None] | None = heal
+        self._inside = inside
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +60,7 @@ class Trouble:
         """Ends it; harmless when it has ended."""
         if self._heal is not None:
             heal, self._heal = self._heal, None
-            heal()
+            self._inside(heal)
 
 
 class Faults(RequestFaults):
@@ -72,7 +74,7 @@ class Faults(RequestFaults):
         """What can befall a node. Raises ValueError for one that the cluster does not run."""
         if name not in self._nodes.names:
             raise ValueError(unknown("node", name, self._nodes.names))
-        return NodeFaults(self._ctx, self._nodes, name)
+        return NodeFaults(self._ctx, self._nodes, name, self.inside)
 
     @property
     def components(self) -> list[str]:
@@ -86,7 +88,7 @@ class Faults(RequestFaults):
         """
         if name not in self._components:
             raise ValueError(unknown("component", name, self._components))
-        return ComponentFaults(self._components[name])
+        return ComponentFaults(self._components[name], self.inside)
 
     def kill_container(
         self, pod: str, container: str = "", *, namespace: str = "default", out_of_memory: bool = False
@@ -105,7 +107,7 @@ class Faults(RequestFaults):
         if not self._nodes.runs(node):
             raise ValueError(f"pod {namespace}/{pod} runs on no node of this cluster" + (f" ({node})" if node else ""))
         try:
-            self._nodes.kill(found, name, out_of_memory=out_of_memory)
+            self.inside(partial(self._nodes.kill, found, name, out_of_memory=out_of_memory))
         except ApiError:
             raise ValueError(f"container {name!r} of pod {namespace}/{pod} does not run") from None
 
@@ -125,8 +127,8 @@ def _container_of(pod: Doc, name: str) -> str:
 class NodeFaults:
     """What can befall one node. Each raises RuntimeError for a node that is lost already."""
 
-    def __init__(self, ctx: ServerContext, nodes: NodePool, name: str) -> None:
-        self._ctx, self._nodes, self.name = ctx, nodes, name
+    def __init__(self, ctx: ServerContext, nodes: NodePool, name: str, inside: Inside) -> None:
+        self._ctx, self._nodes, self.name, self._inside = ctx, nodes, name, inside
 
     def lose(self) -> Trouble:
         """The machine is off: containers are killed, the lease is not renewed, logs and exec are refused.
@@ -134,19 +136,22 @@ class NodeFaults:
         Healed, it boots: the same node with the same pods, whose containers start anew.
         """
         self._check()
-        self._nodes.lose(self.name)
-        return Trouble(lambda: self._nodes.boot(self.name))
+        self._inside(partial(self._nodes.lose, self.name))
+        return Trouble(partial(self._nodes.boot, self.name), self._inside)
 
     def restart(self, seconds: float = 0.0) -> Trouble:
         """The machine is off for so long on the cluster's clock, and boots. Healed before, it boots then."""
-        trouble = self.lose()
-        timer: TimerHandle = self._ctx.clock.call_later(seconds, trouble.heal)
+        self.lose()
+        timers: list[TimerHandle] = []
+        boot = partial(self._nodes.boot, self.name)
+        self._inside(lambda: timers.append(self._ctx.clock.call_later(seconds, boot)))
 
         def heal() -> None:
-            timer.cancel()
-            trouble.heal()
+            for timer in timers:
+                timer.cancel()
+            boot()
 
-        return Trouble(heal)
+        return Trouble(heal, self._inside)
 
     def partition(self) -> Trouble:
         """The kubelet and the API server do not reach each other; containers and their network go on.
@@ -171,8 +176,8 @@ class NodeFaults:
 
         self._ctx.interceptors.insert(0, refuse)
         self._nodes.unreachable.add(self.name)
-        kubelet.disconnect()
-        return Trouble(heal)
+        self._inside(kubelet.disconnect)
+        return Trouble(heal, self._inside)
 
     def fill_disk(self) -> Trouble:
         """The node has DiskPressure: it is tainted, takes no more pods, and evicts its own, one every ten seconds.
@@ -181,8 +186,8 @@ class NodeFaults:
         """
         self._check()
         kubelet = self._nodes.kubelets[self.name]
-        kubelet.fill_disk(True)
-        return Trouble(lambda: kubelet.fill_disk(False))
+        self._inside(partial(kubelet.fill_disk, True))
+        return Trouble(partial(kubelet.fill_disk, False), self._inside)
 
     def _check(self) -> None:
         if not self._nodes.runs(self.name):
@@ -192,16 +197,16 @@ class NodeFaults:
 class ComponentFaults:
     """What can befall one of the cluster's own components."""
 
-    def __init__(self, component: Component) -> None:
-        self._component = component
+    def __init__(self, component: Component, inside: Inside) -> None:
+        self._component, self._inside = component, inside
 
     def crash(self) -> Trouble:
         """Ends it in the middle of whatever it does; healed, it begins anew with empty memory."""
         try:
-            self._component.crash()
+            self._inside(self._component.crash)
         except KeyError as error:
             raise RuntimeError(f"{error.args[0]} has crashed already") from None
-        return Trouble(self._component.begin)
+        return Trouble(self._component.begin, self._inside)
 
     def restart(self) -> None:
         """Ends it and begins it anew at once."""

@@ -8,6 +8,7 @@ import pytest
 
 from minik8s import CONFIG_MAPS, DEPLOYMENTS, PODS, Cluster
 from minik8s.api.resources import EVENTS, JOBS, NODES
+from minik8s.blocking import BlockingCluster
 from minik8s.machinery.errors import ApiError
 from minik8s.machinery.meta import find_condition
 
@@ -203,3 +204,30 @@ async def test_what_does_not_exist(name: Any, says: str) -> None:
             cluster.recording(resource="deployment")
         assert cluster.faults.unfired == []
         assert await cluster.client.find(CONFIG_MAPS, "none", namespace="default") is None
+
+
+def test_from_another_thread() -> None:
+    """Synchronous tests do the same to a cluster in its own thread, where tasks can only be woken from inside."""
+    with BlockingCluster(clock="virtual", runtime="simulated", serve=False, proxy=False, nodes=1) as cluster:
+        cluster.apply(pod("a"))
+        cluster.settle()
+
+        def ready() -> str:
+            node: Any = cluster.run(cluster.client.get, NODES, "node-1")
+            return str(next(c["status"] for c in node["status"]["conditions"] if c["type"] == "Ready"))
+
+        with cluster.faults.node("node-1").lose():
+            cluster.advance(seconds=60)
+            assert ready() == "Unknown"
+        cluster.advance(seconds=30)
+        assert ready() == "True"
+        for trouble in (cluster.faults.node("node-1").partition, cluster.faults.component("scheduler").crash):
+            with trouble():
+                cluster.advance(seconds=1)
+        cluster.faults.kill_container("a", out_of_memory=True)
+        cluster.advance(seconds=30)
+        found: Any = cluster.run(cluster.client.get, PODS, "a", namespace="default")
+        assert found["status"]["containerStatuses"][0]["lastState"]["terminated"]["reason"] == "OOMKilled"
+        assert cluster.faults.drop_watches("pods") >= 1
+        with pytest.raises(ValueError, match="no node 'node-2'"):
+            cluster.faults.node("node-2")

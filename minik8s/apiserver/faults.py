@@ -12,6 +12,7 @@ did not test what it says. Which requests are meant is `interception.Where`; cha
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
     from minik8s.apiserver.watching import WatchSession
 
 Act = Callable[[ApiRequest, Proceed], Awaitable[ApiResponse]]
+Inside = Callable[[Callable[[], object]], object]
+
+
+def _at_once(act: Callable[[], object]) -> object:
+    return act()
+
+
 WebhookFault = Literal["refuse", "timeout", "nonsense"]
 _WEBHOOKS: dict[str, WebhookAnswer] = {
     "refuse": ConnectionRefusedError(),
@@ -47,8 +55,8 @@ class FaultNeverFired(AssertionError):
 class Stall:
     """Open watches that are held back: a context manager that lets them go."""
 
-    def __init__(self, sessions: Sequence[WatchSession]) -> None:
-        self._sessions = sessions
+    def __init__(self, sessions: Sequence[WatchSession], inside: Inside) -> None:
+        self._sessions, self._inside = sessions, inside
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +67,7 @@ class Stall:
     def heal(self) -> None:
         """Lets the watches tell again what there is as it comes."""
         for session in self._sessions:
-            session.hold(0)
+            self._inside(partial(session.hold, 0))
 
 
 @attrs.define(eq=False)
@@ -112,6 +120,8 @@ class RequestFaults:
     def __init__(self, ctx: ServerContext) -> None:
         self._ctx = ctx
         self._faults: list[Fault] = []
+        self.inside: Inside = _at_once
+        """How what wakes tasks is called: in the cluster's loop, which may run in another thread."""
 
     def refuse(self, code: int, *, message: str = "", retry_after: int = 0, **options: Any) -> Fault:
         """Answers with a failure: any code of 400 or above. `retry_after` (seconds) makes most clients try again.
@@ -177,7 +187,7 @@ class RequestFaults:
         """
         ended = self._open(resource, where)
         for session in ended:
-            session.close()
+            self.inside(session.close)
         return len(ended)
 
     def stall_open_watches(self, seconds: float, resource: str = "", **where: Any) -> Stall:
@@ -187,8 +197,8 @@ class RequestFaults:
         """
         stalled = self._open(resource, where)
         for session in stalled:
-            session.hold(seconds)
-        return Stall(stalled)
+            self.inside(partial(session.hold, seconds))
+        return Stall(stalled, self.inside)
 
     def withhold_bookmarks(self, **options: Any) -> Fault:
         """Keeps bookmarks from watches that begin now: their clients do not learn how far they are in quiet times.
