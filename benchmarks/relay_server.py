@@ -26,13 +26,13 @@ class Backend(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
-        self._missing = 0
+        self._missing, self._paused = 0, False
 
     def data_received(self, data: bytes) -> None:
         size = int(data[5 : data.index(b" ", 5)])
         self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
         self._missing = size
-        self.resume_writing()
+        self._write()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._missing = 0
@@ -41,8 +41,11 @@ class Backend(asyncio.Protocol):
         self._paused = True
 
     def resume_writing(self) -> None:
-        """Writes as fast as it is taken, so that a gibibyte is never in memory."""
         self._paused = False
+        asyncio.get_running_loop().call_soon(self._write)  # a transport that fails in here is confused
+
+    def _write(self) -> None:
+        """As fast as it is taken, so that a gibibyte is never in memory."""
         while self._missing and not self._paused and not self._transport.is_closing():
             part = min(self._missing, len(ZEROS))
             self._missing -= part

@@ -47,8 +47,9 @@ def test_keeps_running_and_stops_cleanly(start: Callable[..., Any], tmp_path: Pa
 
 
 def test_default_kubeconfig(start: Callable[..., Any]) -> None:
-    """Without options the context is in ~/.kube/config, where `minik8s get` finds it."""
-    program = start(*UP)
+    """Without --kubeconfig the context is in ~/.kube/config, where `minik8s get` finds it; DNS says where it is."""
+    program = start(*UP, "--dns-port", "0")
+    assert ", cluster DNS at 127.0.0.1:" in program.line("minik8s is up")
     program.line(READY)
     assert contexts(program.home / ".kube" / "config") == ("minik8s", ["minik8s"])
     assert start("get", "ns", "default", "--no-headers").finish()[1].startswith("default   Active")
