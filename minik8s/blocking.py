@@ -181,6 +181,7 @@ class BlockingCluster:
     snapshot = _inside(Cluster.snapshot)
     export = _inside(Cluster.export)
     intercept = _inside(Cluster.intercept)
+    watch_queues = _inside(Cluster.watch_queues)
     recording = _inside(Cluster.recording)
     kubeconfig_for = _inside(Cluster.kubeconfig_for)
 
@@ -204,5 +205,4 @@ class BlockingCluster:
     dns_address = _Same(lambda cluster: cluster.dns_address)
     nodes = _Same(lambda cluster: cluster.nodes)
     informers = _Same(lambda cluster: cluster.informers)
-    queues = _Same(lambda cluster: cluster.queues)
     jumps = _Same(lambda cluster: cluster.jumps)

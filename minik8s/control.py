@@ -90,11 +90,10 @@ class Control:
         check_where(self._context, chosen)
         return RequestLog(self._context, chosen)
 
-    @property
-    def queues(self) -> dict[str, WorkQueue[Any]]:
-        """The work queues by their controllers' names, for those who measure them (`WorkQueue.observer`)."""
-        controllers = self._manager.controllers if self._manager is not None else ()
-        return {controller.name: controller.queue for controller in controllers}
+    def watch_queues(self, watching: Callable[[str, WorkQueue[Any]], None]) -> None:
+        """Tells of the work queue of every controller, now and whenever one is made; see `WorkQueue.observer`."""
+        if self._manager is not None:
+            self._manager.watch(lambda controller: watching(controller.name, controller.queue))
 
     @property
     def audit(self) -> AuditLog:

@@ -174,7 +174,8 @@ def _x_axis(axis: Axis, height: int, unit: str) -> str:
         at = f"{axis.at(tick):.1f}"
         shown = seconds(tick) if unit == "s" else f"{tick:g}"
         parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{TOP}" y2="{base}"/>')
-        parts.append(f'<text x="{at}" y="{base + 16}" text-anchor="middle">{shown}</text>')
+        anchor = "end" if axis.at(tick) > axis.end - 16 else "middle"
+        parts.append(f'<text x="{at}" y="{base + 16}" text-anchor="{anchor}">{shown}</text>')
     return "".join(parts)
 
 

@@ -122,8 +122,7 @@ class Observer:
         self._calls = Calls()
         self._queues: dict[str, _QueueWatch] = {}
         cluster.intercept(self._intercept)
-        for name, queue in cluster.queues.items():
-            self._watch(name, queue)
+        cluster.watch_queues(self._watch)
 
     def look(self) -> Observed:
         """What there is so far. It goes on changing: who keeps it keeps `frozen`."""
@@ -136,7 +135,7 @@ class Observer:
         return Observed.of(self.look().document())
 
     def _watch(self, name: str, queue: WorkQueue[Any]) -> None:
-        queue.observer = self._queues[name] = _QueueWatch(self._clock)
+        queue.observer = self._queues.setdefault(name, _QueueWatch(self._clock))
 
     async def _intercept(self, request: ApiRequest, proceed: Proceed) -> ApiResponse:
         began, failure = self._clock.monotonic(), ""

@@ -200,7 +200,7 @@ def line_name(line: Line) -> str:
 
 def _figures(series: Sequence[Line]) -> str:
     spread = [line for line in series if line.is_distribution]
-    single = [line for line in series if line.series[0].get("value") is not None]
+    single = sorted((line for line in series if line.series[0].get("value") is not None), key=rank)
     parts = []
     if spread:
         rows = [
@@ -220,7 +220,13 @@ def _figures(series: Sequence[Line]) -> str:
 
 def _runs(line: Line) -> str:
     values = line.values("value")
-    return f"{amount(min(values), line.unit)} to {amount(max(values), line.unit)}" if len(values) > 1 else ""
+    alike = len(values) < 2 or min(values) == max(values)
+    return "" if alike else f"{amount(min(values), line.unit)} to {amount(max(values), line.unit)}"
+
+
+def rank(line: Line) -> float:
+    """Counts of requests stand by size; everything else in its order."""
+    return -line.median("value") if line.unit == "requests" else 0.0
 
 
 def _folded(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from minik8s.bench.charts import amount, seconds
 from minik8s.bench.compare import Comparison, Row, target_name
-from minik8s.bench.page import line_name, warnings
+from minik8s.bench.page import line_name, rank, warnings
 from minik8s.bench.report import Line, lines, steps, used, verdicts
 from minik8s.bench.slo import call_name
 
@@ -60,22 +60,17 @@ def _measurements(report: Mapping[str, Any]) -> Iterator[Table]:
                 figures = (amount(line.median(figure), line.unit) for figure in ("p50", "p90", "p99", "max"))
                 table.add_row(escape(line_name(line)), f"{line.median('count'):,.0f}", *figures)
             yield _captioned(table, len(spread), series[0])
-        single = sorted((line for line in series if "value" in line.series[0]), key=_rank)
+        single = sorted((line for line in series if "value" in line.series[0]), key=rank)
         if single:
             table = _table("" if spread else title, "", "value")
             for line in single[:MOST_ROWS]:
                 table.add_row(escape(line_name(line)), amount(line.median("value"), line.unit))
-            yield _captioned(table, len(single), series[0])
+            yield _captioned(table, len(single), series[0], note=not spread)
 
 
-def _rank(line: Line) -> float:
-    """Counts of requests by size; everything else in its order."""
-    return -line.median("value") if line.unit == "requests" else 0.0
-
-
-def _captioned(table: Table, rows: int, line: Line) -> Table:
+def _captioned(table: Table, rows: int, line: Line, *, note: bool = True) -> Table:
     more = f"{rows - MOST_ROWS} more in the report" if rows > MOST_ROWS else ""
-    table.caption = escape("; ".join(filter(None, (line.note, more)))) or None
+    table.caption = escape("; ".join(filter(None, (line.note if note else "", more)))) or None
     return table
 
 

@@ -26,6 +26,7 @@ class ControllerManager:
         self._asleep: list[_Sleeper] = [_Sleeper(kind) for kind in kinds if kind.wakes]
         self._scopes: dict[Controller[Any], anyio.CancelScope] = {}
         self._crashed: set[str] = set()
+        self._watching: list[Callable[[Controller[Any]], None]] = []
         self._group: TaskGroup
 
     async def run(self) -> None:
@@ -40,6 +41,12 @@ class ControllerManager:
         finally:
             for sleeper in self._asleep:
                 sleeper.forget()
+
+    def watch(self, watching: Callable[[Controller[Any]], None]) -> None:
+        """Tells of every controller there is, and of each that is made from now on."""
+        for controller in self.controllers:
+            watching(controller)
+        self._watching.append(watching)
 
     @property
     def names(self) -> list[str]:
@@ -71,8 +78,11 @@ class ControllerManager:
                 self._wake(kind)
 
     def _wake(self, kind: type[Controller[Any]]) -> None:
-        self.controllers.append(kind(self._context))
-        self._start(self.controllers[-1])
+        controller = kind(self._context)
+        self.controllers.append(controller)
+        for watching in self._watching:
+            watching(controller)
+        self._start(controller)
 
     def _start(self, controller: Controller[Any]) -> None:
         scope = self._scopes[controller] = anyio.CancelScope()

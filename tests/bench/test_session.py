@@ -51,6 +51,7 @@ def test_density_in_virtual_time() -> None:
     startup = found["pod startup", "virtual", "pod_startup"]
     assert startup.values("count") == [6, 6]
     assert startup.values("p99") == [1.5, 1.5]
+    assert found["time in queue", "real", "replicaset"].values("count")[0] >= 2, "a controller that was made late"
     creations = "requests by client", "virtual", "replicaset-controller", "POST", "pods", "", "resource"
     assert found[creations].values("value") == [6, 6]
     for what in ("latency at the client", "latency at the server", "time in queue"):
