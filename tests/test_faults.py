@@ -48,6 +48,7 @@ async def test_a_lost_node() -> None:
         await cluster.apply(deployment(4))
         await cluster.settle()
         before: Any = await cluster.client.get(NODES, "node-1")
+        assert "Rebooted" not in await reasons(cluster), "a node's first start is no reboot"
         with cluster.faults.node("node-1").lose():
             await cluster.advance(seconds=60)
             assert await condition(cluster, "node-1", "Ready") == "Unknown"

@@ -129,8 +129,8 @@ class NodeAgent:
             if known is None or known["status"] != condition["status"]:
                 full = condition["type"] == "DiskPressure" and self.disk_full
                 self._event(HAS_DISK_PRESSURE if full else EVENTS[condition["type"]])
-        boot = status["nodeInfo"]["bootID"]
-        if self.object is not None and (before.get("nodeInfo") or {}).get("bootID", boot) != boot:
+        boot, booted = status["nodeInfo"]["bootID"], (before.get("nodeInfo") or {}).get("bootID")
+        if self.object is not None and booted and booted != boot:  # a node that nobody has reported on has none, or ""
             message = f"Node {node.name} has been rebooted, boot id: {boot}"
             node.recorder.event(self.object, "Warning", "Rebooted", message)
 
