@@ -58,7 +58,7 @@ class NodePool:
         self._config, self._client, self._informers = config, client, informers
         self._clock, self._rng, self._recorders = clock, rng, recorders
         self._directory = directory
-        self._commons = Commons(informers, clock)
+        self._commons = Commons(informers, clock, config.lease_seconds)
         self._commons_run = False
         self._stages: Mapping[str, Sequence[Stage]] = {}
         self._spawner: Spawner | None = None

@@ -7,6 +7,7 @@ for silence. Upstream splits this into node-lifecycle and taint-eviction control
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
 from typing import Any
@@ -45,6 +46,10 @@ class NodeLifecycleController(Reconciler[Any]):
         self.pods = self.informers(PODS).lister
         self._evictor = context.recorders.recorder("taint-eviction-controller")
         self._alive: dict[str, float] = {}
+        """When each node was last heard of, the one that has been silent for longest first."""
+        self._leases: dict[str, float] = {}
+        """For how many seconds Leases are good that are good for longer than most."""
+        self._not_ready: dict[str, None] = {}
         self._uids: dict[str, str] = {}
         self._zones: dict[str, plan.Zone] = {}
         self._placed: dict[str, tuple[str, bool]] = {}
@@ -72,22 +77,36 @@ class NodeLifecycleController(Reconciler[Any]):
             self._place(new)
         elif old is not None:
             self._count(self._placed.pop(name_of(old), None), -1)
+            self._not_ready.pop(name_of(old), None)
 
     def _sign_of_life(self, name: str, node: Doc) -> None:
         """What we wrote ourselves about a lost node is no sign of life from it."""
         if name not in self._alive or plan.ready_status(node) != "Unknown":
-            self._alive[name] = self.clock.monotonic()
+            self._hear(name)
+
+    def _hear(self, name: str) -> None:
+        self._alive.pop(name, None)
+        self._alive[name] = self.clock.monotonic()
 
     def _on_lease(self, old: Doc | None, new: Doc | None) -> None:
         if new is None or namespace_of(new) != LEASE_NAMESPACE:
             return
         if old is None or old["spec"].get("renewTime") != new["spec"].get("renewTime"):
-            self._alive[name_of(new)] = self.clock.monotonic()
+            self._hear(name_of(new))
+        seconds = new["spec"].get("leaseDurationSeconds") or 0
+        if seconds > plan.LEASE_SECONDS:
+            self._leases[name_of(new)] = seconds
+        else:
+            self._leases.pop(name_of(new), None)
 
     def _place(self, node: Doc) -> None:
         """Counts a node in its zone; a silent one is lost from the moment we know, not when the cache shows it."""
         ready = plan.ready_status(node) == "True" and not self._is_silent(node)
         place = (plan.zone_of(node), ready)
+        if ready:
+            self._not_ready.pop(name_of(node), None)
+        else:
+            self._not_ready[name_of(node)] = None
         before = self._placed.get(name_of(node))
         if place != before:
             self._count(before, -1)
@@ -105,17 +124,28 @@ class NodeLifecycleController(Reconciler[Any]):
 
     async def _monitor(self) -> None:
         while True:
-            for node in self.lister.all():
-                if self._is_silent(node) or plan.ready_status(node) != "True":
+            for name in [*self._not_ready, *self._quiet()]:
+                node = self.lister.get(name)
+                if node is not None and (self._is_silent(node) or plan.ready_status(node) != "True"):
                     self._place(node)
                     self.enqueue(node)
             await self.clock.sleep(plan.MONITOR_PERIOD)
 
+    def _quiet(self) -> list[str]:
+        """Those that may be silent. Nobody else is looked at: a healthy cluster costs nothing, however large."""
+        everyone = len(self._leases) >= len(self._alive)
+        since = self.clock.monotonic() - plan.patience(min(self._leases.values(), default=0) if everyone else 0)
+        quiet = itertools.takewhile(lambda heard: heard[1] < since, self._alive.items())
+        return [name for name, _ in quiet if name not in self._not_ready]
+
     def _is_silent(self, node: Doc) -> bool:
-        return self.clock.monotonic() - self._alive[name_of(node)] > plan.grace(node)
+        return self.clock.monotonic() - self._alive[name_of(node)] > plan.grace(
+            node, self._leases.get(name_of(node), 0)
+        )
 
     async def deleted(self, namespace: str, name: str) -> None:
         self._alive.pop(name, None)
+        self._leases.pop(name, None)
         self._tainted.pop(name, None)
         self._silenced.discard(name)
         self._spare(name, set())

@@ -19,6 +19,8 @@ MONITOR_PERIOD = 5.0
 GRACE = 50.0
 STARTUP_GRACE = 60.0
 """Seconds without a sign of life; the second for nodes that never gave one."""
+LEASE_SECONDS = 40
+"""A Lease of this duration, which is a kubelet's default, and a quarter more are `GRACE`."""
 EVICTION_RATE = 0.1
 SECONDARY_RATE = 0.01
 """Nodes per second that may get a NoExecute taint, in a healthy zone and in a large one that is mostly unhealthy."""
@@ -61,9 +63,18 @@ def heartbeat(node: Doc) -> tuple[str, ...]:
     return tuple(f"{c.get('type')}={c.get('status')}@{c.get('lastHeartbeatTime', '')}" for c in conditions)
 
 
-def grace(node: Doc) -> float:
-    """Seconds of silence after which the node counts as lost."""
-    return GRACE if ready_status(node) else STARTUP_GRACE
+def grace(node: Doc, lease: float = 0) -> float:
+    """Seconds of silence after which the node counts as lost.
+
+    Upstream has one number for all, to be set with the kubelets' nodeLeaseDurationSeconds; here a Lease that is good
+    for longer says so itself (`lease`, in seconds).
+    """
+    return max(GRACE if ready_status(node) else STARTUP_GRACE, patience(lease))
+
+
+def patience(lease: float) -> float:
+    """The least of these seconds for any node whose Lease is good for so long."""
+    return max(GRACE, lease * GRACE / LEASE_SECONDS)
 
 
 def lost_conditions(node: Doc, now: datetime) -> list[Obj]:

@@ -16,8 +16,8 @@ import anyio
 from minik8s.clock import Clock
 from minik8s.kubelet.crew import Crew
 
-BEAT_SECONDS = 10.0
-"""Between two heartbeats of a node: a quarter of its Lease's duration, as upstream."""
+BEATS_PER_LEASE = 4
+"""How often a node beats within its Lease's duration, as upstream."""
 SLACK_SECONDS = 0.1
 """How much earlier a node may beat, so as to do it together with others."""
 
@@ -29,17 +29,17 @@ class Beating(Protocol):
 
 
 class Heartbeats:
-    """Calls everybody who has joined once in ten seconds."""
+    """Calls everybody who has joined once in `period` seconds."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, period: float) -> None:
+        self._clock, self._period = clock, period
         self._crew = Crew("heartbeat")
         self._due: deque[tuple[float, Beating]] = deque()
         self._members: set[Beating] = set()
         self._joined = anyio.Event()
 
     def join(self, member: Beating) -> Callable[[], None]:
-        """The first beat is in ten seconds; returns how to leave."""
+        """The first beat is one period away; returns how to leave."""
         self._members.add(member)
         self._append(member)
         self._joined.set()
@@ -69,4 +69,4 @@ class Heartbeats:
             self._joined.set()
 
     def _append(self, member: Beating) -> None:
-        self._due.append((self._clock.monotonic() + BEAT_SECONDS, member))
+        self._due.append((self._clock.monotonic() + self._period, member))

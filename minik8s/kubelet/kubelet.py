@@ -102,6 +102,7 @@ class Kubelet:
             capacity=capacity,
             boot=boot,
             reports="Node" not in staged,
+            lease_seconds=self._commons.lease_seconds,
         )
         self._leads_pods = "Pod" not in staged
         self.workers: dict[str, PodWorker] = {}

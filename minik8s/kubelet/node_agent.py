@@ -1,7 +1,7 @@
 """Keeps the Node object: registers it, reports its status, renews its Lease.
 
-Once in ten seconds (`heartbeats`) it renews the Lease, and every five minutes it writes the status (upstream:
-nodeStatusReportFrequency). A node that somebody deleted stays deleted until the kubelet starts again.
+Four times in its Lease's duration (`heartbeats`) it renews the Lease, and every five minutes it writes the status
+(upstream: nodeStatusReportFrequency). A node that somebody deleted stays deleted until the kubelet starts again.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from minik8s.api.resources import LEASES, NODES
+from minik8s.config import LEASE_SECONDS
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.node import EVENTS, HAS_DISK_PRESSURE, lease, new_node, node_labels, node_status
 from minik8s.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound
 from minik8s.machinery.meta import Doc, Obj, find_condition, rfc3339, rfc3339_micro
 
 LEASE_NAMESPACE = "kube-node-lease"
-LEASE_SECONDS = 40
 STATUS_SECONDS = 300.0
 RETRY_SECONDS = 0.2
 """The first delay of registration's retries, doubling to `MAX_RETRY_SECONDS`: the API server may still be starting."""
@@ -37,11 +37,12 @@ class NodeAgent:
         capacity: Mapping[str, str],
         boot: int = 0,
         reports: bool = True,
+        lease_seconds: int = LEASE_SECONDS,
     ) -> None:
         self.object: Doc | None = None
         self.disk_full = False
         self._boot = boot
-        self._reports = reports
+        self._reports, self._lease_seconds = reports, lease_seconds
         self._node = node
         self._labels = node_labels(node.name, labels)
         self._taints = taints
@@ -145,7 +146,7 @@ class NodeAgent:
             self._lease = await client.update(LEASES, renewed)
         except NotFound:
             if self.object is not None:
-                fresh = lease(name, self.object, LEASE_SECONDS, now)
+                fresh = lease(name, self.object, self._lease_seconds, now)
                 self._lease = await client.create(LEASES, fresh, namespace=LEASE_NAMESPACE)
         except Conflict:
             self._lease = None

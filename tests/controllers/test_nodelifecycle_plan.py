@@ -84,9 +84,11 @@ def test_lost_conditions() -> None:
 
 
 def test_grace() -> None:
-    """A node that never said whether it is ready has longer."""
+    """A node that never said whether it is ready has longer, and one whose Lease is good for longer has that much."""
     assert plan.grace(node(Ready="True")) == 50
     assert plan.grace(node()) == 60
+    assert plan.grace(node(Ready="True"), 20) == 50
+    assert plan.grace(node(Ready="True"), 400) == 500
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ import anyio
 import pytest
 
 from minik8s.kubelet.crew import Crew
-from minik8s.kubelet.heartbeats import BEAT_SECONDS, Heartbeats
+from minik8s.kubelet.heartbeats import Heartbeats
 from minik8s.virtualtime import VirtualClock
+
+BEAT_SECONDS = 10.0
 
 
 def play(scenario: Callable[[VirtualClock, Any], Awaitable[None]]) -> None:
@@ -103,7 +105,7 @@ def test_everybody_beats_every_ten_seconds() -> None:
     """From when each has joined until it leaves; who comes while nobody is there is heard too."""
 
     async def scenario(clock: VirtualClock, group: Any) -> None:
-        beats = Heartbeats(clock)
+        beats = Heartbeats(clock, BEAT_SECONDS)
         group.start_soon(beats.run)
         await clock.sleep(3)
         one, two, slow = Node(clock), Node(clock), Node(clock)
@@ -126,7 +128,7 @@ def test_neighbours_share_a_turn() -> None:
     """Those that are due within a tenth of a second beat together: a thousand nodes are not a thousand wake-ups."""
 
     async def scenario(clock: VirtualClock, group: Any) -> None:
-        beats = Heartbeats(clock)
+        beats = Heartbeats(clock, BEAT_SECONDS)
         group.start_soon(beats.run)
         nodes = [Node(clock) for _ in range(50)]
         for node in nodes:
