@@ -21,7 +21,8 @@ FIGURES: Final = ("p50", "p90", "p99")
 
 @attrs.frozen
 class Row:
-    """One figure of both reports. `ratio` is B to A, None where one of them has nothing to divide."""
+    """One figure of both reports. `ratio` is B to A, None where one of them has nothing to divide; `same`: every run of
+    both has this value."""
 
     identifier: str
     what: str
@@ -32,6 +33,7 @@ class Row:
     a: float
     b: float
     ratio: Ratio | None
+    same: bool
 
 
 @attrs.frozen
@@ -116,4 +118,6 @@ def _name(line: Line) -> str:
 def _rows(a: Line, b: Line) -> Iterator[Row]:
     for figure in FIGURES if a.is_distribution else ("value",):
         head = (a.identifier, a.what, a.time, a.labels, figure, a.unit)
-        yield Row(*head, a.median(figure), b.median(figure), ratio(a.values(figure), b.values(figure)))
+        mine, theirs = a.values(figure), b.values(figure)
+        same = len({*mine, *theirs}) == 1
+        yield Row(*head, a.median(figure), b.median(figure), ratio(mine, theirs), same)

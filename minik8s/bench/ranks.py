@@ -61,12 +61,12 @@ def ratio(a: Sequence[float], b: Sequence[float], confidence: float = CONFIDENCE
     """Of B's values to A's; None where a value is 0 on one side only, or there is none at all."""
     if not a or not b:
         return None
-    if not any(a) and not any(b):
-        return Ratio(1.0, 1.0, 1.0, 0.0)
-    if min(a) <= 0 or min(b) <= 0:
-        return None
-    ratios = sorted(second / first for first in a for second in b)
     k, reached = interval_rank(len(a), len(b), confidence)
     if len(a) < 2 or len(b) < 2:
         reached = 0.0
+    if not any(a) and not any(b):
+        return Ratio(1.0, 1.0, 1.0, reached)
+    if min(a) <= 0 or min(b) <= 0:
+        return None
+    ratios = sorted(second / first for first in a for second in b)
     return Ratio(statistics.median(ratios), ratios[k - 1], ratios[-k], reached)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from minik8s.bench.builtin import find_scenario
 from minik8s.bench.machine import Noise, load_average, machine_facts, measure_noise
 from minik8s.bench.page import page
 from minik8s.bench.parsing import load_scenario
+from minik8s.bench.reading import Problem, ScenarioError, read_text
 from minik8s.bench.report import report_document, run_document
 from minik8s.bench.results import Time
 from minik8s.bench.rundir import DirectoryError, RunDirectory
@@ -20,6 +22,7 @@ from minik8s.bench.scenario import Scenario
 from minik8s.bench.targets import TargetOptions, Where
 from minik8s.bench.warmup import NotWarm
 from minik8s.bench.world import REAL, Progress
+from minik8s.kubelet.stages.manifest import load_stages
 
 FAILED, MISSED, UNFIT = 1, 3, 4
 """Exit codes: a run failed; an objective was not kept; the machine is too noisy or the cluster did not warm up."""
@@ -43,25 +46,42 @@ class Plan:
     kubeconfig: str = ""
     context: str = ""
     noisy: bool = False
-    options: Mapping[str, Any] = attrs.field(factory=dict)
+    stages: Sequence[str] = ()
 
     def load(self) -> Scenario:
-        """The scenario, with its parameters. Raises ScenarioError."""
+        """The scenario, with its parameters; stages count as one, told by their text. Raises ScenarioError."""
         path, shown = find_scenario(self.scenario)
-        return load_scenario(path, self.overrides, shown=shown)
+        scenario = load_scenario(path, self.overrides, shown=shown)
+        if not self.stages:
+            return scenario
+        return attrs.evolve(scenario, params={**scenario.params, "stages": _checked(self.stages)})
 
     def target(self, scenario: Scenario) -> TargetOptions:
         return TargetOptions(
             where=self.where,
             clock=self.clock,
             nodes=scenario.nodes,
-            options=dict(self.options),
+            options={"stages": list(self.stages)} if self.stages else {},
             kubeconfig=Path(self.kubeconfig) if self.kubeconfig else None,
             context=self.context,
         )
 
     def document(self, scenario: Scenario) -> dict[str, Any]:
-        return {"plan": attrs.asdict(self), "digest": scenario.digest}
+        return {"plan": attrs.asdict(self), "digest": scenario.digest, "params": dict(scenario.params)}
+
+
+def _checked(stages: Sequence[str]) -> str:
+    """The names of the files, and a digest of what they say. Raises ScenarioError for what cannot be played."""
+    digest = hashlib.sha256()
+    for name in stages:
+        text = read_text(Path(name), name)
+        digest.update(text.encode())
+        try:
+            load_stages([Path(name)])
+        except ValueError as error:
+            where, _, what = str(error).partition(": ")
+            raise ScenarioError([Problem(where, what)]) from None
+    return f"{', '.join(Path(name).name for name in stages)} {digest.hexdigest()[:12]}"
 
 
 def resume(path: Path) -> tuple[Plan, Scenario, RunDirectory]:
@@ -72,7 +92,7 @@ def resume(path: Path) -> tuple[Plan, Scenario, RunDirectory]:
     except (KeyError, TypeError):
         raise DirectoryError(f"{path}: the plan is damaged") from None
     scenario = plan.load()
-    if scenario.digest != document.get("digest"):
+    if scenario.digest != document.get("digest") or dict(scenario.params) != document.get("params"):
         raise DirectoryError(f"{path}: the scenario {plan.scenario} has changed since; begin anew in another directory")
     return plan, scenario, directory
 

@@ -122,14 +122,12 @@ async def _here(options: TargetOptions, seed: int) -> AsyncIterator[Target]:
 def _our_facts(options: TargetOptions, where: str) -> dict[str, Any]:
     from minik8s.config import VERSION
 
-    shown = {key: str(value) for key, value in options.options.items()}
     return {
         "kind": "minik8s",
         "version": VERSION,
         "where": where,
         "shared": where == HERE,
         "nodes": options.nodes,
-        "options": shown,
     }
 
 

@@ -96,24 +96,27 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
         console.print(f"[bold red]unlike:[/] {escape(text)}", soft_wrap=True)
     for text in comparison.notes:
         console.print(escape(text), soft_wrap=True)
-    table = _table("B to A", "", "figure", "A", "B", "ratio", "interval", "confidence", "time")
-    for row in comparison.rows:
-        table.add_row(
-            escape(_row_name(row)), row.figure, amount(row.a, row.unit), amount(row.b, row.unit), *_ratio(row), row.time
-        )
-    table.caption = (
-        "medians of runs; ratio and interval by Hodges-Lehmann and the exact rank-sum test, runs as units; "
-        "bold where 1 lies outside of the interval"
+    differing = [row for row in comparison.rows if not row.same]
+    for title, rows in groupby(differing, lambda row: f"{row.identifier}: {row.what} ({row.time} time), B to A"):
+        table = _table(title, "", "figure", "A", "B", "ratio", "interval", "confidence")
+        for row in rows:
+            table.add_row(_row_name(row), row.figure, amount(row.a, row.unit), amount(row.b, row.unit), *_ratio(row))
+        console.print(table)
+    if same := len(comparison.rows) - len(differing):
+        console.print(f"{same} figures are the same in every run of both.")
+    console.print(
+        "Medians of runs; ratio and interval by Hodges-Lehmann and the exact rank-sum test with runs as units; "
+        "bold where 1 lies outside of the interval.",
+        style="dim",
     )
-    console.print(table)
     for text in comparison.only:
         console.print(escape(text), style="dim", soft_wrap=True)
 
 
 def _row_name(row: Row) -> str:
     name = call_name(row.labels) if "verb" in row.labels else " ".join(row.labels.values())
-    client = f" by {row.labels['client']}" if row.labels.get("client") else ""
-    return f"{row.identifier}: {name}{client}, {row.what}"
+    client = f"{row.labels['client']}: " if row.labels.get("client") else ""
+    return escape(client + name)
 
 
 def _ratio(row: Row) -> tuple[str, str, str]:

@@ -81,6 +81,12 @@ def list_command() -> None:
     "--kubeconfig", type=click.Path(path_type=Path), default=None, help="Measure this API server, not one of ours."
 )
 @click.option("--context", default="", help="Context of the kubeconfig; its current one by default.")
+@click.option(
+    "--stages",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="KWOK Stage manifests by which nodes or pods of our cluster live; repeatable.",
+)
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Directory for the report; new or empty.")
 @click.option("--resume", "resumed", type=click.Path(path_type=Path), default=None, help="Go on in such a directory.")
 @click.option("--noisy", is_flag=True, help="Measure on a noisy machine too, and mark the report.")
@@ -96,6 +102,7 @@ def run_command(
     in_process: bool,
     kubeconfig: Path | None,
     context: str,
+    stages: tuple[Path, ...],
     out: Path | None,
     resumed: Path | None,
     noisy: bool,
@@ -115,6 +122,8 @@ def run_command(
             raise click.UsageError(
                 "--kubeconfig is of a cluster elsewhere: it has no virtual time, and no place in here"
             )
+        if kubeconfig is not None and stages:
+            raise click.UsageError("--stages is for clusters of ours; in another, KWOK itself plays them")
         plan = Plan(
             scenario=scenario,
             overrides=params,
@@ -125,6 +134,7 @@ def run_command(
             kubeconfig=str(kubeconfig.absolute()) if kubeconfig else "",
             context=context,
             noisy=noisy,
+            stages=tuple(str(path.absolute()) for path in stages),
         )
         session = _refusing(lambda: _new(plan, out))
     raise SystemExit(_measure(session, output))

@@ -42,7 +42,9 @@ def test_ratio() -> None:
     single = ratio([1.0], [3.0])
     assert single is not None
     assert (single.estimate, single.confidence, single.differs) == (3, 0, False)
-    assert ratio([0, 0], [0, 0]) is not None
+    nothing = ratio([0, 0], [0, 0])
+    assert nothing is not None
+    assert (nothing.estimate, nothing.differs) == (1, False)
     assert ratio([0, 1], [1, 1]) is None
     assert ratio([], [1.0]) is None
 
