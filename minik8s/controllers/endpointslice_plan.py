@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from minik8s.api.nodes import ZONE
 from minik8s.api.pods import is_pod_ready
 from minik8s.controllers import service_endpoints as common
 from minik8s.machinery.meta import (
@@ -31,7 +32,6 @@ MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
 MANAGER = "endpointslice-controller.k8s.io"
 MAX_ENDPOINTS = 100
 """--max-endpoints-per-slice of kube-controller-manager."""
-ZONE_LABEL = "topology.kubernetes.io/zone"
 DISTRIBUTIONS = frozenset(("PreferClose", "PreferSameZone", "PreferSameNode"))
 TOPOLOGY_ANNOTATIONS = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
 _RESERVED_LABELS = (common.SERVICE_NAME_LABEL, MANAGED_BY_LABEL, common.HEADLESS_LABEL)
@@ -101,7 +101,7 @@ def endpoint_for(service: Doc, pod: Doc, node: Doc | None, addresses: Sequence[s
         result["hostname"] = hostname
     if node_name := pod["spec"].get("nodeName"):
         result["nodeName"] = node_name
-    if node is not None and (zone := labels_of(node).get(ZONE_LABEL)):
+    if node is not None and (zone := labels_of(node).get(ZONE)):
         result["zone"] = zone
     if ready and (hints := hints_for(service, result)):
         result["hints"] = hints

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import attrs
 
+from minik8s.api.nodes import REGION, ZONE
 from minik8s.api.scheduling import tolerates
 from minik8s.machinery.meta import Doc, Obj, find_condition, labels_of, parse_time, rfc3339, set_condition
 
@@ -54,7 +55,7 @@ def ready_status(node: Doc) -> str:
 
 def zone_of(node: Doc) -> str:
     labels = labels_of(node)
-    return f"{labels.get('topology.kubernetes.io/region', '')}/{labels.get('topology.kubernetes.io/zone', '')}"
+    return f"{labels.get(REGION, '')}/{labels.get(ZONE, '')}"
 
 
 def heartbeat(node: Doc) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import NAMESPACE_DNS, uuid5
 
+from minik8s.api.nodes import HOSTNAME
 from minik8s.config import VERSION
 from minik8s.kubelet.runtime.protocol import Image, Runtime
 from minik8s.machinery.meta import Doc, Obj, find_condition, transition_time
@@ -57,7 +58,7 @@ def node_labels(name: str, given: Mapping[str, str]) -> dict[str, str]:
         "beta.kubernetes.io/arch": arch,
         "beta.kubernetes.io/os": system,
         "kubernetes.io/arch": arch,
-        "kubernetes.io/hostname": name,
+        HOSTNAME: name,
         "kubernetes.io/os": system,
         **given,
     }

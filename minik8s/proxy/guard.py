@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from minik8s.api.nodes import ZONE
 from minik8s.api.pods import is_terminal
 from minik8s.api.resources import NAMESPACES, NETWORK_POLICIES, NODES, PODS
 from minik8s.client.informer import Informers
@@ -16,7 +17,6 @@ from minik8s.machinery.meta import Doc, labels_of
 from minik8s.proxy.networkpolicy import Labels, Party, Target, is_allowed
 from minik8s.proxy.servicemap import Endpoint, Place
 
-ZONE_LABEL = "topology.kubernetes.io/zone"
 _INDEX = "pod-address"
 
 
@@ -46,7 +46,7 @@ class Guard:
         pod = self._party(client).pod
         name = "" if pod is None else pod["spec"].get("nodeName") or ""
         node = self._nodes.get(name) if name else None
-        return Place(name, labels_of(node).get(ZONE_LABEL, "") if node is not None else "") if name else None
+        return Place(name, labels_of(node).get(ZONE, "") if node is not None else "") if name else None
 
     def _party(self, address: str) -> Party:
         pods = self._pods.by_index(_INDEX, address)

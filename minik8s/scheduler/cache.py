@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from itertools import chain, zip_longest
 from typing import TypeVar
 
+from minik8s.api.nodes import REGION, ZONE
 from minik8s.machinery.meta import Doc, is_terminating, labels_of, name_of
 from minik8s.scheduler.framework import Event
 from minik8s.scheduler.info import NodeInfo, PodInfo
@@ -20,7 +21,6 @@ from minik8s.scheduler.resources import resizes
 from minik8s.scheduler.tally import PodLog, Tally
 
 KEPT_TALLIES = 1024
-ZONE, REGION = "topology.kubernetes.io/zone", "topology.kubernetes.io/region"
 
 T = TypeVar("T", bound=Tally)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from minik8s.api.nodes import HOSTNAME, REGION, ZONE
 from minik8s.api.resources import NODES, PODS
 from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
 from minik8s.machinery.errors import NotFound
@@ -21,9 +22,9 @@ LEASE_NAMESPACE = "kube-node-lease"
 _RESTRICTED = "node-restriction.kubernetes.io"
 _KUBELET_LABELS = frozenset(
     {
-        "kubernetes.io/hostname",
-        "topology.kubernetes.io/zone",
-        "topology.kubernetes.io/region",
+        HOSTNAME,
+        ZONE,
+        REGION,
         "failure-domain.beta.kubernetes.io/zone",
         "failure-domain.beta.kubernetes.io/region",
         "node.kubernetes.io/instance-type",

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import ClassVar
 
+from minik8s.api.nodes import REGION, ZONE
 from minik8s.api.resources import NODES
 from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
 from minik8s.machinery.meta import Obj, labels_of
 
-LABELS = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
+LABELS = (ZONE, REGION)
 
 
 class PodTopologyLabels(AdmissionPlugin):

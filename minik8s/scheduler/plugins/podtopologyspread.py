@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import orjson
 
+from minik8s.api.nodes import HOSTNAME, ZONE
 from minik8s.api.scheduling import RequiredNodeAffinity, untolerated
 from minik8s.machinery.meta import Doc
 from minik8s.machinery.selectors import LabelSelector
@@ -36,10 +37,9 @@ _SKEWED = Status(Code.UNSCHEDULABLE, (_REASON,), _NAME)
 _UNLABELLED = Status(Code.UNRESOLVABLE, (f"{_REASON} (missing required label)",), _NAME)
 _SOFT = "PodTopologySpread/soft"
 _IGNORED = -1
-HOSTNAME = "kubernetes.io/hostname"
 SYSTEM_DEFAULTS: tuple[Doc, ...] = (
     {"topologyKey": HOSTNAME, "whenUnsatisfiable": "ScheduleAnyway", "maxSkew": 3},
-    {"topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway", "maxSkew": 5},
+    {"topologyKey": ZONE, "whenUnsatisfiable": "ScheduleAnyway", "maxSkew": 5},
 )
 """systemDefaultConstraints of upstream's plugin.go."""
 

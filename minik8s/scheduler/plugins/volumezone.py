@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+from minik8s.api.nodes import REGION, ZONE
 from minik8s.api.volumes import claims_of
 from minik8s.machinery.meta import labels_of, name_of, namespace_of
 from minik8s.scheduler.framework import SKIP, Code, CycleState, Event, PreFilterResult, Snapshot, Status
@@ -16,8 +17,8 @@ from minik8s.scheduler.volumes import Volumes
 NAME = "VolumeZone"
 _ELSEWHERE = Status(Code.UNRESOLVABLE, ("node(s) had no available volume zone",), NAME)
 _TODAY = {
-    "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
-    "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone": ZONE,
+    "failure-domain.beta.kubernetes.io/region": REGION,
 }
 LABELS = (*_TODAY, *_TODAY.values())
 
