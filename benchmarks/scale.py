@@ -21,7 +21,7 @@ import anyio
 
 from benchmarks.report import Figure, show
 from minik8s import PODS, Cluster
-from minik8s.cli.running import tune_collector
+from minik8s.collector import tune_collector
 from minik8s.machinery.meta import Doc
 
 SIZES = ((250, 2_500), (1_000, 10_000))

@@ -45,7 +45,7 @@ async def settle(outside: Report, queues: Report, timeout: float) -> None:
         try:
             await idle(max(0.0, deadline - real.monotonic()))
         except NeverIdle as error:
-            tasks = [f"running tasks: {', '.join(error.tasks)}"] if error.tasks else []
+            tasks = [f"running tasks: {_shown(error.tasks)}"] if error.tasks else []
             raise NotSettled(timeout, [*outside(), *queues(), *tasks] or ["the event loop was never idle"]) from None
         busy = list(outside())
         if not busy:
@@ -68,9 +68,11 @@ def queued(
     requests = sum(ctx.inflight.current.values())
     if requests:
         found.append(f"requests by HTTP under way: {requests}")
-    revision = ctx.store.revision
-    behind = (i for i in informers if i.has_synced and i.lister.revision < revision)
-    found += [f"informer {i.resource.group_resource} is at {i.lister.revision} of {revision}" for i in behind]
+    for informer in informers:
+        resource = informer.resource.group_resource
+        newest = ctx.store.last_change((resource,))  # a write to another resource is nothing to catch up with
+        if informer.has_synced and informer.lister.revision < newest:
+            found.append(f"informer {resource} is at {informer.lister.revision} of {newest}")
     for session in sorted(ctx.sessions, key=lambda session: session.number):
         if session.is_open and session.behind:
             who = session.request.user_agent or session.request.user.name
