@@ -17,11 +17,12 @@ import orjson
 from minik8s.bench.observing import Observer
 from minik8s.cluster import Cluster
 from minik8s.collector import tune_collector
+from minik8s.config import ClusterConfig
+from minik8s.loops import loop_options
 
 
-async def main() -> None:
+async def main(options: dict[str, Any]) -> None:
     """Runs the cluster until the input ends."""
-    options: dict[str, Any] = orjson.loads(await _line())
     async with Cluster(**options) as cluster:
         observer = Observer(cluster)
         tune_collector()
@@ -40,4 +41,5 @@ def _answer(document: Any) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    given: dict[str, Any] = orjson.loads(sys.stdin.buffer.readline())
+    anyio.run(main, given, backend_options=loop_options(ClusterConfig(**given)))

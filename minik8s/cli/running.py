@@ -7,7 +7,8 @@ nothing, because a cleanup that is interrupted would leave processes and files b
 from __future__ import annotations
 
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import anyio
 import click
@@ -23,12 +24,14 @@ SIGNALLED = 128
 """A command that a signal ended exits with this plus the signal's number, as shells say it."""
 
 
-def execute(main: Main, divert: Divert = lambda _: False, *, clean: bool = False) -> None:
+def execute(
+    main: Main, divert: Divert = lambda _: False, *, clean: bool = False, loop: Mapping[str, Any] | None = None
+) -> None:
     """Runs a command's coroutine, and exits with the code it returns or that of the signal that ended it.
 
-    `clean` is for commands that end by signals: then that is success.
+    `clean` is for commands that end by signals: then that is success. `loop` are anyio's backend options.
     """
-    code = anyio.run(_guarded, main, divert)
+    code = anyio.run(_guarded, main, divert, backend_options=dict(loop or {}))
     raise SystemExit(0 if clean and code > SIGNALLED else code)
 
 

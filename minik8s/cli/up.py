@@ -24,6 +24,7 @@ from minik8s.client.kubeconfig import (
 from minik8s.cluster import Cluster
 from minik8s.collector import tune_collector
 from minik8s.config import ClusterConfig
+from minik8s.loops import loop_options
 from minik8s.machinery.meta import Obj, name_of
 
 CONTEXT = "minik8s"
@@ -45,7 +46,7 @@ def command(config: ClusterConfig, kubeconfig: Path | None, files: tuple[str, ..
     if more and not files:
         raise click.UsageError(f"got unexpected argument {more[0]}; manifests come after -f")
     objects = read_manifests((*files, *more))
-    execute(lambda: _up(config, kubeconfig or default_kubeconfig(), objects), clean=True)
+    execute(lambda: _up(config, kubeconfig or default_kubeconfig(), objects), clean=True, loop=loop_options(config))
 
 
 async def _up(config: ClusterConfig, kubeconfig: Path, objects: Sequence[Obj]) -> int:
