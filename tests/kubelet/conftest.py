@@ -22,7 +22,8 @@ from minik8s.client.client import Client
 from minik8s.client.informer import Informers
 from minik8s.kubelet.kubelet import Kubelet
 from minik8s.kubelet.runtime.addresses import AddressPool, no_claim
-from minik8s.kubelet.runtime.simulated import Behaviour, SimulatedRuntime
+from minik8s.kubelet.runtime.behaviour import Behaviour
+from minik8s.kubelet.runtime.simulated import SimulatedRuntime
 from minik8s.machinery.errors import AlreadyExists, Conflict, NotFound
 from minik8s.machinery.frozen import freeze
 from minik8s.machinery.meta import copy_document

@@ -8,7 +8,7 @@ import pytest
 
 from minik8s.api.resources import CONFIG_MAPS, NODES, PODS
 from minik8s.config import VERSION
-from minik8s.kubelet.runtime.simulated import Behaviour
+from minik8s.kubelet.runtime.behaviour import Behaviour
 from minik8s.machinery.errors import BadRequest
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from minik8s.api.resources import CONFIG_MAPS, PODS
-from minik8s.kubelet.runtime.simulated import Behaviour
+from minik8s.kubelet.runtime.behaviour import Behaviour
 
 
 def container(name: str = "c", **fields: Any) -> dict[str, Any]:

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import attrs
 from anyio.abc import ByteStream
 
 from minik8s.clock import Clock, TimerHandle
 from minik8s.kubelet.runtime.addresses import Addresses, AddressesExhausted
+from minik8s.kubelet.runtime.behaviour import DEFAULT, Behaviour, annotated, drawn, jittered
 from minik8s.kubelet.runtime.images import not_found, parse_reference
 from minik8s.kubelet.runtime.logs import Formatter, format_time
 from minik8s.kubelet.runtime.protocol import (
@@ -45,72 +45,8 @@ from minik8s.kubelet.runtime.protocol import (
 )
 from minik8s.kubelet.runtime.scripted import ScriptedSession
 
-PREFIX = "simulated.minik8s.dev/"
 KEPT_LOGS = 10_000
 """Logs of removed containers that can still be read; older ones are forgotten."""
-_TRUE = ("1", "true", "yes")
-
-
-@attrs.frozen(kw_only=True)
-class Behaviour:
-    """How a container behaves; times in seconds of the cluster's clock.
-
-    pull_seconds     how long its image takes to pull the first time (table only)
-    start_seconds    from start to running
-    start_error      the start fails with this message
-    run_seconds      from running to its end by itself; None: it runs until stopped
-    exit_code        what it ends with by itself
-    stop_seconds     from SIGTERM to its end
-    stop_exit_code   what it ends with on SIGTERM; None: 143, killed by the signal
-    ignore_sigterm   only SIGKILL ends it
-    ready_seconds    from running until probes succeed
-    unready_seconds  from running until probes fail again; None: never
-    cpu_cores        how much of a core it uses
-    memory_bytes     how much memory it uses
-    """
-
-    pull_seconds: float = 0.0
-    start_seconds: float = 0.0
-    start_error: str = ""
-    run_seconds: float | None = None
-    exit_code: int = 0
-    stop_seconds: float = 0.0
-    stop_exit_code: int | None = None
-    ignore_sigterm: bool = False
-    ready_seconds: float = 0.0
-    unready_seconds: float | None = None
-    cpu_cores: float = 0.1
-    memory_bytes: int = 16 << 20
-
-
-DEFAULT = Behaviour()
-
-
-def _parsed(name: str, text: str) -> Any:
-    match name:
-        case "exit_code" | "stop_exit_code" | "memory_bytes":
-            return int(text)
-        case "ignore_sigterm":
-            return text.lower() in _TRUE
-        case "start_error":
-            return text
-    return float(text)
-
-
-def annotated(base: Behaviour, annotations: Mapping[str, str], container: str) -> Behaviour:
-    """`base` with what the pod's annotations say. Raises StartError for a value that cannot be read."""
-    changes: dict[str, Any] = {}
-    if any(key.startswith(PREFIX) for key in annotations):
-        for field in attrs.fields(Behaviour):
-            key = PREFIX + field.name.replace("_", "-")
-            text = annotations.get(f"{key}.{container}", annotations.get(key))
-            if text is None:
-                continue
-            try:
-                changes[field.name] = _parsed(field.name, text)
-            except ValueError:
-                raise StartError("CreateContainerError", f"annotation {key}: cannot read {text!r}") from None
-    return attrs.evolve(base, **changes) if changes else base
 
 
 class SimulatedContainer:
@@ -247,7 +183,8 @@ class SimulatedRuntime:
         reference = parse_reference(image)
         name = str(reference)
         if name not in self._images:
-            await self._take(self._behaviour_of(image, name).pull_seconds)
+            behaviour = self._behaviour_of(image, name)
+            await self._take(jittered(behaviour.pull_seconds, behaviour, self._rng))
             if name in self._missing:
                 raise not_found(reference)
             self._images[name] = Image(name=name, id=f"sha256:{random.Random(name).getrandbits(256):064x}")
@@ -292,7 +229,7 @@ class SimulatedRuntime:
         if sandbox.id not in self._sandboxes:
             raise StartError("CreateContainerError", f'sandbox "{sandbox.id}" not found')
         base = self._behaviour_of(config.name, config.image.name)
-        behaviour = annotated(base, sandbox.config.annotations, config.name)
+        behaviour = drawn(annotated(base, sandbox.config.annotations, config.name), self._rng)
         await self._take(behaviour.start_seconds)
         if behaviour.start_error:
             raise StartError("StartError", behaviour.start_error)

@@ -10,12 +10,13 @@ import pytest
 
 from minik8s.clock import RealClock
 from minik8s.kubelet.runtime.addresses import AddressPool, machine_addresses, no_claim
+from minik8s.kubelet.runtime.behaviour import PREFIX
 from minik8s.kubelet.runtime.feasibility import why_impossible
 from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.network import RESERVED, PodNetwork
 from minik8s.kubelet.runtime.processes import Spawner
 from minik8s.kubelet.runtime.sandbox import USER_NAMESPACE, SandboxRuntime
-from minik8s.kubelet.runtime.simulated import PREFIX, SimulatedRuntime
+from minik8s.kubelet.runtime.simulated import SimulatedRuntime
 from minik8s.kubelet.runtime.subprocess import SubprocessRuntime
 from minik8s.testing.runtime_suite import CHECKS, Behaviour, Check, Harness, Program
 

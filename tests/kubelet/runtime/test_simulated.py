@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from minik8s.kubelet.runtime.addresses import AddressPool, no_claim
+from minik8s.kubelet.runtime.behaviour import PREFIX, Behaviour, drawn
 from minik8s.kubelet.runtime.protocol import ContainerConfig, ImageError, LogOptions, SandboxConfig, StartError
-from minik8s.kubelet.runtime.simulated import PREFIX, Behaviour, SimulatedContainer, SimulatedRuntime
+from minik8s.kubelet.runtime.simulated import SimulatedContainer, SimulatedRuntime
 from minik8s.testing.clocks import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -146,3 +147,33 @@ async def test_usage_follows_the_clock() -> None:
     assert usage.cpu_seconds == 2
     await world.runtime.remove(container)
     assert world.runtime.usage(container) is None
+
+
+async def test_jitter() -> None:
+    """Times are longer by chance, up to the share asked for; without it nothing is drawn, and nothing is random."""
+    world = World(behaviours={"c": Behaviour(run_seconds=100, jitter=0.5)})
+    lengths = []
+    for _ in range(20):
+        container = await world.start()
+        world.clock.advance(200)
+        end = await container.wait()
+        lengths.append((end.finished_at - end.started_at).total_seconds())
+    assert 100 <= min(lengths) < max(lengths) <= 150
+    before = world.runtime._rng.getstate()
+    assert drawn(Behaviour(run_seconds=100), world.runtime._rng) == Behaviour(run_seconds=100)
+    assert world.runtime._rng.getstate() == before
+
+
+async def test_failures() -> None:
+    """A share of the runs fails: with 1 at their end, or at once where there would have been none."""
+    world = World()
+    ends = []
+    for _ in range(60):
+        container = await world.start(failure_rate="0.25")
+        ends.append(container.exit.exit_code if container.exit else None)
+    assert set(ends) == {None, 1}
+    assert 5 < ends.count(1) < 30
+    lasting = await world.start(failure_rate="1", run_seconds="30")
+    assert lasting.exit is None
+    world.clock.advance(31)
+    assert (await lasting.wait()).exit_code == 1
