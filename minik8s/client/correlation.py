@@ -49,7 +49,8 @@ class _Recent(Generic[V]):
 
 @attrs.define
 class _Aggregate:
-    messages: dict[str, None]
+    messages: tuple[str, ...]
+    """The different ones, hardly ever more than one."""
     last: float
 
 
@@ -84,22 +85,24 @@ class Correlator:
 
     def correlate(self, event: Obj, now: float) -> Correlated | None:
         """`now` in seconds of any monotonic clock. None when the source has used up its budget."""
-        event, key = self._aggregate(event, now)
+        about = _object_key(event)
+        event, key = self._aggregate(event, about, now)
         correlated = self._observe(event, key)
-        return correlated if self._admit(event, now) else None
+        return correlated if self._admit(about, now) else None
 
-    def _aggregate(self, event: Obj, now: float) -> tuple[Obj, Key]:
-        group = (*_object_key(event), event["type"], event["reason"])
+    def _aggregate(self, event: Obj, about: Key, now: float) -> tuple[Obj, Key]:
+        group = (*about, event["type"], event["reason"])
         message = event["message"]
         record = self._aggregates.get(group)
         if record is None or now - record.last > AGGREGATE_SECONDS:
-            record = _Aggregate({}, now)
-        record.messages[message] = None
+            record = _Aggregate((), now)
+        if message not in record.messages:
+            record.messages += (message,)
         record.last = now
         self._aggregates.put(group, record)
         if len(record.messages) < AGGREGATE_AFTER:
             return event, (*group, event["involvedObject"].get("fieldPath", ""), message)
-        del record.messages[next(iter(record.messages))]
+        record.messages = record.messages[1:]
         return {**event, "message": cut(COMBINED + message)}, group
 
     def _observe(self, event: Obj, key: Key) -> Correlated:
@@ -112,8 +115,7 @@ class Correlator:
         metadata = {**event["metadata"], "name": last.name}
         return Correlated({**event, **patch, "metadata": metadata, "firstTimestamp": last.first}, patch)
 
-    def _admit(self, event: Obj, now: float) -> bool:
-        key = _object_key(event)
+    def _admit(self, key: Key, now: float) -> bool:
         bucket = self._buckets.get(key) or _Bucket(BURST, now)
         bucket.tokens = min(BURST, bucket.tokens + (now - bucket.filled) / REFILL_SECONDS)
         bucket.filled = now
@@ -131,5 +133,5 @@ def cut(message: str) -> str:
 
 
 def _object_key(event: dict[str, Any]) -> Key:
-    about = event["involvedObject"]
-    return tuple(about.get(field, "") for field in ("kind", "namespace", "name", "uid", "apiVersion"))
+    get = event["involvedObject"].get
+    return get("kind", ""), get("namespace", ""), get("name", ""), get("uid", ""), get("apiVersion", "")
