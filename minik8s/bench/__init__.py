@@ -4,10 +4,10 @@
 
 Upstream: kubernetes/perf-tests, clusterloader2, whose terms scenarios are written in. Read on in this order:
 `scenario`, `tuning` (nouns); `reading`, `expressions`, `loads`, `methods`, `parsing` (from YAML to nouns, or to what
-is wrong with it, line by line); `targets`, `server`, `world`, `recording`, `observing` (the cluster under test, and
-what is seen of it); `engine`, `mixing`, `measuring` (load and measurements); `running`, `warmup`, `machine`,
-`session`, `rundir` (one run, and several); `histogram`, `results`, `slo`, `report`, `page`, `charts`, `terminal`
-(what comes out); `ranks`, `compare`.
+is wrong with it, line by line); `targets`, `server`, `wire`, `world`, `recording`, `observing` (the cluster under
+test, and what is seen of it); `engine`, `mixing`, `measuring` (load and measurements); `running`, `warmup`,
+`machine`, `session`, `rundir` (one run, and several); `histogram`, `results`, `slo`, `report`, `page`, `charts`,
+`terminal` (what comes out); `ranks`, `compare`.
 
 Promises: the same scenario runs against this project's cluster and against any API server that a kubeconfig names, by
 the same code; every figure says whether its time is the machine's or virtual, and what is virtual is the same, byte

@@ -21,9 +21,9 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from minik8s.api.resources import NODES
 from minik8s.bench.observing import Observed, Observer
 from minik8s.bench.results import Time
+from minik8s.bench.wire import WireTransport
 from minik8s.bench.world import Observation, RunFailed
 from minik8s.client.client import Client
-from minik8s.client.http import HttpTransport
 from minik8s.client.kubeconfig import load_kubeconfig
 from minik8s.clock import Clock, RealClock
 from minik8s.cluster import Cluster
@@ -85,7 +85,7 @@ async def _blind() -> None:
 
 @asynccontextmanager
 async def _connected(path: Path | None, context: str) -> AsyncIterator[tuple[Client, dict[str, Any]]]:
-    transport = HttpTransport.from_config(load_kubeconfig(path, context))
+    transport = WireTransport.of(load_kubeconfig(path, context))
     try:
         version = await transport.fetch("/version")
         client = Client(transport, user_agent="minik8s-bench")

@@ -123,7 +123,7 @@ class HttpTransport:
         with _failures():
             for retries in range(MAX_RETRIES + 1):
                 response = await self._http.send(build())
-                wait = _retry_after(response)
+                wait = retry_after(response.status_code, response.headers.get("Retry-After", ""))
                 if wait is None or retries == MAX_RETRIES:
                     break
                 await self._clock.sleep(wait)
@@ -262,11 +262,10 @@ def _failures() -> Iterator[None]:
         raise ConnectionError(f"{type(error).__name__}: {error}") from error
 
 
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds after which the server wants the request again, None when it does not."""
-    if response.status_code != 429 and response.status_code < 500:
+def retry_after(status: int, header: str) -> float | None:
+    """Seconds after which the server wants the request again, None when it does not; `header` is its Retry-After."""
+    if status != 429 and status < 500:
         return None
-    header = response.headers.get("Retry-After", "")
     return float(header) if header.isdigit() else None
 
 
