@@ -30,5 +30,5 @@ class Commons:
     async def run(self) -> None:
         """Works until cancelled."""
         async with anyio.create_task_group() as group:
-            group.start_soon(self.heartbeats.run, name="heartbeats")
             group.start_soon(self.writers.run, name="statuses")
+            await self.heartbeats.run()
