@@ -214,7 +214,10 @@ def _figures(series: Sequence[Line]) -> str:
         parts.append(_folded(("", "count", "mean", "p50", "p90", "p99", "max"), rows))
     if single:
         rows = [(escape(line_name(line)), amount(line.median("value"), line.unit), _runs(line)) for line in single]
-        parts.append(_folded(("", "value", "runs"), rows))
+        alike = not any(row[-1] for row in rows)
+        parts.append(
+            _folded(("", "value"), [row[:2] for row in rows]) if alike else _folded(("", "value", "runs"), rows)
+        )
     return "".join(parts)
 
 

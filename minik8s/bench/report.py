@@ -3,6 +3,16 @@
 What is in the cluster's own time stands outside of `real`; of a run in virtual time that part is the same, byte for
 byte, whenever scenario, parameters, seed and version are. Everything that belongs to the machine is under `real`, and
 of a run in real time that is all that was measured.
+
+    schema      minik8s.bench/v1; a change that a reader has to know of gets another number
+    scenario    name, description, digest (of file and templates), params
+    clock, seed, wanted (runs), partial, target (the cluster under test)
+    runs        each: run, seed, ended, problem, left (what could not be deleted), steps, results, verdicts
+    real        machine, load_before, load_after, doubts (noise, no warm-up), started, and runs: steps, results,
+                verdicts, warm_up, noise
+
+A result is identifier, method, what, time and series; a series labels, unit, and either value, points ([seconds,
+value]) or a distribution: count, mean, min, max, p50, p90, p99 and their histogram. Times are in seconds.
 """
 
 from __future__ import annotations
