@@ -62,7 +62,8 @@ def obstacles(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[list[str], li
         found.append(f"the scenarios are {first['name']} and {second['name']}")
     elif first["digest"] != second["digest"]:
         found.append(f"the scenario {first['name']} has changed between them")
-    names = sorted(first["params"].keys() | second["params"].keys())
+    alike = first["name"] == second["name"]
+    names = sorted(first["params"].keys() | second["params"].keys()) if alike else []
     found += [
         f"parameter {name} is {first['params'].get(name)} and {second['params'].get(name)}"
         for name in names

@@ -94,17 +94,20 @@ class _Parser:
             default = mapping.value(name) if mapping is not None and name in names else NODES
             value = given.pop(name, default)
             if not isinstance(default, int | float | str):
-                fields.complain(f"params.{name} must be a number, text, true or false, not {default!r}", "params")
-            elif not _alike(value, default):
+                fields.complain(f"params.{name} must be a number, text, true or false", "params")
+                continue
+            if not _alike(value, default):
                 problem = f"parameter {name} must be {_called(default)}, not {value!r}"
                 self._source.problems.append(Problem(self._source.name, problem))
-            else:
-                values[name] = value
+                value = default
+            values[name] = value
         for name in given:
             known = ", ".join(sorted(values))
             problem = f"the scenario has no parameter {name!r}; it has {known}"
             self._source.problems.append(Problem(self._source.name, problem))
-        if not isinstance(values.get("nodes"), int) or not 0 <= int(values["nodes"]) <= 10_000:
+        if "nodes" in names and "nodes" not in values:
+            values["nodes"] = NODES
+        elif not isinstance(values.get("nodes"), int) or not 0 <= int(values["nodes"]) <= 10_000:
             fields.complain(f"nodes must be a whole number from 0 to 10,000, not {values.get('nodes')!r}", "params")
             values["nodes"] = NODES
 

@@ -152,7 +152,8 @@ class Fields:
     def value(self, key: str) -> Any:
         """The field's value, filled in; None where there is none or it cannot be."""
         node = self.raw(key)
-        return None if node is None else self._filled(key, node)
+        found = None if node is None else self._filled(key, node)
+        return None if found is _MISSING else found
 
     def keys(self) -> list[str]:
         return [name for name, _, _ in self._fields.values()]

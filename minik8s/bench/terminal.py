@@ -30,7 +30,8 @@ def show_report(report: Mapping[str, Any], console: Console) -> None:
     )
     for text in warnings(report):
         console.print(f"[bold red]{escape(text)}[/]", soft_wrap=True)
-    console.print(_steps(report))
+    if steps(report):
+        console.print(_steps(report))
     for table in _measurements(report):
         console.print(table)
     _objectives(report, console)

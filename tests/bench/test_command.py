@@ -84,6 +84,10 @@ def test_too_noisy(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("run", "densiti"), "densiti: no such file, and no scenario that comes with minik8s (density, rollout,"),
         (("run", "day", "--pods", "3"), "day.yaml: the scenario has no parameter 'pods'; it has deployments,"),
         (("run", "density", "--param", "qps=0"), "density.yaml:19: tuningSets[0].qpsLoad.qps must be a number above"),
+        (
+            ("run", "density", "--param", "nodes=x"),
+            "Error: density.yaml: parameter nodes must be a whole number, not 'x'",
+        ),
         (("run", "density", "--param", "qps"), "'qps' is not of the form KEY=VALUE"),
         (("run", "density", "--kubeconfig", "x", "--clock", "virtual"), "it has no virtual time"),
         (("run", "density", "--stages", "none.yaml"), "none.yaml: No such file or directory"),
@@ -101,6 +105,7 @@ def test_refusals(args: tuple[str, ...], says: str, tmp_path: Path, monkeypatch:
     result = invoke(*args)
     assert result.exit_code == 2
     assert says in " ".join(result.stderr.split())
+    assert result.stderr.count("\n") <= 4, "one mistake is told once"
 
 
 def test_unlike_reports(make_report: Any, tmp_path: Path) -> None:
