@@ -78,6 +78,14 @@ def test_files_keep_the_rules(path: Path) -> None:
         assert "asyncio" not in _imports(tree), f"{relative} imports asyncio; only those that hold file descriptors may"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_tests_are_of_a_readable_size(path: Path) -> None:
+    """A file of tests says what they are about, and is about one thing."""
+    text = path.read_text("utf-8")
+    assert ast.get_docstring(ast.parse(text)), f"{path.name} does not say what it is for"
+    assert text.count("\n") <= LARGEST_FILE, f"{path.name} has more than {LARGEST_FILE} lines"
+
+
 def _dotted(node: ast.Attribute) -> tuple[str, str]:
     return (node.value.id if isinstance(node.value, ast.Name) else "", node.attr)
 

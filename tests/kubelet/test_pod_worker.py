@@ -7,14 +7,7 @@ from typing import Any
 
 from minik8s.api.resources import CONFIG_MAPS, PODS
 from minik8s.kubelet.runtime.behaviour import Behaviour
-
-
-def container(name: str = "c", **fields: Any) -> dict[str, Any]:
-    return {"name": name, "image": "busybox", "imagePullPolicy": "IfNotPresent", **fields}
-
-
-def condition(pod: Any, type_: str) -> Any:
-    return next(c for c in pod["status"]["conditions"] if c["type"] == type_)
+from tests.kubelet.podspecs import condition, container
 
 
 def test_a_pod_comes_to_run(play: Any) -> None:
@@ -51,24 +44,6 @@ def test_containers_side_by_side(play: Any) -> None:
         assert started == sorted(started)
 
     play(scenario)
-
-
-def test_graceful_deletion(play: Any) -> None:
-    """Deleting a pod stops its container, writes the last status, and only then removes the object."""
-
-    async def scenario(world: Any) -> None:
-        await world.run_pod({"containers": [container()]})
-        await world.until_phase("Running")
-        began = world.elapsed
-        await world.client.delete(PODS, "p", namespace="default")
-        await world.until(lambda: world.pod() is None)
-        last = [e.object for _, name, e in world.api.log if name == "pods"][-1]
-        assert last["status"]["phase"] == "Failed"
-        assert last["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 143
-        assert world.elapsed - began == 3
-        assert world.recorder.messages("Killing") == ["Stopping container c"]
-
-    play(scenario, {"c": Behaviour(stop_seconds=3)})
 
 
 def test_completion_without_restart(play: Any) -> None:
@@ -158,19 +133,6 @@ def test_sidecars_outlive_the_apps(play: Any) -> None:
 
     stop = Behaviour(stop_seconds=2)
     play(scenario, {"c": Behaviour(run_seconds=5), "s1": stop, "s2": stop})
-
-
-def test_a_sidecar_with_a_startup_probe_holds_the_rest_back(play: Any) -> None:
-    """The next container starts when a sidecar has started, which its startup probe says."""
-
-    async def scenario(world: Any) -> None:
-        probe = {"exec": {"command": ["true"]}, "periodSeconds": 5, "failureThreshold": 10}
-        sidecar = container("s", restartPolicy="Always", startupProbe=probe)
-        await world.run_pod({"initContainers": [sidecar], "containers": [container()]})
-        await world.until_phase("Running")
-        assert world.elapsed >= 15
-
-    play(scenario, {"s": Behaviour(ready_seconds=12)})
 
 
 def test_unknown_image(play: Any) -> None:
@@ -270,54 +232,6 @@ def test_service_account_token(play: Any) -> None:
     play(scenario)
 
 
-def test_liveness_restarts(play: Any) -> None:
-    """Three failed liveness probes kill the container, which is restarted with fresh probe results."""
-
-    async def scenario(world: Any) -> None:
-        probe = {"exec": {"command": ["true"]}, "periodSeconds": 10}
-        await world.run_pod({"containers": [container(livenessProbe=probe)]})
-        await world.until(lambda: world.pod()["status"].get("containerStatuses"))
-        await world.until(lambda: world.status("c")["restartCount"] == 1)
-        assert world.recorder.messages("Unhealthy") == ["Liveness probe failed: simulated probe failure"] * 3
-        assert world.recorder.messages("Killing") == ["Container c failed liveness probe, will be restarted"]
-        assert round(world.elapsed) == 40
-        assert world.status("c")["lastState"]["terminated"]["exitCode"] == 143
-
-    play(scenario, {"c": Behaviour(unready_seconds=15)})
-
-
-def test_readiness_gates_traffic(play: Any) -> None:
-    """A container is ready once its readiness probe has passed, and the pod's conditions follow."""
-
-    async def scenario(world: Any) -> None:
-        probe = {"httpGet": {"port": 80}, "initialDelaySeconds": 3, "periodSeconds": 2}
-        await world.run_pod({"containers": [container(readinessProbe=probe)]})
-        await world.until_phase("Running")
-        assert world.status("c")["started"] is True
-        assert world.status("c")["ready"] is False
-        assert condition(world.pod(), "Ready")["message"] == "containers with unready status: [c]"
-        await world.until(lambda: condition(world.pod(), "Ready")["status"] == "True")
-        assert round(world.elapsed) == 7
-
-    play(scenario, {"c": Behaviour(ready_seconds=6)})
-
-
-def test_startup_probe_holds_liveness_back(play: Any) -> None:
-    """Until the startup probe has passed the container is not started, and liveness is not asked."""
-
-    async def scenario(world: Any) -> None:
-        check = {"exec": {"command": ["true"]}, "periodSeconds": 1}
-        probes = {"startupProbe": {**check, "failureThreshold": 30}, "livenessProbe": {**check, "failureThreshold": 1}}
-        await world.run_pod({"containers": [container(**probes)]})
-        await world.until_phase("Running")
-        assert world.status("c")["started"] is False
-        await world.until(lambda: world.status("c")["started"])
-        assert round(world.elapsed) == 20
-        assert world.recorder.messages("Killing") == []
-
-    play(scenario, {"c": Behaviour(ready_seconds=20)})
-
-
 def test_failed_post_start(play: Any) -> None:
     """A failing postStart hook kills the container, and the restart policy applies."""
 
@@ -328,99 +242,6 @@ def test_failed_post_start(play: Any) -> None:
         assert world.recorder.messages("FailedPostStartHook") == ["PostStartHook failed"] * 2
 
     play(scenario, {"c": Behaviour(ready_seconds=1000)})
-
-
-def test_a_process_that_ignores_sigterm(play: Any) -> None:
-    """SIGKILL comes after the grace period, and the exit code is 137."""
-
-    async def scenario(world: Any) -> None:
-        await world.run_pod({"terminationGracePeriodSeconds": 7, "containers": [container()]})
-        await world.until_phase("Running")
-        began = world.elapsed
-        await world.client.delete(PODS, "p", namespace="default")
-        await world.until(lambda: world.pod() is None)
-        assert round(world.elapsed - began) == 7
-        assert world.last("p")["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 137
-
-    play(scenario, {"c": Behaviour(ignore_sigterm=True)})
-
-
-def test_pre_stop_eats_the_grace_period(play: Any) -> None:
-    """preStop counts against the grace period, but two seconds stay for the stop signal."""
-
-    async def scenario(world: Any) -> None:
-        hook = {"preStop": {"sleep": {"seconds": 60}}}
-        await world.run_pod({"terminationGracePeriodSeconds": 7, "containers": [container(lifecycle=hook)]})
-        await world.until_phase("Running")
-        began = world.elapsed
-        await world.client.delete(PODS, "p", namespace="default")
-        await world.until(lambda: world.pod() is None)
-        assert round(world.elapsed - began) == 9
-        assert world.recorder.messages("FailedPreStopHook") == ["PreStopHook failed"]
-
-    play(scenario, {"c": Behaviour(ignore_sigterm=True)})
-
-
-def test_a_second_delete_hastens_the_end(play: Any) -> None:
-    """A shorter grace period moves the deadline closer; a longer one would not move it."""
-
-    async def scenario(world: Any) -> None:
-        await world.run_pod({"terminationGracePeriodSeconds": 100, "containers": [container()]})
-        await world.until_phase("Running")
-        began = world.elapsed
-        await world.client.delete(PODS, "p", namespace="default")
-        await world.clock.sleep(5)
-        await world.client.delete(PODS, "p", namespace="default", grace_period=3)
-        await world.until(lambda: world.pod() is None)
-        assert round(world.elapsed - began) == 8
-
-    play(scenario, {"c": Behaviour(ignore_sigterm=True)})
-
-
-def test_forced_deletion(play: Any) -> None:
-    """A pod deleted by force is gone at once; its process is killed within two seconds and its files go."""
-
-    async def scenario(world: Any) -> None:
-        await world.run_pod({"containers": [container()], "volumes": [{"name": "v", "emptyDir": {}}]})
-        await world.until_phase("Running")
-        [worker] = world.kubelet.workers.values()
-        await world.client.delete(PODS, "p", namespace="default", grace_period=0)
-        assert world.pod() is None
-        await world.clock.sleep(3)
-        assert worker.ended
-        assert not world.kubelet.workers
-        assert not worker.directory.exists()
-
-    play(scenario, {"c": Behaviour(ignore_sigterm=True)})
-
-
-def test_deleted_before_it_could_start(play: Any) -> None:
-    """A pod deleted while its image cannot be had ends Failed, its container of unknown status."""
-
-    async def scenario(world: Any) -> None:
-        await world.run_pod({"containers": [container(image="nope:1")]})
-        await world.until(lambda: world.recorder.messages("BackOff"))
-        await world.client.delete(PODS, "p", namespace="default")
-        await world.until(lambda: world.pod() is None)
-        status = world.last("p")["status"]
-        assert status["phase"] == "Failed"
-        assert status["containerStatuses"][0]["state"]["terminated"]["reason"] == "ContainerStatusUnknown"
-
-    play(scenario, missing=("nope:1",))
-
-
-def test_active_deadline(play: Any) -> None:
-    """activeDeadlineSeconds ends the pod as Failed with DeadlineExceeded."""
-
-    async def scenario(world: Any) -> None:
-        await world.run_pod({"activeDeadlineSeconds": 20, "containers": [container()]})
-        await world.until_phase("Failed")
-        status = world.pod()["status"]
-        assert status["reason"] == "DeadlineExceeded"
-        assert status["message"] == "Pod was active on the node longer than the specified deadline"
-        assert round(world.elapsed) == 20
-
-    play(scenario)
 
 
 def test_a_changed_image_restarts_the_container(play: Any) -> None:
@@ -484,19 +305,3 @@ def test_a_process_that_cannot_be_executed(play: Any) -> None:
         assert world.recorder.messages("Failed") == ["Error: no way"]
 
     play(scenario, {"c": Behaviour(start_error="no way")})
-
-
-def test_terminal_pods_that_are_deleted(play: Any) -> None:
-    """A pod that has finished goes as soon as it is deleted; its logs were there until then."""
-
-    async def scenario(world: Any) -> None:
-        await world.run_pod({"restartPolicy": "Never", "containers": [container()]})
-        await world.until_phase("Succeeded")
-        await world.clock.sleep(60)
-        assert b"simulated exit" in b"".join([chunk async for chunk in world.kubelet.logs(world.pod(), "c")])
-        await world.client.delete(PODS, "p", namespace="default")
-        await world.until(lambda: world.pod() is None)
-        await world.clock.sleep(1)
-        assert not world.kubelet.workers
-
-    play(scenario, {"c": Behaviour(run_seconds=5)})
