@@ -85,8 +85,11 @@ class Informer(Generic[T]):
         def registered(old: T | None, new: T | None) -> None:
             handler(old, new)
 
+        cause = CAUSE.get()
         for obj in self._cache.all():
+            self._tell_cause(obj)
             handler(None, obj)
+        CAUSE.set(cause)
         self._handlers = (*self._handlers, registered)
         return remove
 
