@@ -17,7 +17,7 @@ from minik8s.api.resource import Resource
 from minik8s.apiserver.audit import AuditLog
 from minik8s.apiserver.context import ServerContext, StoreWorld
 from minik8s.apiserver.history import History, history, resource_of
-from minik8s.apiserver.interception import Interceptor, Where, check_where
+from minik8s.apiserver.interception import Interceptor, where_of
 from minik8s.apiserver.past import Past
 from minik8s.apiserver.requestlog import RequestLog
 from minik8s.client.client import Client
@@ -84,11 +84,9 @@ class Control:
     def recording(self, /, **where: Any) -> RequestLog:
         """Notes the requests that are made while its context lasts; `where` as in `apiserver.interception.Where`.
 
-        Raises ValueError for a verb or resource that there is not.
+        Raises ValueError for an option, verb or resource that there is not.
         """
-        chosen = Where(**where)
-        check_where(self._context, chosen)
-        return RequestLog(self._context, chosen)
+        return RequestLog(self._context, where_of(self._context, where))
 
     def watch_queues(self, watching: Callable[[str, WorkQueue[Any]], None]) -> None:
         """Tells of the work queue of every controller, now and whenever one is made; see `WorkQueue.observer`."""

@@ -17,10 +17,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import attrs
+from attrs.validators import ge, gt, le, optional
 
 from minik8s.api.request import ApiRequest, WatchEvent, WatchStream
 from minik8s.api.resources import MUTATING_WEBHOOK_CONFIGURATIONS, VALIDATING_WEBHOOK_CONFIGURATIONS
-from minik8s.apiserver.interception import Proceed, Where, check_where
+from minik8s.apiserver.interception import Proceed, Where, where_of
 from minik8s.apiserver.response import ApiResponse, WatchResponse
 from minik8s.apiserver.webhooks import WebhookAnswer
 from minik8s.machinery.errors import ApiError, Conflict, Timeout
@@ -45,6 +46,7 @@ _WEBHOOKS: dict[str, WebhookAnswer] = {
     "nonsense": (200, b"<html>It works!</html>"),
 }
 """What comes of the call."""
+_HOW_OFTEN = ("times", "after", "probability")
 _LOST = "the server was unable to return a response in the time allotted, but may still be processing the request"
 
 
@@ -85,9 +87,9 @@ class Fault:
     what: str
     where: Where | None
     act: Act | None
-    times: int | None = None
-    after: int = 0
-    probability: float = 1.0
+    times: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    after: int = attrs.field(default=0, validator=ge(0))
+    probability: float = attrs.field(default=1.0, validator=[gt(0), le(1)])
     fired: int = 0
     seen: int = 0
 
@@ -257,15 +259,15 @@ class RequestFaults:
             self._ctx.interceptors.remove(self._intercept)
 
     def verify(self) -> None:
-        """Raises FaultNeverFired when a fault met no request."""
+        """Raises FaultNeverFired when a fault met no request; those are taken back, and so told once."""
         if unfired := self.unfired:
+            for fault in unfired:
+                self.remove(fault)
             raise FaultNeverFired(f"{'; '.join(map(str, unfired))}: never fired")
 
     def _declare(self, what: str, act: Act, options: dict[str, Any]) -> Fault:
-        own = {key: options.pop(key) for key in ("times", "after", "probability") if key in options}
-        where = Where(**options)
-        check_where(self._ctx, where)
-        fault = Fault(self, what, where, act, **own)
+        own = {key: options.pop(key) for key in _HOW_OFTEN if key in options}
+        fault = Fault(self, what, where_of(self._ctx, options, *_HOW_OFTEN), act, **own)
         self._faults.append(fault)
         if self._intercept not in self._ctx.interceptors:
             self._ctx.interceptors.append(self._intercept)
@@ -282,8 +284,7 @@ class RequestFaults:
 
     def _open(self, resource: str, where: dict[str, Any]) -> list[WatchSession]:
         """The open watches that are meant, at least one."""
-        chosen = Where(verb="watch", resource=resource, **where)
-        check_where(self._ctx, chosen)
+        chosen = where_of(self._ctx, {"verb": "watch", "resource": resource, **where})
         found = [s for s in list(self._ctx.sessions) if s.is_open and chosen.matches(s.request)]
         if not found:
             raise FaultNeverFired(f"no watch is open that would be meant by {chosen}")

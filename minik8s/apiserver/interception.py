@@ -6,8 +6,8 @@ may answer itself, refuse, wait, or look at what comes back. A server without an
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -79,16 +79,25 @@ class Where:
         return " ".join(parts)
 
 
-def check_where(ctx: ServerContext, where: Where) -> None:
-    """Raises ValueError when no request could ever be meant: the server serves no such resource or subresource."""
+def where_of(ctx: ServerContext, options: Mapping[str, Any], *others: str) -> Where:
+    """The requests that options of a test mean; `others` are options that are not about that, for the error's sake.
+
+    Raises ValueError when no request could ever be meant: there is no such option, verb, resource or subresource.
+    """
+    known = [field.name for field in attrs.fields(Where)]
+    for name in options:
+        if name not in known:
+            raise ValueError(unknown("option", name, [*known, *others]))
+    where = Where(**options)
     if not where.resource:
-        return
+        return where
     resources = [r for r in ctx.registry.known if r.group_resource == where.resource]
     if not resources:
         raise ValueError(unknown("resource", where.resource, [r.group_resource for r in ctx.registry.known]))
     subresources = [s.name for r in resources for s in r.subresources]
     if where.subresource and where.subresource not in subresources:
         raise ValueError(unknown(f"subresource of {where.resource}", where.subresource, subresources))
+    return where
 
 
 def named_in(request: ApiRequest) -> str:

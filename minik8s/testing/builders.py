@@ -206,6 +206,8 @@ def _object(api_version: str, kind: str, name: str, patches: Sequence[Patch], fi
         body = {}
     made: Any = {"apiVersion": api_version, "kind": kind, "metadata": metadata, **body}
     for patch in patches:
+        if not isinstance(patch, Mapping):
+            raise TypeError(f"what follows the name {name!r} is merged over the {kind}: a mapping, not {patch!r}")
         made = apply_merge_patch(made, patch)
     return dict(made)
 

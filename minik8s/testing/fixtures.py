@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 import pytest
 
+from minik8s.apiserver.faults import FaultNeverFired
 from minik8s.blocking import RUNNING as THREADS
 from minik8s.blocking import BlockingCluster
 from minik8s.cluster import RUNNING, Cluster
@@ -171,6 +172,17 @@ def told() -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         raise pytest.fail.Exception(f"minik8s: {error}", pytrace=False) from None
+
+
+def unmet(opened: Opened) -> str:
+    """The faults of the test's own cluster that never fired, or ""."""
+    if opened.wanted.scope != "function":  # others that share it may still meet them
+        return ""
+    try:
+        opened.cluster.faults.verify()
+    except FaultNeverFired as error:
+        return f"minik8s: {error}"
+    return ""
 
 
 def end_leaked(before: list[Cluster], config: pytest.Config) -> str:

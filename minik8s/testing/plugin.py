@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from minik8s.cluster import Cluster
     from minik8s.testing.fixtures import Opened
 
+_NO_ID: Any = getattr(pytest, "HIDDEN_PARAM", "")
+"""Of a parameter that is none to the reader; pytest has it since 8.4."""
 pytest_plugins = ("minik8s.testing.explore",)
 MARKER = "minik8s"
 Scope: TypeAlias = Literal["session", "package", "module", "class", "function"]
@@ -95,7 +97,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen = any("anyio_backend" in str(mark.args[:1]) for mark in definition.iter_markers("parametrize"))
     offered = metafunc._arg2fixturedefs.get("anyio_backend", ())
     if not chosen and offered and offered[-1].params:
-        definition.add_marker(pytest.mark.parametrize("anyio_backend", ["asyncio"], ids=[""], indirect=True))
+        definition.add_marker(pytest.mark.parametrize("anyio_backend", ["asyncio"], ids=[_NO_ID], indirect=True))
 
 
 def _is_async(function: Any) -> bool:
@@ -125,22 +127,38 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Remembers what ran before the test's body."""
+    """Remembers what ran before the test's body; fails one that passes with a fault that never fired."""
     if "minik8s.cluster" in sys.modules:
         item.stash[BEFORE] = list(sys.modules["minik8s.cluster"].RUNNING)
-    return (yield)
+    failure: BaseException | None = None
+    try:
+        yield
+    except BaseException as error:
+        failure = error
+    if OPENED in item.stash:
+        from minik8s.testing.fixtures import unmet
+
+        if (problem := unmet(item.stash[OPENED])) and failure is None:
+            pytest.fail(problem, pytrace=False)
+    if failure is not None:
+        raise failure
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
-    """Fails a test whose body entered a cluster and never left it."""
-    yield
-    if "minik8s.cluster" not in sys.modules:
-        return
-    from minik8s.testing.fixtures import end_leaked
+    """Fails a test whose body entered a cluster and never left it, which is also why the fixtures' may end badly."""
+    failure: Exception | None = None
+    try:
+        yield
+    except Exception as error:
+        failure = error
+    if BEFORE in item.stash:
+        from minik8s.testing.fixtures import end_leaked
 
-    if BEFORE in item.stash and (problem := end_leaked(item.stash[BEFORE], item.config)):
-        pytest.fail(problem, pytrace=False)
+        if problem := end_leaked(item.stash[BEFORE], item.config):
+            pytest.fail(problem, pytrace=False)
+    if failure is not None:
+        raise failure
 
 
 @pytest.hookimpl(wrapper=True)

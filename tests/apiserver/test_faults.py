@@ -177,13 +177,17 @@ async def test_a_fault_that_never_fired() -> None:
     [
         (lambda faults: faults.refuse(200), "200 is no failure"),
         (lambda faults: faults.refuse(409, verb="modify"), "there is no verb 'modify'"),
-        (lambda faults: faults.delay(1, verbs="get"), "verbs"),
+        (lambda faults: faults.delay(1, verbs="get"), "there is no option 'verbs'; did you mean 'verb'"),
+        (lambda faults: faults.delay(1, resource="deployment"), "did you mean 'deployments.apps'"),
+        (lambda faults: faults.delay(1, times=0), "'times' must be >= 1"),
+        (lambda faults: faults.delay(1, after=-1), "'after' must be >= 0"),
+        (lambda faults: faults.delay(1, probability=3), "'probability' must be <= 1"),
     ],
 )
 async def test_faults_that_cannot_be(declare: Any, says: str) -> None:
-    """A code that is no failure, a verb and an option that do not exist are refused where they are declared."""
+    """A code that is no failure, what does not exist and what cannot be are refused where they are declared."""
     async with Cluster(**BARE) as cluster:
-        with pytest.raises((ValueError, TypeError), match=says):
+        with pytest.raises(ValueError, match=says):
             declare(cluster.faults)
         assert cluster.faults.unfired == []
 
@@ -204,6 +208,24 @@ async def test_recording() -> None:
         assert [entry.code for entry in log.requests] == [201, 409, 200]
         assert log.summary() == {"create configmaps": 2, "list configmaps": 1}
         assert "mine/1.0: create configmaps default" in str(log)
+        log.at_most(2, verb="write")
+        with pytest.raises(
+            AssertionError, match=r"2 requests, and at most 1 were expected \(create of anything\)\n.*201"
+        ):
+            log.at_most(1, verb="create")
+        with pytest.raises(ValueError, match="did you mean 'configmaps'"):
+            log.count(resource="configmap")
+
+
+async def test_a_log_of_many_requests() -> None:
+    """It is told by counts and its end, so that a hot loop can be read."""
+    async with Cluster(**BARE) as cluster:
+        with cluster.recording(agent="mine") as log:
+            for _ in range(100):
+                await cluster.client.as_agent("mine").list(CONFIG_MAPS)
+        lines = str(log).splitlines()
+        assert lines[:2] == ["    100 list configmaps by mine", "the last of them:"]
+        assert len(lines) == 22
 
 
 async def test_open_watches_by_selector() -> None:

@@ -73,5 +73,7 @@ def test_bad_arguments() -> None:
     """What contradicts is refused by name."""
     with pytest.raises(TypeError, match="image: these are a container's, and `containers` are given"):
         b.pod("p", image="i", containers=[])
+    with pytest.raises(TypeError, match="what follows the name 'tick' is merged over the CronJob: a mapping, not '0 "):
+        b.cron_job("tick", "0 * * * *")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="an account is NAMESPACE/NAME, not 'x'"):
         b.role_binding("rb", role="r", account="x")

@@ -186,7 +186,7 @@ def test_leaks(pytester: pytest.Pytester, run_pytest: Run) -> None:
     """A cluster that a test's body enters and never leaves is that test's error, and is ended; others' are theirs."""
     pytester.makepyfile("""
     import pytest
-    from minik8s import BlockingCluster, Cluster
+    from minik8s import BlockingCluster
 
     OPTIONS = dict(nodes=0, serve=False, proxy=False, scheduler=False, runtime="simulated")
 
@@ -208,6 +208,50 @@ def test_leaks(pytester: pytest.Pytester, run_pytest: Run) -> None:
     result = run_pytest()
     result.assert_outcomes(passed=3, errors=1)
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_leaks*", "*the test entered a cluster and never left*"])
+
+
+def test_a_leak_spoils_the_fixtures_end(pytester: pytest.Pytester, run_pytest: Run) -> None:
+    """Task groups that are left in the wrong order fail; what is told is why."""
+    pytester.makepyfile("""
+    import pytest
+    from minik8s import Cluster
+
+    OPTIONS = dict(nodes=0, serve=False, proxy=False, scheduler=False, runtime="simulated")
+
+    @pytest.mark.minik8s(**OPTIONS)
+    async def test_leaks(cluster):
+        await Cluster(**OPTIONS).__aenter__()
+    """)
+    result = run_pytest("-p", "no:unraisableexception", inprocess=False)  # nobody can end it any more
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_leaks *", "*the test entered a cluster and never left*"])
+    assert "cancel scope" not in result.stdout.str()
+
+
+def test_faults_that_never_fire(pytester: pytest.Pytester, run_pytest: Run) -> None:
+    """They fail the test that declared them, in a line; one that failed anyway is left as it is."""
+    pytester.makepyfile("""
+    import pytest
+
+    pytestmark = pytest.mark.minik8s(nodes=0, serve=False, proxy=False, scheduler=False, runtime="simulated")
+
+    def test_blocking(blocking_cluster):
+        blocking_cluster.faults.refuse(409, verb="update", resource="pods")
+
+    async def test_async(cluster):
+        cluster.faults.lose_answer(resource="jobs.batch")
+
+    async def test_other(cluster):
+        cluster.faults.lose_answer(resource="jobs.batch")
+        assert 1 == 2
+    """)
+    result = run_pytest()
+    result.assert_outcomes(failed=3)
+    told = [line for line in result.outlines if line.startswith("minik8s: fault")]
+    assert sorted(told) == [
+        "minik8s: fault 'lose the answer' on * of jobs.batch: never fired",
+        "minik8s: fault 'refuse 409' on update of pods: never fired",
+    ]
 
 
 def test_workers(pytester: pytest.Pytester, run_pytest: Run) -> None:
