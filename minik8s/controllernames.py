@@ -39,6 +39,7 @@ DEFAULT_CONTROLLERS = (
     "csrcleaner",
     "clusterrole-aggregation",
     "nodelifecycle",
+    "taint-eviction",
     "podgc",
     "ttl",
     "legacy-serviceaccount-token-cleaner",
@@ -83,7 +84,6 @@ _ALIASES: Mapping[str, str] = {
 """Old names of upstream that are none of ours."""
 
 _MISSING: Mapping[str, str] = {
-    "taint-eviction-controller": "is part of nodelifecycle here",
     "device-taint-eviction-controller": "needs the device taints of dynamic resource allocation, which are not here",
     "node-ipam-controller": "is not needed here: pods have addresses of one network for all nodes",
     "node-route-controller": "is not needed here: there are no routes between nodes",

@@ -53,6 +53,7 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
     "csrcleaner": ("certificates:CSRCleaner",),
     "clusterrole-aggregation": ("clusterroleaggregation:ClusterRoleAggregationController",),
     "nodelifecycle": ("nodelifecycle:NodeLifecycleController",),
+    "taint-eviction": ("tainteviction:TaintEvictionController",),
     "podgc": ("podgc:PodGCController",),
     "ttl": ("ttl:TTLController",),
     "legacy-serviceaccount-token-cleaner": ("legacy_serviceaccount_token_cleaner:LegacyServiceAccountTokenCleaner",),

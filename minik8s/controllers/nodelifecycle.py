@@ -1,29 +1,25 @@
-"""Watches over nodes: one that falls silent is marked, tainted, and its pods are sent away.
+"""Watches over nodes: one that falls silent is marked and tainted, and its pods leave their Services.
 
 Signs of life are changes of a node's Lease or of its status, timed by our own clock, since a node's need not agree
-with it. A pass over a node brings its conditions, its taints and its pods in line; a loop every five seconds looks
-for silence. Upstream splits this into node-lifecycle and taint-eviction controllers.
+with it. A pass over a node brings its conditions and its taints in line; a loop every five seconds looks for silence.
+Who has to leave a tainted node is `tainteviction`'s affair.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Coroutine, Iterable
-from datetime import datetime
 from typing import Any
 
-from minik8s.api.pods import disruption_target, is_terminal
 from minik8s.api.resources import LEASES, NODES, PODS
 from minik8s.client.informer import Handler, Informer
-from minik8s.client.lister import Key, key_of
 from minik8s.controllers import nodelifecycle_plan as plan
-from minik8s.controllers.runtime import Context, Reconciler, Requeue, mapped
+from minik8s.controllers.runtime import Context, Reconciler
 from minik8s.machinery.errors import NotFound
 from minik8s.machinery.meta import (
     Doc,
     Obj,
     is_condition_true,
-    is_terminating,
     name_of,
     namespace_of,
     rfc3339,
@@ -34,17 +30,15 @@ LEASE_NAMESPACE = "kube-node-lease"
 
 
 class NodeLifecycleController(Reconciler[Any]):
-    """Nodes; pods that come to a node with NoExecute taints wake it too."""
+    """Nodes."""
 
     name = "nodelifecycle"
     component = "node-controller"
     resource = NODES
-    watches = (mapped(PODS, "_tainted_node"),)
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.pods = self.informers(PODS).lister
-        self._evictor = context.recorders.recorder("taint-eviction-controller")
         self._alive: dict[str, float] = {}
         """When each node was last heard of, the one that has been silent for longest first."""
         self._leases: dict[str, float] = {}
@@ -53,9 +47,7 @@ class NodeLifecycleController(Reconciler[Any]):
         self._uids: dict[str, str] = {}
         self._zones: dict[str, plan.Zone] = {}
         self._placed: dict[str, tuple[str, bool]] = {}
-        self._tainted: dict[str, dict[plan.Taint, datetime]] = {}
         self._silenced: set[str] = set()
-        self._doomed: dict[str, set[Key]] = {}  # node -> pods whose time there is limited
 
     def handlers(self) -> Iterable[tuple[Informer[Any], Handler[Any]]]:
         yield self.informer, self._on_node
@@ -64,11 +56,6 @@ class NodeLifecycleController(Reconciler[Any]):
 
     def loops(self) -> Iterable[Callable[[], Coroutine[Any, Any, None]]]:
         return (self._monitor,)
-
-    def _tainted_node(self, pod: Doc) -> tuple[Key, ...]:
-        name = pod["spec"].get("nodeName")
-        node = self.lister.get(name) if name else None
-        return (("", name),) if node is not None and plan.no_execute(node) else ()
 
     def _on_node(self, old: Doc | None, new: Doc | None) -> None:
         if new is not None:
@@ -146,15 +133,13 @@ class NodeLifecycleController(Reconciler[Any]):
     async def deleted(self, namespace: str, name: str) -> None:
         self._alive.pop(name, None)
         self._leases.pop(name, None)
-        self._tainted.pop(name, None)
         self._silenced.discard(name)
-        self._spare(name, set())
         if (uid := self._uids.pop(name, None)) is not None:
             node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": uid}}
             message = f"Node {name} event: Removing Node {name} from Controller"
             self.recorder.event(node, "Normal", "RemovingNode", message)
 
-    async def reconcile(self, obj: Doc) -> Requeue | None:
+    async def reconcile(self, obj: Doc) -> None:
         name = name_of(obj)
         if self._uids.get(name) != uid_of(obj):
             self._uids[name] = uid_of(obj)
@@ -165,8 +150,7 @@ class NodeLifecycleController(Reconciler[Any]):
         if name in self._silenced:
             await self._mark_pods(obj)
             self._silenced.discard(name)
-        obj = await self._taint(obj)
-        return await self._evict(obj)
+        await self._taint(obj)
 
     async def _mark_lost(self, node: Doc) -> Doc:
         """Sets what the node used to report to Unknown, once."""
@@ -200,64 +184,18 @@ class NodeLifecycleController(Reconciler[Any]):
         except NotFound:
             return
 
-    async def _taint(self, node: Doc) -> Doc:
+    async def _taint(self, node: Doc) -> None:
         taints = plan.desired_taints(node, execute=self._may_execute(node), now=self.clock.now())
         if taints == list(node["spec"].get("taints") or ()):
-            return node
+            return
         patch = {
             "metadata": {"resourceVersion": node["metadata"]["resourceVersion"]},
             "spec": {"taints": taints or None},
         }
-        updated: Doc = await self.client.patch(NODES, name_of(node), patch)
-        return updated
+        await self.client.patch(NODES, name_of(node), patch)
 
     def _may_execute(self, node: Doc) -> bool:
         """Whether a lost node's pods are driven away now: within the zone's budget, and not if all is lost."""
         if plan.ready_status(node) not in ("False", "Unknown") or plan.all_down(self._zones.values()):
             return False
         return plan.executes(node) or self._zones[plan.zone_of(node)].take(self.clock.monotonic())
-
-    async def _evict(self, node: Doc) -> Requeue | None:
-        """Deletes the pods whose time on a tainted node is over; comes back for the next."""
-        name, now = name_of(node), self.clock.now()
-        taints = plan.no_execute(node)
-        if not taints:
-            self._tainted.pop(name, None)
-            self._spare(name, set())
-            return None
-        known = self._tainted.get(name, {})
-        seen = {plan.identity(taint): known.get(plan.identity(taint), now) for taint in taints}
-        self._tainted[name] = seen
-        waits: dict[Key, float] = {}
-        for pod in self.pods.by_index("node", name):
-            due = None if is_terminating(pod) else plan.eviction_time(pod, taints, seen)
-            if due is None:
-                continue
-            if due <= now:
-                self._doomed.get(name, set()).discard(key_of(pod))
-                await self._delete(pod)
-            else:
-                waits[key_of(pod)] = (due - now).total_seconds()
-        self._spare(name, set(waits))
-        return Requeue.after(min(waits.values(), default=None))
-
-    def _spare(self, node: str, doomed: set[Key]) -> None:
-        """From now on these pods' time on a node is limited; those for which it no longer is hear of it."""
-        for namespace, name in sorted(self._doomed.pop(node, set()) - doomed):
-            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": name}}
-            message = f"Cancelling deletion of Pod {namespace}/{name}"
-            self._evictor.event(pod, "Normal", "TaintManagerEviction", message)
-        if doomed:
-            self._doomed[node] = doomed
-
-    async def _delete(self, pod: Doc) -> None:
-        name, namespace = name_of(pod), namespace_of(pod)
-        self._evictor.event(pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {namespace}/{name}")
-        if not is_terminal(pod):
-            message = "Taint manager: deleting due to NoExecute taint"
-            condition = disruption_target("DeletionByTaintManager", message, self.clock.now())
-            await self._patch_status(pod, {"conditions": [condition]})
-        try:
-            await self.client.delete(PODS, name, namespace=namespace, uid=uid_of(pod))
-        except NotFound:
-            return

@@ -1,20 +1,18 @@
 """Health of nodes and what follows from it, decided without I/O.
 
-Conditions, taints, and which pods leave a tainted node when. Numbers and texts are those of upstream's
-node-lifecycle and taint-eviction controllers (`pkg/controller/nodelifecycle`, `pkg/controller/tainteviction`).
+Conditions and taints. Numbers and texts are those of upstream's node-lifecycle controller
+(`pkg/controller/nodelifecycle`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 import attrs
 
 from minik8s.api.nodes import REGION, ZONE
-from minik8s.api.scheduling import tolerates
-from minik8s.machinery.meta import Doc, Obj, find_condition, labels_of, parse_time, rfc3339, set_condition
+from minik8s.machinery.meta import Doc, Obj, find_condition, labels_of, rfc3339, set_condition
 
 MONITOR_PERIOD = 5.0
 GRACE = 50.0
@@ -42,9 +40,6 @@ BY_CONDITION: Mapping[tuple[str, str], str] = {
 MANAGED = frozenset((*BY_CONDITION.values(), UNSCHEDULABLE))
 LOST = frozenset((NOT_READY, UNREACHABLE))
 MONITORED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
-
-Taint: TypeAlias = tuple[str, str, str]
-"""(key, value, effect)."""
 
 
 def ready_status(node: Doc) -> str:
@@ -168,30 +163,3 @@ def all_down(zones: Iterable[Zone]) -> bool:
     """Whether no zone has a ready node: then it is rather we who are cut off, and nobody is evicted."""
     inhabited = [zone for zone in zones if zone.ready or zone.lost]
     return bool(inhabited) and all(zone.is_down for zone in inhabited)
-
-
-def no_execute(node: Doc) -> list[Obj]:
-    return [taint for taint in node["spec"].get("taints") or () if taint.get("effect") == "NoExecute"]
-
-
-def identity(taint: Doc) -> Taint:
-    return taint["key"], taint.get("value", ""), taint["effect"]
-
-
-def eviction_time(pod: Doc, taints: Sequence[Doc], seen: Mapping[Taint, datetime]) -> datetime | None:
-    """When the pod must leave a node with these NoExecute taints; None when it tolerates them for ever.
-
-    `seen` says since when each taint is known; a pod that came later counts from its own start.
-    """
-    tolerations = pod["spec"].get("tolerations") or ()
-    created = parse_time(pod["metadata"]["creationTimestamp"])
-    times: list[datetime] = []
-    for taint in taints:
-        since = max(seen[identity(taint)], created)
-        toleration = next((t for t in tolerations if tolerates(t, taint)), None)
-        if toleration is None:
-            return since
-        seconds = toleration.get("tolerationSeconds")
-        if seconds is not None:
-            times.append(since + timedelta(seconds=max(0, seconds)))
-    return min(times, default=None)

@@ -8,6 +8,7 @@ from minik8s.api.resources import LEASES, NODES, PODS
 from minik8s.controllers.nodelifecycle import NodeLifecycleController
 from minik8s.controllers.podgc import PodGCController
 from minik8s.controllers.podgc_plan import surplus
+from minik8s.controllers.tainteviction import TaintEvictionController
 from minik8s.machinery.meta import find_condition, is_terminating, rfc3339_micro
 
 TOLERANT = [{"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}]
@@ -51,7 +52,7 @@ def test_a_silent_node(virtual: Any, start: Any) -> None:
     """Silence of 50 s makes a node Unknown and unreachable; its pods are taken out of service, then deleted."""
 
     async def body(clock: Any) -> None:
-        async with start(clock, NodeLifecycleController) as world:
+        async with start(clock, NodeLifecycleController, TaintEvictionController) as world:
             await add_node(world, "dead")
             await add_node(world, "alive")
             await add_pod(world, "patient", "dead", tolerations=TOLERANT)
@@ -118,7 +119,7 @@ def test_a_taint_by_hand(virtual: Any, start: Any) -> None:
     """A NoExecute taint that somebody sets drives away what does not tolerate it; cordoning is a taint too."""
 
     async def body(clock: Any) -> None:
-        async with start(clock, NodeLifecycleController) as world:
+        async with start(clock, NodeLifecycleController, TaintEvictionController) as world:
             await add_node(world, "n1")
             await add_pod(world, "stays", "n1", tolerations=[{"key": "dedicated", "operator": "Exists"}])
             await add_pod(world, "goes", "n1")
@@ -237,7 +238,7 @@ def test_a_taint_that_goes_in_time(virtual: Any, start: Any) -> None:
     """Pods that were to be deleted stay, and hear of it."""
 
     async def body(clock: Any) -> None:
-        async with start(clock, NodeLifecycleController) as world:
+        async with start(clock, NodeLifecycleController, TaintEvictionController) as world:
             await add_node(world, "n1")
             await add_pod(world, "patient", "n1", tolerations=TOLERANT)
             taint = {"key": "k", "effect": "NoExecute"}
@@ -249,5 +250,19 @@ def test_a_taint_that_goes_in_time(virtual: Any, start: Any) -> None:
             [said] = await world.events("TaintManagerEviction")
             assert said["message"] == "Cancelling deletion of Pod default/patient"
             assert said["source"]["component"] == "taint-eviction-controller"
+
+    virtual(body)
+
+
+def test_nobody_is_evicted_without_the_taint_eviction_controller(virtual: Any, start: Any) -> None:
+    """Pods stay on a tainted node: another may decide about them."""
+
+    async def body(clock: Any) -> None:
+        async with start(clock, NodeLifecycleController) as world:
+            await add_node(world, "n1")
+            await add_pod(world, "impatient", "n1")
+            await world.client.patch(NODES, "n1", {"spec": {"taints": [{"key": "k", "effect": "NoExecute"}]}})
+            await world.quiet(20)
+            assert not is_terminating(await world.get("pods", "impatient", "default"))
 
     virtual(body)
