@@ -51,8 +51,9 @@ class Strategy:
     default_propagation: ClassVar[Propagation] = "Background"
     status_is_separate: bool = True
     """A change of the status is no new generation, and the main endpoint does not write it."""
-    status_keeps_metadata: ClassVar[bool] = True
-    """A write to /status leaves labels and annotations as stored."""
+    status_keeps_metadata: ClassVar[bool] = False
+    """A write to /status leaves labels, annotations, finalizers and owners as stored. Few kinds do: of most, upstream
+    resets the spec alone."""
     selectable: ClassVar[Mapping[str, Callable[[Doc], str]]] = {}
     """Field selector paths besides metadata.name and metadata.namespace, each with its reader."""
     indexed: ClassVar[tuple[str, ...]] = ()

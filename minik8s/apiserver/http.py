@@ -185,7 +185,8 @@ def _representation(call: HttpCall, request: ApiRequest) -> Representation:
         return DEFAULT
     accept = call.header(b"accept")
     protobuf = PROTOBUF in accept and has_protobuf(request)
-    representation = negotiate(accept, streaming=request.verb == "watch", protobuf=protobuf)
+    tables = "Table" not in accept or "get" in request.resource.verbs
+    representation = negotiate(accept, streaming=request.verb == "watch", protobuf=protobuf, tables=tables)
     if representation.shape != "object":
         check_shape(representation, request)
     return representation

@@ -41,16 +41,19 @@ DEFAULT = Representation()
 
 
 @lru_cache(maxsize=512)
-def negotiate(accept: str, *, streaming: bool = False, protobuf: bool = False) -> Representation:
+def negotiate(accept: str, *, streaming: bool = False, protobuf: bool = False, tables: bool = True) -> Representation:
     """Raises NotAcceptable when no clause can be served.
 
     `streaming` is for watches: a stream of YAML documents does not exist. `protobuf` says whether the whole object has
-    such a form (custom resources have none; the metadata of every object has one, and a table never).
+    such a form (custom resources have none; the metadata of every object has one, and a table never). `tables` says
+    whether the answer can be one: that to a question which nothing stores has no columns.
     """
     if not accept.strip():
         return DEFAULT
     for clause in accept.split(","):
         found = _clause(clause, streaming)
+        if found is not None and found.shape == "table" and not tables:
+            continue
         if found is not None and (protobuf or found.media_type != PROTOBUF or found.shape != "object"):
             return found
     raise NotAcceptable(WATCH_REFUSAL if streaming else REFUSAL)

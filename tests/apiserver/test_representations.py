@@ -61,6 +61,15 @@ async def test_a_table_of_one(server: Any) -> None:
     assert deleted["kind"] == "Status"
 
 
+async def test_no_table_of_a_review(server: Any) -> None:
+    """What nothing stores has no columns: a table is not acceptable, unless there is another form to fall back on."""
+    review = {"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    assert (await server.call("POST", path, review, headers={"accept": TABLE})).status_code == 406
+    answered = (await server.call("POST", path, review, headers={"accept": KUBECTL})).json()
+    assert answered["kind"] == "SelfSubjectAccessReview"
+
+
 @pytest.mark.parametrize(("include", "kind"), [("", "PartialObjectMetadata"), ("Metadata", "PartialObjectMetadata")])
 async def test_what_rows_include(server: Any, include: str, kind: str) -> None:
     """Metadata, the object, or nothing."""

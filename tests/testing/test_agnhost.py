@@ -102,9 +102,14 @@ def test_reviews() -> None:
     ]
     assert operations(webhook.add_label({"object": {"metadata": {"labels": {"a": "b"}}}}))[0]["value"] == "yes"
     assert not webhook.crd({"object": LABELLED})["allowed"]
-    data = {"data": {"webhook-e2e-test": "webhook-disallow"}}
-    assert not webhook.config_maps({"object": data})["allowed"]
-    assert webhook.custom_resource({"operation": "DELETE", "oldObject": {}, "object": data})["allowed"]
+    bad, kept = ({"data": {"webhook-e2e-test": mark}} for mark in ("webhook-disallow", "webhook-nondeletable"))
+    for path in ("/configmaps", "/custom-resource"):
+        review = webhook.REVIEWS[path]
+        assert not review({"object": bad})["allowed"]
+        assert not review({"operation": "DELETE", "oldObject": kept, "object": None})["allowed"]
+        assert review({"operation": "DELETE", "oldObject": bad})["allowed"]
+        assert review({"operation": "UPDATE", "object": kept})["allowed"]
+    assert flags.parse(["--alsologtostderr", "-v=4", "--port=1"], {"port": "2"}) == {"port": "1"}
 
 
 def test_conversion() -> None:

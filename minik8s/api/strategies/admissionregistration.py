@@ -106,6 +106,8 @@ class AdmissionPolicyBase(KindStrategy):
 class AdmissionPolicyStrategy(AdmissionPolicyBase):
     """ValidatingAdmissionPolicy."""
 
+    status_keeps_metadata = True
+
     def check(self, obj: Doc) -> Causes:
         yield from rules.validate_policy(obj["spec"])
         yield from rules.validate_validations(obj["spec"])

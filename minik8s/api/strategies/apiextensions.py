@@ -16,6 +16,7 @@ class DefinitionStrategy(KindStrategy):
 
     has_generation = True
     requires_version = True
+    status_keeps_metadata = True
 
     def default(self, obj: Obj) -> None:
         spec = obj["spec"]

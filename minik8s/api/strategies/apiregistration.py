@@ -19,6 +19,7 @@ class APIServiceStrategy(KindStrategy):
     """Upstream: kube-aggregator pkg/apis/apiregistration/validation."""
 
     requires_version = True
+    status_keeps_metadata = True
 
     def default(self, obj: Obj) -> None:
         if (service := obj["spec"].get("service")) is not None:

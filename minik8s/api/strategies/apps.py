@@ -89,6 +89,13 @@ class DeploymentStrategy(WorkloadStrategy):
         if deadline is not None and deadline <= spec.get("minReadySeconds", 0):
             yield invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds")
 
+    def prepare_status_update(self, obj: Obj, old: Doc) -> None:
+        super().prepare_status_update(obj, old)
+        if (labels := old["metadata"].get("labels")) is not None:
+            obj["metadata"]["labels"] = labels
+        else:
+            obj["metadata"].pop("labels", None)
+
     def validate_status_update(self, obj: Doc, old: Doc) -> FieldErrors:
         fields = ("updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas")
         status = obj.get("status") or {}

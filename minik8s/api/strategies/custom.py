@@ -36,6 +36,7 @@ class CustomResourceStrategy(Strategy):
 
     has_generation = True
     requires_version = True
+    status_keeps_metadata = True
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ class FlowSchemaStrategy(KindStrategy):
     """Upstream: pkg/registry/flowcontrol/flowschema."""
 
     has_generation = True
+    status_keeps_metadata = True
 
     def default(self, obj: Obj) -> None:
         set_default(obj["spec"], "matchingPrecedence", 1000)
@@ -25,6 +26,7 @@ class PriorityLevelConfigurationStrategy(KindStrategy):
     """Upstream: pkg/registry/flowcontrol/prioritylevelconfiguration."""
 
     has_generation = True
+    status_keeps_metadata = True
 
     def default(self, obj: Obj) -> None:
         spec = obj["spec"]

@@ -41,6 +41,7 @@ class ResourceClaimStrategy(KindStrategy):
     """Upstream: pkg/registry/resource/resourceclaim/strategy.go."""
 
     returns_deleted = True
+    status_keeps_metadata = True
 
     def default(self, obj: Obj) -> None:
         _default_claim(obj["spec"])

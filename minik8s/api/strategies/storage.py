@@ -199,6 +199,7 @@ class VolumeAttachmentStrategy(KindStrategy):
     """Upstream: pkg/registry/storage/volumeattachment/strategy.go."""
 
     returns_deleted = True
+    status_keeps_metadata = True
     requires_version = True
 
     def check(self, obj: Doc) -> Causes:

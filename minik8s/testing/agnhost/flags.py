@@ -9,6 +9,12 @@ import time
 
 Flags = dict[str, str]
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_KLOG: Flags = {
+    "add_dir_header": "false", "alsologtostderr": "false", "log_backtrace_at": "", "log_dir": "", "log_file": "",
+    "log_file_max_size": "1800", "logtostderr": "true", "one_output": "false", "skip_headers": "false",
+    "skip_log_headers": "false", "stderrthreshold": "2", "v": "0", "vmodule": "",
+}  # fmt: skip
+"""What every command of agnhost also takes, as its log library does; here there is nothing to turn up."""
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 
 
@@ -21,22 +27,23 @@ def parse(arguments: list[str], defaults: Flags, short: Flags | None = None) -> 
 
     Raises UsageError. `short` maps letters to names.
     """
-    found, rest = dict(defaults), list(arguments)
+    found, rest, known = dict(defaults), list(arguments), {**_KLOG, **defaults}
     while rest:
         word = rest.pop(0)
         name, equals, value = word.lstrip("-").partition("=")
         if not word.startswith("-"):
             raise UsageError(f"unexpected argument: {word}")
         name = (short or {}).get(name, name)
-        if name not in defaults:
+        if name not in known:
             raise UsageError(f"unknown flag: --{name}")
-        if not equals and defaults[name] in ("true", "false"):
+        if not equals and known[name] in ("true", "false"):
             value = "true"
         elif not equals:
             if not rest:
                 raise UsageError(f"flag needs an argument: --{name}")
             value = rest.pop(0)
-        found[name] = value
+        if name in defaults:
+            found[name] = value
     return found
 
 

@@ -76,29 +76,29 @@ def attach(request: Doc) -> Doc:
     return {"allowed": True}
 
 
-def config_maps(request: Doc) -> Doc:
-    found = request.get("object") or request.get("oldObject") or {}
-    if (found.get("data") or {}).get(KEY) == "webhook-disallow":
-        return {"allowed": False, "status": {"reason": "the configmap contains unwanted key and value"}}
-    return {"allowed": True}
+def unwanted(name: str, written: str) -> Review:
+    """Refuses what is marked so: to be written with the reason `written`, or to be deleted."""
 
+    def review(request: Doc) -> Doc:
+        deleted = request.get("operation") == "DELETE"
+        found = request.get("oldObject" if deleted else "object") or {}
+        mark = (found.get("data") or {}).get(KEY)
+        if not deleted and mark == "webhook-disallow":
+            return {"allowed": False, "status": {"reason": f"the {name} contains {written}"}}
+        if deleted and mark == "webhook-nondeletable":
+            reason = f"the {name} cannot be deleted because it contains unwanted key and value"
+            return {"allowed": False, "status": {"reason": reason}}
+        return {"allowed": True}
 
-def custom_resource(request: Doc) -> Doc:
-    found = request.get("oldObject") if request.get("operation") == "DELETE" else request.get("object")
-    if ((found or {}).get("data") or {}).get(KEY) == "webhook-disallow":
-        return {"allowed": False, "status": {"reason": "the custom resource contains unwanted data"}}
-    return {"allowed": True}
+    return review
 
 
 def stages(request: Doc) -> Doc:
     """A first mutation, and a second one upon it."""
     data = request["object"].get("data") or {}
-    operations = []
-    if data.get("mutation-start") == "yes":
-        operations.append(add("/data/mutation-stage-1", "yes"))
     if data.get("mutation-stage-1") == "yes":
-        operations.append(add("/data/mutation-stage-2", "yes"))
-    return patch(*operations) if operations else {"allowed": True}
+        return patch(add("/data/mutation-stage-2", "yes"))
+    return patch(add("/data/mutation-stage-1", "yes")) if data.get("mutation-start") == "yes" else {"allowed": True}
 
 
 def crd(request: Doc) -> Doc:
@@ -113,9 +113,9 @@ REVIEWS: dict[str, Review] = {
     "/pods": pods,
     "/pods/attach": attach,
     "/mutating-pods": mutate_pods,
-    "/configmaps": config_maps,
+    "/configmaps": unwanted("configmap", "unwanted key and value"),
     "/mutating-configmaps": stages,
-    "/custom-resource": custom_resource,
+    "/custom-resource": unwanted("custom resource", "unwanted data"),
     "/mutating-custom-resource": stages,
     "/crd": crd,
 }

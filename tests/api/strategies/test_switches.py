@@ -30,6 +30,12 @@ RETURNED_WHEN_DELETED = {
 }  # fmt: skip
 
 
+STATUS_ALONE = {
+    "FlowSchema", "PriorityLevelConfiguration", "CustomResourceDefinition", "APIService", "VolumeAttachment",
+    "ValidatingAdmissionPolicy", "ResourceClaim",
+}  # fmt: skip
+
+
 def kinds_with(switch: str, value: object = True) -> set[str]:
     return {r.kind for r in BUILTIN if getattr(strategy_for(r), switch) == value}
 
@@ -42,7 +48,7 @@ def test_switches() -> None:
     assert kinds_with("returns_deleted") == RETURNED_WHEN_DELETED
     assert kinds_with("default_propagation", "Orphan") == {"Job", "ReplicationController"}
     assert kinds_with("graceful") == {"Pod"}
-    assert kinds_with("status_keeps_metadata", False) >= {"Node", "Pod", "Namespace", "Service"}
+    assert kinds_with("status_keeps_metadata") == STATUS_ALONE
 
 
 def test_indexes_are_selectable() -> None:

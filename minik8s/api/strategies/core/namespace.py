@@ -17,7 +17,6 @@ class NamespaceStrategy(KindStrategy):
     """Upstream: pkg/registry/core/namespace/strategy.go."""
 
     returns_deleted = True
-    status_keeps_metadata = False
     selectable: ClassVar[Selectable] = {"status.phase": reads("status", "phase")}
 
     def name_errors(self, name: str) -> list[str]:

@@ -18,7 +18,6 @@ from minik8s.machinery.meta import Doc, Obj
 class NodeStrategy(KindStrategy):
     """Upstream: pkg/registry/core/node/strategy.go."""
 
-    status_keeps_metadata = False
     selectable: ClassVar[Selectable] = {"spec.unschedulable": reads("spec", "unschedulable", missing="false")}
 
     def default(self, obj: Obj) -> None:

@@ -22,7 +22,6 @@ class PodStrategy(KindStrategy):
     has_generation = True
     graceful = True
     returns_deleted = True
-    status_keeps_metadata = False
     selectable: ClassVar[Selectable] = {
         "spec.nodeName": reads("spec", "nodeName"),
         "spec.host": reads("spec", "nodeName"),

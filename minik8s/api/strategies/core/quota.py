@@ -146,7 +146,6 @@ class ResourceQuotaStrategy(KindStrategy):
 
     changes_last = True
     returns_deleted = True
-    status_keeps_metadata = False
 
     def check(self, obj: Doc) -> Causes:
         spec = obj["spec"]

@@ -28,7 +28,6 @@ class ServiceStrategy(KindStrategy):
 
     returns_deleted = True
     creates_on_update = True
-    status_keeps_metadata = False
     selectable: ClassVar[Selectable] = {
         "spec.clusterIP": reads("spec", "clusterIP"),
         "spec.type": reads("spec", "type"),

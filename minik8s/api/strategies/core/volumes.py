@@ -20,7 +20,6 @@ class PersistentVolumeClaimStrategy(KindStrategy):
     """Upstream: pkg/registry/core/persistentvolumeclaim/strategy.go."""
 
     returns_deleted = True
-    status_keeps_metadata = False
 
     def default(self, obj: Obj) -> None:
         obj["spec"].setdefault("volumeMode", "Filesystem")
@@ -85,7 +84,6 @@ class PersistentVolumeStrategy(KindStrategy):
     """Upstream: pkg/registry/core/persistentvolume/strategy.go."""
 
     returns_deleted = True
-    status_keeps_metadata = False
 
     def default(self, obj: Obj) -> None:
         spec = obj["spec"]
