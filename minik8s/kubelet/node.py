@@ -96,6 +96,18 @@ def node_status(
     }
 
 
+def declared(status: Doc, own: Mapping[str, str]) -> dict[str, str]:
+    """The extended resources that somebody has written into a node's capacity, beside what it has of its own."""
+    capacity = status.get("capacity") or {}
+    return {name: amount for name, amount in capacity.items() if "/" in name and name not in own}
+
+
+def offers_declared(status: Doc, own: Mapping[str, str]) -> bool:
+    """Whether pods get just what has been declared: the kubelet offers it, or takes it back, with its next status."""
+    offered = status.get("allocatable") or {}
+    return declared(status, own) == {n: amount for n, amount in offered.items() if "/" in n and n not in own}
+
+
 def lease(name: str, node: Doc, seconds: int, now: str) -> Obj:
     """The Lease that is a node's heartbeat; `now` is a MicroTime."""
     meta = node["metadata"]

@@ -12,7 +12,16 @@ from contextlib import suppress
 from minik8s.api.resources import LEASES, NODES
 from minik8s.config import LEASE_SECONDS
 from minik8s.kubelet.context import NodeContext
-from minik8s.kubelet.node import EVENTS, HAS_DISK_PRESSURE, lease, new_node, node_labels, node_status
+from minik8s.kubelet.node import (
+    EVENTS,
+    HAS_DISK_PRESSURE,
+    declared,
+    lease,
+    new_node,
+    node_labels,
+    node_status,
+    offers_declared,
+)
 from minik8s.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound
 from minik8s.machinery.meta import Doc, Obj, find_condition, rfc3339, rfc3339_micro
 
@@ -74,7 +83,7 @@ class NodeAgent:
         due = self._node.clock.monotonic() - self._reported >= STATUS_SECONDS
         with suppress(ApiError, OSError):
             await self._renew()
-            if due or not self._is_true():
+            if due or not self._is_true() or not offers_declared(self.node.get("status") or {}, self._capacity):
                 await self._report()
 
     async def report(self) -> None:
@@ -111,18 +120,21 @@ class NodeAgent:
         if not self._reports:
             return
         before = (self.object or {}).get("status") or {}
+        capacity = {**self._capacity, **declared(before, self._capacity)}
         status = node_status(
             name=node.name,
             address=node.address,
-            capacity=self._capacity,
+            capacity=capacity,
             runtime=node.runtime,
             conditions=before.get("conditions"),
             now=rfc3339(node.clock.now()),
             disk_full=self.disk_full,
             boot=self._boot,
         )
+        withdrawn = dict.fromkeys((before.get("allocatable") or {}).keys() - capacity)
+        patch = {**status, "allocatable": {**status["allocatable"], **withdrawn}}
         self.object = await node.client.patch(
-            NODES, node.name, {"status": status}, type="strategic", subresource="status"
+            NODES, node.name, {"status": patch}, type="strategic", subresource="status"
         )
         self._reported = node.clock.monotonic()
         for condition in status["conditions"]:

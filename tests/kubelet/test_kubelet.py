@@ -96,6 +96,27 @@ def test_cordon_is_told(play: Any) -> None:
     play(scenario)
 
 
+def test_extended_resources_by_hand(play: Any) -> None:
+    """What somebody writes into a node's capacity is allocatable with the next heartbeat, and no more once it goes."""
+
+    async def scenario(world: Any) -> None:
+        def allocatable() -> Any:
+            return node(world)["status"]["allocatable"].get("example.com/dongle")
+
+        for amount, pod in (("5", "fits"), (None, "does-not")):
+            patch = {"status": {"capacity": {"example.com/dongle": amount}}}
+            await world.client.patch(NODES, "n1", patch, subresource="status")
+            await world.clock.sleep(11)
+            assert (allocatable(), node(world)["status"]["allocatable"]["pods"]) == (amount, "110")
+            resources = {"requests": {"example.com/dongle": "3"}, "limits": {"example.com/dongle": "3"}}
+            await world.run_pod({"containers": [container(resources=resources)]}, pod)
+        await world.until_phase("Running", "fits")
+        await world.until_phase("Failed", "does-not")
+        assert world.pod("does-not")["status"]["reason"] == "OutOfexample.com/dongle"
+
+    play(scenario)
+
+
 def test_a_pod_too_large(play: Any) -> None:
     """A pod that does not fit is Failed with OutOfcpu, an event, and its numbers."""
 
