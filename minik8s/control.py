@@ -172,6 +172,10 @@ class Control:
         """Whether waits are passed over: in virtual time, where nothing lives in a time of its own."""
         return self.config.clock == "virtual" and not self.config.serve and self.config.runtime == "simulated"
 
+    def busy(self) -> list[str]:
+        """What is queued or under way, for people: keys of controllers, pods to place, requests, watchers behind."""
+        return [*self._outside(), *self._queued()]
+
     def _queued(self) -> list[str]:
         return queued(self._manager, self._scheduler, self.informers, self._context)
 

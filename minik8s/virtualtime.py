@@ -24,11 +24,14 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import anyio.to_thread
+import attrs
 
 from minik8s.clock import TimerHandle
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """When virtual time begins where nobody outside is to believe in it."""
+_TURNS = 1024
+"""Turns of a loop that never rests between two looks at the time."""
 _THREAD_POLL = 0.05
 """Seconds for which the loop really sleeps, at most, while a thread works."""
 
@@ -61,6 +64,40 @@ def _is_task(handle: Any) -> bool:
     return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)
 
 
+@attrs.define(eq=False)
+class Limit:
+    """What somebody bears while `Hook.limited` lasts.
+
+    waiting     virtual seconds that may be passed over because everybody waits
+    busy        real seconds in which time may stand still because somebody always has something to do
+    exceeded    called, once, with the names of the tasks that had their turn in the end; none when it was `waiting`
+    """
+
+    waiting: float
+    busy: float
+    exceeded: Callable[[list[str]], None]
+    over: bool = False
+    rested: float = attrs.field(factory=time.monotonic)
+    """When there was last nothing to do; `turns` counts the loop's since then: a debugger's pause is one."""
+    turns: int = 0
+
+    def passed(self, seconds: float) -> None:
+        self.waiting -= seconds
+        self.rested, self.turns = time.monotonic(), 0
+        if self.waiting < 0:
+            self._exceed([])
+
+    def worked(self, tasks: Callable[[], list[str]]) -> None:
+        self.turns += 1
+        if self.turns % _TURNS == 0 and time.monotonic() - self.rested > self.busy:
+            self._exceed(tasks() or ["callbacks"])
+
+    def _exceed(self, tasks: list[str]) -> None:
+        if not self.over:
+            self.over = True
+            self.exceeded(tasks)
+
+
 class Hook:
     """Stands between a loop and its selector; made by `hook_of`, one a loop, and there while anybody needs it."""
 
@@ -75,6 +112,7 @@ class Hook:
         """Nobody outside will ever wake the loop: to wait without a timer is an error."""
         self.orders: list[Random] = []
         """Who draws the order of the tasks that are ready at once; nobody: that in which they became so."""
+        self.limits: list[Limit] = []
         self._loop = loop
         self._inner: Any = loop._selector
         self._real: Callable[[], float] = loop.time
@@ -137,6 +175,9 @@ class Hook:
         if ready or timeout == 0:
             if self._waiters:
                 self._give_up()
+            if self.limits and self.stands:
+                for limit in self.limits:
+                    limit.worked(self._running_tasks)
             return ready
         if self._threads.borrowed_tokens:
             return self._inner.select(_THREAD_POLL if timeout is None else min(timeout, _THREAD_POLL))
@@ -148,10 +189,21 @@ class Hook:
             return ready
         if self.stands and timeout is not None:
             self.jump(timeout)
+            for limit in self.limits:
+                limit.passed(timeout)
             return ready
         if self.alone and timeout is None:
             raise RuntimeError("everybody waits and no timer is set")
         return self._inner.select(timeout)
+
+    @contextmanager
+    def limited(self, limit: Limit) -> Iterator[None]:
+        """Bounds what happens while the context lasts."""
+        self.limits.append(limit)
+        try:
+            yield
+        finally:
+            self.limits.remove(limit)
 
     def _shuffle(self, order: Random) -> None:
         """Has tasks that are ready one behind the other change places.
@@ -227,6 +279,13 @@ def shuffled(order: Random) -> Iterator[None]:
             yield
         finally:
             hook.orders.remove(order)
+
+
+def wait_meant(seconds: float) -> None:
+    """Says that a wait for so long is meant: no limit of the running loop counts it."""
+    hook = _hooks.get(asyncio.get_running_loop())
+    for limit in hook.limits if hook is not None else ():
+        limit.waiting += seconds
 
 
 class VirtualClock:

@@ -8,6 +8,7 @@ protocols.
     crashpoints                   the code under test dies after each of its writes in turn
     explore                       the same test under many seeds, and so in many orders
     clocks                        time that a test moves, and loops whose time jumps
+    patience                      the end of bodies that would never end
     options, fixtures, hosting, environment, report
                                   what the plugin is made of
     store_suite, runtime_suite    the promises of `store.protocol` and `kubelet.runtime.protocol`, one check each

@@ -23,6 +23,7 @@ from minik8s.cluster import Cluster
 from minik8s.machinery.errors import ApiError
 from minik8s.machinery.meta import name_of, namespace_of
 from minik8s.testing.matching import Explains
+from minik8s.virtualtime import wait_meant
 
 T = TypeVar("T", bound=Mapping[str, Any])
 AnyCluster: TypeAlias = Cluster | BlockingCluster
@@ -89,6 +90,7 @@ async def _eventually(
     cluster: Cluster, resource: Resource[T], condition: Condition, timeout: float, selection: Mapping[str, str]
 ) -> list[T]:
     last: list[T] = []
+    wait_meant(timeout)
     with anyio.move_on_after(timeout):
         async with aclosing(_states(cluster, resource, selection)) as states:
             async for last in states:
@@ -107,6 +109,7 @@ async def _throughout(
     holds: bool,
 ) -> None:
     """In every state for so many seconds the condition holds, or does not."""
+    wait_meant(seconds)
     with anyio.move_on_after(seconds):
         async with aclosing(_states(cluster, resource, selection)) as states:
             async for state in states:

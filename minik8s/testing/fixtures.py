@@ -24,6 +24,7 @@ from minik8s.cluster import RUNNING, Cluster
 from minik8s.testing.environment import administrator, mount_account, pod_of
 from minik8s.testing.hosting import hosted
 from minik8s.testing.options import SCOPES, Wanted, wanted
+from minik8s.testing.patience import HOURS, NeverEnds, patient
 from minik8s.testing.report import LastWrites
 
 
@@ -172,6 +173,24 @@ def told() -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         raise pytest.fail.Exception(f"minik8s: {error}", pytrace=False) from None
+
+
+@contextmanager
+def bounded(item: pytest.Item, opened: Opened) -> Iterator[None]:
+    """The test's body is ended when it never would, while the context lasts; hypothesis calls bodies of its own."""
+    own = isinstance(item, pytest.Function) and not hasattr(item.obj, "hypothesis")
+    if not own or opened.blocking is not None or not opened.cluster.jumps:
+        yield
+        return
+    assert isinstance(item, pytest.Function)
+    body, hours = item.obj, opened.wanted.patience
+    item.obj = patient(opened.cluster, body, HOURS if hours is None else hours)
+    try:
+        yield
+    except NeverEnds as error:
+        pytest.fail(f"minik8s: {error}", pytrace=False)
+    finally:
+        item.obj = body
 
 
 def unmet(opened: Opened) -> str:

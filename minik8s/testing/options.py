@@ -1,11 +1,12 @@
 """What a test wants of its cluster: the options of its `minik8s` marks, merged and checked before anything starts.
 
-Beside those of `Cluster` (`ClusterConfig`) there are four that are the fixtures' own:
+Beside those of `Cluster` (`ClusterConfig`) there are five that are the fixtures' own:
 
     manifests         applied before the test begins: paths relative to the test's file (files, directories, patterns),
                       YAML text, or objects; marks add up, the module's first
     base              the name of a fixture whose cluster this one is a fork of (`cluster_base` is the default's name)
     scope             how long it lives: "function", "class", "module", "package" or "session"; tests share it
+    patience          virtual hours that a body in jumping time may wait in all, see `testing.patience`
     service_account   "NAMESPACE/NAME": the environment is that of a pod of this account, not that of an administrator
 """
 
@@ -22,7 +23,7 @@ from minik8s.config import ClusterConfig
 
 SCOPES = ("function", "class", "module", "package", "session")
 """From short to long."""
-OWN = ("manifests", "base", "scope", "service_account")
+OWN = ("manifests", "base", "scope", "patience", "service_account")
 _CLUSTERS = (*(field.name for field in attrs.fields(ClusterConfig)), "admission", "origin")
 _SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -39,6 +40,7 @@ class Wanted:
     manifests: tuple[Any, ...] = ()
     base: str = ""
     scope: str = "function"
+    patience: float | None = None
     service_account: str = ""
 
 
@@ -71,6 +73,7 @@ def wanted(options: Mapping[str, Any], directory: Path, *, least_scope: str = "f
         tuple(source for each in _several(options.get("manifests", ())) for source in _sources(each, directory)),
         options.get("base") or "",
         scope,
+        options.get("patience"),
         options.get("service_account") or "",
     )
     _check(made)
@@ -88,6 +91,11 @@ def _check(made: Wanted) -> None:
     options = made.options
     if made.base and "origin" in options:
         raise OptionError("'base' and 'origin' both say what the cluster begins with")
+    patience = made.patience
+    if patience is not None and (isinstance(patience, bool) or not isinstance(patience, int | float) or patience <= 0):
+        raise OptionError(f"'patience' must be a number of hours above 0, not {patience!r}")
+    if patience is not None and (options.get("clock") != "virtual" or options.get("serve") is not False):
+        raise OptionError("'patience' is for time that jumps: clock='virtual', serve=False, runtime='simulated'")
     if not made.service_account:
         return
     if options.get("serve") is False or options.get("tls") is False:

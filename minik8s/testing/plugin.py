@@ -127,21 +127,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Remembers what ran before the test's body; fails one that passes with a fault that never fired."""
+    """Remembers what ran before the test's body, and bounds its waits; fails one with a fault that never fired."""
     if "minik8s.cluster" in sys.modules:
         item.stash[BEFORE] = list(sys.modules["minik8s.cluster"].RUNNING)
-    failure: BaseException | None = None
-    try:
-        yield
-    except BaseException as error:
-        failure = error
-    if OPENED in item.stash:
-        from minik8s.testing.fixtures import unmet
+    opened = [node.stash[OPENED] for node in item.listchain() if OPENED in node.stash]
+    if not opened:
+        return (yield)
+    from minik8s.testing.fixtures import bounded, unmet
 
-        if (problem := unmet(item.stash[OPENED])) and failure is None:
-            pytest.fail(problem, pytrace=False)
-    if failure is not None:
-        raise failure
+    problem = ""
+    try:
+        with bounded(item, opened[-1]):
+            yield
+    finally:  # a failure of the body's own is what counts, and the faults are taken back all the same
+        problem = unmet(opened[-1])
+    if problem:
+        pytest.fail(problem, pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)

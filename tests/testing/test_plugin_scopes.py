@@ -162,7 +162,7 @@ BAD = {
     'base="tmp_path_factory"': "the base 'tmp_path_factory' is a TempPathFactory, not a cluster",
     "manifests=[3]": "'manifests': wanted a path, YAML text or an object, not 3",
     "7": "@pytest.mark.minik8s takes options by name, as in nodes=3, not 7",
-    "timezone=1": "a cluster has no option 'timezone'; there are manifests, *nodes, *",
+    "wobbling=1": "a cluster has no option 'wobbling'; there are manifests, *nodes, *",
 }
 
 
