@@ -117,6 +117,8 @@ class Hook:
         self._inner: Any = loop._selector
         self._real: Callable[[], float] = loop.time
         self._base = self._since = self._real()
+        self._slow: float = loop.slow_callback_duration
+        """What a loop in debug mode would call slow, were the time that a step moves the time it takes."""
         self._waiters: list[tuple[asyncio.Future[None], float]] = []
         self._threads = anyio.to_thread.current_default_thread_limiter()
 
@@ -126,10 +128,12 @@ class Hook:
     def attach(self) -> None:
         self._loop._selector = self
         self._loop.time = self.time
+        self._slow, self._loop.slow_callback_duration = self._loop.slow_callback_duration, math.inf
 
     def detach(self) -> None:
         """Goes away; the time that was jumped over has passed for this loop."""
         self._loop._selector = self._inner
+        self._loop.slow_callback_duration = self._slow
 
     def time(self) -> float:
         return self._base if self.stands else self._base + self._real() - self._since

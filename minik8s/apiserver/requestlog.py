@@ -3,7 +3,7 @@
 with cluster.recording(agent="my-operator") as log:
     ...
 log.at_most(3, verb="write")
-assert log.count(verb="create") == 1, log
+assert log.count(verb="create") == 1, str(log)
 """
 
 from __future__ import annotations
@@ -93,6 +93,11 @@ class RequestLog:
         if len(met) > number:
             about = f" ({chosen})" if where else ""
             raise AssertionError(f"{len(met)} requests, and at most {number} were expected{about}\n{_shown(met)}")
+
+    def __repr__(self) -> str:
+        """Short enough for pytest, which shows of an assertion's operands no more than a line."""
+        most = ", ".join(f"{number} {what}" for what, number in self.summary().most_common(3))
+        return f"<{len(self.requests)} requests{f': {most}' if most else ''}>"
 
     def __str__(self) -> str:
         return _shown(self.requests)

@@ -226,6 +226,7 @@ async def test_a_log_of_many_requests() -> None:
         lines = str(log).splitlines()
         assert lines[:2] == ["    100 list configmaps by mine", "the last of them:"]
         assert len(lines) == 22
+        assert repr(log) == "<100 requests: 100 list configmaps>"
 
 
 async def test_open_watches_by_selector() -> None:
