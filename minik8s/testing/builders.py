@@ -7,6 +7,10 @@ Keyword arguments have Kubernetes' own names. Those of metadata (`namespace`, `l
 the container's (`image`, `command`, `args`, `env`, `ports`, `resources`) into the only container, the others are fields
 of the spec, or of the object itself where it has none. Mappings after the name are merged over the result, field by
 field, as a JSON merge patch: lists are replaced, None removes. What a server fills in is left to it.
+
+In the simulated runtime containers start at once and run until they are stopped. What has pods takes `simulated`, which
+says how else its containers behave: `job("once", simulated={"run_seconds": 5, "exit_code": 1})`; the names and units
+are those of `kubelet.runtime.behaviour.Behaviour`.
 """
 
 from __future__ import annotations
@@ -14,8 +18,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
+
+from minik8s.kubelet.runtime.behaviour import PREFIX, Behaviour
 from minik8s.machinery.meta import Obj
 from minik8s.machinery.patch.mergepatch import apply_merge_patch
+from minik8s.machinery.suggest import unknown
 
 _METADATA = ("namespace", "labels", "annotations", "finalizers", "ownerReferences", "generateName")
 _CONTAINER = (
@@ -44,6 +52,8 @@ def container(name: str = "main", /, *, image: str = "busybox", **fields: Any) -
 
 def pod(name: str = "", /, *patches: Patch, **fields: Any) -> Obj:
     """A pod of one container, or of `containers`."""
+    if behaviour := _simulated(fields):
+        fields["annotations"] = {**fields.get("annotations", {}), **behaviour}
     return _object("v1", "Pod", name, patches, fields, _pod_spec)
 
 
@@ -212,6 +222,16 @@ def _object(api_version: str, kind: str, name: str, patches: Sequence[Patch], fi
     return dict(made)
 
 
+def _simulated(fields: Obj) -> dict[str, str]:
+    """The annotations of a pod whose containers behave as `simulated` says."""
+    known = [field.name for field in attrs.fields(Behaviour) if field.name != "pull_seconds"]  # that is an image's
+    behaviour = fields.pop("simulated", {})
+    for name in behaviour:
+        if name not in known:
+            raise TypeError(unknown("behaviour", name, known))
+    return {PREFIX + name.replace("_", "-"): str(value) for name, value in behaviour.items()}
+
+
 def _spec(_: str, __: Any, fields: Obj) -> Obj:
     return fields
 
@@ -225,7 +245,8 @@ def _pod_spec(_: str, __: Any, fields: Obj) -> Obj:
 
 def _job_spec(name: str, labels: Any, fields: Obj) -> Obj:
     own = {key: fields.pop(key) for key in _JOB if key in fields}
-    pods: Obj = {"metadata": {"labels": dict(labels)}} if labels else {}
+    metadata = {"labels": dict(labels or {}), "annotations": _simulated(fields)}
+    pods = {"metadata": {key: value for key, value in metadata.items() if value}}
     template = {**pods, "spec": _pod_spec(name, labels, {"restartPolicy": "Never", **fields})}
     return {"template": template, **own}
 
@@ -233,7 +254,10 @@ def _job_spec(name: str, labels: Any, fields: Obj) -> Obj:
 def _replicated(name: str, labels: Any, fields: Obj) -> Obj:
     labels = dict(labels or {"app": name})
     own = {key: fields.pop(key) for key in _WORKLOAD if key in fields}
-    template = {"metadata": {"labels": labels}, "spec": _pod_spec(name, labels, fields)}
+    metadata: Obj = {"labels": labels}
+    if behaviour := _simulated(fields):
+        metadata["annotations"] = behaviour
+    template = {"metadata": metadata, "spec": _pod_spec(name, labels, fields)}
     return {"selector": {"matchLabels": labels}, "template": template, **own}
 
 

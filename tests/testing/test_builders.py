@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from minik8s import Cluster
+from minik8s import PODS, Cluster
 from minik8s.testing import builders as b
 from minik8s.testing.matching import like
 
@@ -48,6 +48,24 @@ async def test_the_server_takes_them(cluster: Cluster) -> None:
         {"apiVersion": "example.com/v1", "kind": "Train", "metadata": {"name": "t"}, "spec": {"cars": 3}}
     )
     assert train["spec"] == {"cars": 3}
+
+
+@pytest.mark.minik8s(clock="virtual", runtime="simulated", serve=False, proxy=False)
+async def test_simulated(cluster: Cluster) -> None:
+    """What has pods says how their containers behave in the simulated runtime."""
+    await cluster.apply(
+        [
+            b.pod("p", simulated={"run_seconds": 5}, restartPolicy="Never", annotations={"a": "b"}),
+            b.job("j", simulated={"run_seconds": 5}),
+            b.job("fails", simulated={"run_seconds": 5, "exit_code": 3}, backoffLimit=0),
+            b.deployment("never", simulated={"ready_seconds": 3600}),
+        ]
+    )
+    await cluster.advance(seconds=10)
+    phases = {pod["metadata"]["name"].partition("-")[0]: pod["status"]["phase"] for pod in cluster.world.list(PODS)}
+    assert phases == {"p": "Succeeded", "j": "Succeeded", "fails": "Failed", "never": "Running"}
+    with pytest.raises(TypeError, match="there is no behaviour 'runs_seconds'; did you mean 'run_seconds'"):
+        b.job("j", simulated={"runs_seconds": 1})
 
 
 def test_patches() -> None:
