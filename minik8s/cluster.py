@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -45,9 +45,10 @@ from minik8s.controllers import controllers
 from minik8s.controllers.hostpath_provisioner import DEFAULT_CLASS
 from minik8s.controllers.manager import ControllerManager
 from minik8s.controllers.runtime import Context
-from minik8s.controlplane import ProxiedResolver, server_context
+from minik8s.controlplane import ProxiedResolver, ingress_address, server_context
 from minik8s.credentials import Credentials
 from minik8s.dns import dns_address
+from minik8s.lifetime import cancelled_group
 from minik8s.machinery.errors import AlreadyExists
 from minik8s.machinery.meta import Doc, Obj, is_condition_true
 from minik8s.nodes import NodePool
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     import httpx
 
     from minik8s.dns.server import DnsServer
+    from minik8s.ingress import IngressController
 
 
 T = TypeVar("T", bound=Mapping[str, Any])
@@ -124,6 +126,8 @@ class Cluster(Control):
         self.nodes: NodePool
         self._proxier: Proxier | None = None
         self._dns: DnsServer | None = None
+        self.ingress: IngressController | None = None
+        """Where Ingresses are served (`host`, `ports`), with the option `ingress`."""
         self._stack = AsyncExitStack()
         self._entered = False
 
@@ -265,7 +269,7 @@ class Cluster(Control):
         if "hostpath-provisioner" in self.config.controllers:
             with suppress(AlreadyExists):
                 await self.client.create(STORAGE_CLASSES, DEFAULT_CLASS)
-        self._exchanges = await stack.enter_async_context(_task_group())
+        self._exchanges = await stack.enter_async_context(cancelled_group())
         stack.push_async_callback(self._close_http)
         if self.config.serve:
             await self._listen(stack)
@@ -274,7 +278,7 @@ class Cluster(Control):
         recorders = Recorders(self.client, self.clock, self.rng)
         self.nodes = context.connector = self._node_pool(recorders)
         await self.nodes.open(stack)
-        self._run_components(await stack.enter_async_context(_task_group()), recorders)
+        self._run_components(await stack.enter_async_context(cancelled_group()), recorders)
         await self._ready()
 
     def _make_directory(self, stack: AsyncExitStack) -> Path:
@@ -357,6 +361,12 @@ class Cluster(Control):
             if sockets is not None:
                 self._context.inert = FILTERED_SERVICES
                 self._context.resolver = ProxiedResolver(self._context.resolver, self._proxier.address_of)
+        if config.ingress:
+            from minik8s.ingress import IngressController
+
+            authority, host = self._credentials.authority, ingress_address(config)
+            self.ingress = IngressController(client, self.informers, clock, self.nodes.connect, authority, host)
+            group.start_soon(self.ingress.run, name="ingress")
         if config.dns:
             from minik8s.dns.server import DnsServer
 
@@ -370,6 +380,8 @@ class Cluster(Control):
             await self.wait_for(SERVICE_ACCOUNTS, "default", lambda _: True, timeout=START_SECONDS)
         if self._dns is not None:
             await self._dns.ready.wait()
+        if self.ingress is not None:
+            await self.ingress.ready.wait()
         for name in self.nodes.kubelets:
             await self.wait_for(NODES, name, _takes_pods, timeout=START_SECONDS)
 
@@ -377,21 +389,3 @@ class Cluster(Control):
 def _takes_pods(node: Doc) -> bool:
     """Whether a node is Ready and rid of the taint that new nodes have."""
     return is_condition_true(node, "Ready") and not node["spec"].get("taints")
-
-
-@asynccontextmanager
-async def _task_group() -> AsyncIterator[TaskGroup]:
-    """A task group that is cancelled, not waited for, when its context ends.
-
-    What the body raises comes out as it is: whoever writes `async with Cluster()` raised it, not a task of the cluster.
-    """
-    raised: Exception | None = None
-    async with anyio.create_task_group() as group:
-        try:
-            yield group
-        except Exception as error:
-            raised = error
-        finally:
-            group.cancel_scope.cancel()
-    if raised is not None:
-        raise raised

@@ -56,6 +56,11 @@ def _tuple(value: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(value)
 
 
+def _with_real_containers(config: Any, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value and config.runtime == "simulated":
+        raise ValueError(f"'{attribute.name}' needs real containers: behind simulated ones there is nobody")
+
+
 def _images(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, Mapping):
         raise ValueError(f"'{attribute.name}' must map names to commands, not be {value!r}")
@@ -125,6 +130,7 @@ class ClusterConfig:
     scheduler       whether to run one (None: no); or what it is configured by: a KubeSchedulerConfiguration, as a file
                     or its content, or a list of plugins (`scheduler.framework`), among them such a configuration or not
     dns             whether to run cluster DNS; by default in the sandbox runtime, whose pods ask it
+    ingress         whether to run an ingress controller, at the first address of load_balancer_cidr
     dns_port        the port of 127.0.0.1 where DNS answers, UDP and TCP; 0 takes a free one
     service_cidr    ClusterIPs come from here; with the proxy they must be addresses of this machine. The sandbox
                     runtime has a network for them, and the default is Kubernetes' own 10.96.0.0/12 there
@@ -162,6 +168,7 @@ class ClusterConfig:
     scheduler: bool | str | Path | Mapping[str, Any] | Sequence[object] | None = True
     proxy: bool = True
     dns: bool = attrs.field()
+    ingress: bool = attrs.field(default=False, validator=_with_real_containers)
     dns_port: int = attrs.field(default=0, validator=_whole(0, 65535))
     service_cidr: str = attrs.field(validator=[_network, _not_loopback_in_sandbox])
     pod_cidr: str = attrs.field(validator=[_network, _not_loopback_in_sandbox])

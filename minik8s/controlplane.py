@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import IPv4Network
 from random import Random
 
 import attrs
@@ -58,6 +59,11 @@ def server_context(
         audit=AuditLog(config.audit_events, rng, clock),
         anonymous=ANONYMOUS if config.tls else ADMIN,  # client-go sends no credentials over plain HTTP
     )
+
+
+def ingress_address(config: ClusterConfig) -> str:
+    """The first of the addresses that load balancers get."""
+    return str(IPv4Network(config.load_balancer_cidr)[1])
 
 
 @attrs.frozen

@@ -92,6 +92,8 @@ class ProxyTarget:
     """How TLS is done; without one certificates are not verified."""
     headers: Sequence[tuple[bytes, bytes]] = ()
     """What the backend is told beside the client's headers."""
+    keeps_credentials: bool = False
+    """Whether the client's credentials are for the backend, and not for this server."""
 
 
 @attrs.define(eq=False)

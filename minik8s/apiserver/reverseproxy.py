@@ -104,6 +104,8 @@ class _Exchange:
         client = call.client[0] if call.client else "127.0.0.1"
         headers = forwarded_headers(call.raw_headers, client=client, scheme=call.scheme, path=call.path)
         headers += self._target.headers
+        if self._target.keeps_credentials and b"authorization" in call.headers:
+            headers.append((b"authorization", call.headers[b"authorization"]))
         if call.upgradable is not None:
             headers += [(b"connection", b"Upgrade"), (b"upgrade", call.header(b"upgrade").encode("latin-1"))]
         elif b"transfer-encoding" in call.headers:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from hashlib import sha256
@@ -23,10 +23,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from minik8s.apiserver.authentication import Certificate
-from minik8s.apiserver.http import HttpApp
-from minik8s.apiserver.httpcall import CERTIFICATE, STREAM, UPGRADE
+from minik8s.apiserver.httpcall import CERTIFICATE, STREAM, UPGRADE, Receive, Scope, Send
 from minik8s.apiserver.upgrade.stream import Upgraded
 
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 2.0
@@ -258,7 +258,7 @@ def _certificate(tls: ssl.SSLObject | None) -> Certificate | None:
 
 
 @asynccontextmanager
-async def serve(app: HttpApp, sock: socket.socket, tls: ssl.SSLContext | None) -> AsyncIterator[None]:
+async def serve(app: Application, sock: socket.socket, tls: ssl.SSLContext | None) -> AsyncIterator[None]:
     """Serves `app` on `sock` for as long as the context is open; afterwards no connection is left."""
     config = Config(
         app,

@@ -132,6 +132,7 @@ def cluster_options(function: Command) -> Command:
         scheduler_config: Path | None,
         rbac: bool,
         dns_port: int | None,
+        ingress: bool,
         stages: tuple[Path, ...],
         **others: Any,
     ) -> Any:
@@ -148,6 +149,7 @@ def cluster_options(function: Command) -> Command:
             rbac=rbac,
             dns=runtime == "sandbox" or dns_port is not None,
             dns_port=dns_port or 0,
+            ingress=ingress,
             stages=stages,
         )
         return function(config=config, **others)
@@ -203,6 +205,7 @@ def cluster_options(function: Command) -> Command:
             default=None,
             help="Run cluster DNS at this port of 127.0.0.1, UDP and TCP; 0 takes a free one.",
         ),
+        click.option("--ingress", is_flag=True, help="Run an ingress controller."),
     )
 
 

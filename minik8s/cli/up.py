@@ -97,10 +97,12 @@ async def _in_use(server: str) -> bool:
 def _greet(cluster: Cluster, kubeconfig: Path, context: str) -> None:
     shown = f"export KUBECONFIG={kubeconfig}\n  " if kubeconfig != default_kubeconfig() else ""
     nodes = cluster.config.nodes
-    names = "{}:{}".format(*cluster.dns_address) if cluster.config.dns else ""
+    also = ", cluster DNS at {}:{}".format(*cluster.dns_address) if cluster.config.dns else ""
+    if cluster.ingress is not None:
+        also += ", Ingresses at {0}:{1} and {0}:{2} (TLS)".format(cluster.ingress.host, *cluster.ingress.ports)
     click.echo(
         f"minik8s is up: {nodes} node{'' if nodes == 1 else 's'}, API server at {cluster.url}"
-        f"{names and f', cluster DNS at {names}'}\n"
+        f"{also}\n"
         f'Context "{context}" is in {kubeconfig}. Type:\n\n'
         f"  {shown}kubectl get nodes          (or: minik8s get nodes)\n"
         "  kubectl create deployment web --image=minik8s/testserver --replicas=3\n"
