@@ -181,6 +181,7 @@ class BlockingCluster:
     snapshot = _inside(Cluster.snapshot)
     export = _inside(Cluster.export)
     intercept = _inside(Cluster.intercept)
+    busy = _inside(Cluster.busy)
     watch_queues = _inside(Cluster.watch_queues)
     recording = _inside(Cluster.recording)
     kubeconfig_for = _inside(Cluster.kubeconfig_for)

@@ -187,6 +187,12 @@ class ClusterConfig:
         if value and self.runtime != "simulated":
             raise ValueError("'stages' needs runtime='simulated': real processes do not follow a script")
 
+    def __attrs_post_init__(self) -> None:
+        """Refuses options that only mean something with another one that is switched off."""
+        for given, needed in (("port", "serve"), ("client_ca", "serve"), ("client_ca", "tls"), ("dns_port", "dns")):
+            if getattr(self, given) and not getattr(self, needed):
+                raise ValueError(f"{given!r} needs {needed}=True")
+
     @dns.default
     def _dns(self) -> bool:
         return self.runtime == "sandbox"

@@ -104,7 +104,10 @@ class Control:
         return self._context.store.revision
 
     def at(self, revision: int | str) -> Past:
-        """The objects as they were at a resourceVersion, as far as the cluster remembers (`history`)."""
+        """The objects as they were at a resourceVersion, as far as the cluster remembers (`history`).
+
+        Raises ValueError for one that is not yet.
+        """
         return Past(self._context, int(revision))
 
     def history(self, subject: Resource[Any] | Doc, name: str = "", *, namespace: str = "default") -> History:

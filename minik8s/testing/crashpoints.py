@@ -110,7 +110,8 @@ async def crash_points(
     expected, victim = await _run(component, scenario, agent, resources, seconds, shape, crash_at=0, quiet=quiet)
     writes = victim.writes
     if not writes:
-        raise RuntimeError(f"the component never wrote anything as {agent!r}")
+        others = f"; others that wrote: {', '.join(sorted(victim.others))}" if victim.others else ""
+        raise RuntimeError(f"the component never wrote anything as {agent!r}{others}")
     for point in range(1, min(writes, MAX_POINTS) + 1):
         state, victim = await _run(component, scenario, agent, resources, seconds, shape, crash_at=point, quiet=quiet)
         if state != expected:
@@ -151,6 +152,8 @@ class _Victim:
 
     def __init__(self, component: Component, cluster: Cluster, where: Where, crash_at: int) -> None:
         self.writes = 0
+        self.others: set[str] = set()
+        """User agents, not of the cluster's own, that wrote as well."""
         self.failure: BaseException | None = None
         self.last_write = "before it"
         """The write behind which it was killed."""
@@ -185,6 +188,8 @@ class _Victim:
     async def intercept(self, request: ApiRequest, proceed: Proceed) -> ApiResponse:
         if request.user_agent.startswith(self._where.agent):
             self._asked = RealClock().monotonic()
+        elif request.verb in WRITES and not request.user.trusted:
+            self.others.add(request.user_agent)
         response = await proceed(request)
         if request.verb in WRITES and self._where.matches(request):
             self.writes += 1

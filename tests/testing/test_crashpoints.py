@@ -155,9 +155,9 @@ async def test_a_component_that_never_writes() -> None:
         await anyio.sleep_forever()
 
     async def nothing(cluster: Cluster) -> None:
-        await cluster.settle()
+        await cluster.client.as_agent("somebody").create(CONFIG_MAPS, {"metadata": {"name": "a"}}, namespace="default")
 
-    with pytest.raises(RuntimeError, match="never wrote anything as 'nobody'"):
+    with pytest.raises(RuntimeError, match="never wrote anything as 'nobody'; others that wrote: somebody"):
         await crash_points(idle, nothing, agent="nobody", resources=(PODS,), nodes=0, seconds=1)
 
 
