@@ -64,7 +64,7 @@ class Site:
         }
         whole = "/".join(parts)
         if whole == ".well-known/openid-configuration":
-            return PlainResponse(_line(self._openid_configuration()), headers=_KEYS)
+            return PlainResponse(_line(self._openid_configuration(headers)), headers=_KEYS)
         if whole == "openid/v1/jwks":
             return PlainResponse(_line(self._ctx.tokens.jwks()), "application/jwk-set+json", headers=_KEYS)
         make = simple.get(whole)
@@ -110,11 +110,13 @@ class Site:
         fixed |= {"/.well-known/openid-configuration", "/openid/v1/jwks"}
         return {"paths": sorted(api | groups | fixed)}
 
-    def _openid_configuration(self) -> dict[str, Any]:
-        host, port = self._ctx.address
+    def _openid_configuration(self, headers: Mapping[bytes, bytes]) -> dict[str, Any]:
+        """The keys are where the asker has found this document: the server's address in a pod's network is another than
+        outside of it, and nobody can follow a link to one that is not theirs."""
+        authority = headers.get(b"host", b"").decode("latin-1") or "{}:{}".format(*self._ctx.address)
         return {
             "issuer": self._ctx.tokens.issuer,
-            "jwks_uri": f"https://{host}:{port}/openid/v1/jwks",
+            "jwks_uri": f"https://{authority}/openid/v1/jwks",
             "response_types_supported": ["id_token"],
             **_SUBJECT_TYPES,
         }

@@ -104,8 +104,9 @@ async def test_the_front_page(server: Any) -> None:
 
 
 async def test_keys(server: Any) -> None:
-    """Where others find what our tokens are signed with."""
-    response = await server.call("GET", "/.well-known/openid-configuration")
+    """Where others find what our tokens are signed with: at the address by which they came."""
+    response = await server.call("GET", "/.well-known/openid-configuration", headers={"host": "api.example:1"})
+    assert response.json()["jwks_uri"] == "https://api.example:1/openid/v1/jwks"
     assert response.headers["cache-control"] == "public, max-age=3600"
     config = response.json()
     assert config["issuer"] == server.ctx.tokens.issuer

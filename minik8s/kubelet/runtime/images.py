@@ -220,7 +220,7 @@ class ImageRegistry:
                 return _test_server()
         if self._directory is not None and (found := e2eimages.files(reference.repository)):
             argv, args = e2eimages.command(reference.repository)
-            return Entry(argv, args, files=found)
+            return Entry(argv, args, files=found, env=self._finding(found))
         return None
 
     def _busybox(self) -> Entry:
@@ -228,6 +228,15 @@ class ImageRegistry:
         if self._applets is None:
             return Entry(args=("sh",))
         return Entry(args=("sh",), env={"PATH": f"{self._applets}:{os.environ.get('PATH', os.defpath)}"})
+
+    def _finding(self, files: Mapping[str, str]) -> dict[str, str]:
+        """The $PATH by which tools of an image are found, also where they cannot be mounted at their true place."""
+        if self._directory is None:
+            return {}
+        places = [_kept(self._directory, *file).parent for file in files.items() if file[0].startswith(e2eimages.TOOLS)]
+        if not places:
+            return {}
+        return {"PATH": ":".join([*map(str, places), os.environ.get("PATH", os.defpath)])}
 
     def unprepared(self, image: Image) -> bool:
         """Whether `prepare` has to be called before this image can be used."""

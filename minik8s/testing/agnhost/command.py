@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from minik8s.testing.agnhost import files, guestbook, netexec, sockets, web, webhook
+from minik8s.testing.agnhost import files, guestbook, issuer, netexec, sockets, web, webhook
 from minik8s.testing.agnhost.flags import UsageError
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
@@ -30,6 +30,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "porter": sockets.porter,
     "serve-hostname": sockets.serve_hostname,
     "tcp-reset": sockets.tcp_reset,
+    "test-service-account-issuer-discovery": issuer.discovery,
     "test-webserver": web.test_webserver,
     "webhook": webhook.webhook,
 }

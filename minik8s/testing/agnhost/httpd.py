@@ -1,8 +1,13 @@
-"""A web server on port 80 with one page, in the place of httpd and nginx: the tests move the page away and back."""
+"""A web server on port 80 with one page, in the place of httpd and nginx: the tests move the page away and back.
+
+With an argument it is nautilus or kitten, whose data.json names the picture that the page shows.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 
 from minik8s.testing.agnhost import web
 from minik8s.testing.agnhost.flags import inside
@@ -18,6 +23,9 @@ def main() -> None:
     os.makedirs(root, exist_ok=True)
     with open(f"{root}/index.html", "w") as file:
         file.write(PAGE)
+    if pictures := sys.argv[1:]:
+        with open(f"{root}/data.json", "w") as file:
+            json.dump({"image": pictures[0]}, file)
 
     def page(request: Request) -> Answer:
         path = inside(HTDOCS + os.path.normpath("/" + request.path.rstrip("/")))

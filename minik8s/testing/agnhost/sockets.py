@@ -8,9 +8,10 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from minik8s.testing.agnhost import web
-from minik8s.testing.agnhost.flags import UsageError, address, duration, hostname, inside, log, number, parse
+from minik8s.testing.agnhost.flags import UsageError, address, duration, hostname, log, number, parse
 from minik8s.testing.agnhost.web import Answer, Request
 
 RESET = struct.pack("ii", 1, 0)
@@ -109,24 +110,45 @@ def tcp_reset(arguments: list[str]) -> int:
 
 
 def porter(arguments: list[str]) -> int:
-    """Serves what SERVE_PORT_N and SERVE_TLS_PORT_N say, on port N."""
-    parse(arguments, {"json-response": "false"})
+    """Serves what SERVE_PORT_N (or SERVE_TCP_PORT_N), SERVE_TLS_PORT_N and SERVE_UDP_PORT_N say, on port N."""
+    as_json = parse(arguments, {"json-response": "false"})["json-response"] == "true"
     certificate = {
-        "tls-cert-file": os.environ.get("CERT_FILE", ""),
-        "tls-private-key-file": os.environ.get("KEY_FILE", ""),
+        "tls-cert-file": os.environ.get("CERT_FILE") or "/localhost.crt",
+        "tls-private-key-file": os.environ.get("KEY_FILE") or "/localhost.key",
     }
     for name, text in os.environ.items():
         kind, _, port = name.rpartition("_")
-        if kind not in ("SERVE_PORT", "SERVE_TLS_PORT") or not port.isdigit():
+        if not port.isdigit():
             continue
-        if kind == "SERVE_TLS_PORT" and not os.path.exists(inside(certificate["tls-cert-file"])):
-            log(f"{name}: this stand-in has no certificate of its own; set CERT_FILE and KEY_FILE")
-            continue
-        flags = certificate if kind == "SERVE_TLS_PORT" else None
-        server = web.serve(lambda path, text=text: lambda request: (200, text), int(port), flags=flags)  # type: ignore[misc]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        run: Callable[[], object]
+        match kind:
+            case "SERVE_PORT" | "SERVE_TCP_PORT" | "SERVE_TLS_PORT":
+                flags = certificate if kind == "SERVE_TLS_PORT" else None
+                run = web.serve(_saying(text, as_json), int(port), flags=flags).serve_forever
+            case "SERVE_UDP_PORT":
+                run = partial(_echo, int(port), text.encode())
+            case _:
+                continue
+        threading.Thread(target=run, daemon=True).start()
     threading.Event().wait()
     return 0
+
+
+def _saying(text: str, as_json: bool) -> Callable[[str], web.Route]:
+    """The same for every path; as JSON with the request's method."""
+
+    def answer(request: Request) -> Answer:
+        return 200, {"Method": request.method, "Body": text} if as_json else text
+
+    return lambda path: answer
+
+
+def _echo(port: int, text: bytes) -> None:
+    """Answers every datagram."""
+    with socket.socket(type=socket.SOCK_DGRAM) as server:
+        server.bind((address(), port))
+        while True:
+            server.sendto(text, server.recvfrom(16)[1])
 
 
 def port_forward_tester(arguments: list[str]) -> int:
