@@ -127,6 +127,7 @@ def test_python_version() -> None:
 def test_commands_exist(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command with every option it is shown with is understood."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").touch()
     _, name, *arguments = shlex.split(line)
     group = click.Context(main)
     command = main.get_command(group, name)  # type: ignore[attr-defined]
