@@ -10,6 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from minik8s import CONFIG_MAPS, Cluster
+from minik8s.quiescence import NotSettled
 from minik8s.testing.eventually import never
 from minik8s.testing.patience import NeverEnds, patient
 
@@ -103,3 +104,22 @@ def test_in_the_plugin(pytester: pytest.Pytester, run_pytest: Callable[..., pyte
         ]
     )
     result.stdout.no_fnmatch_line("*patience.py*")
+
+
+async def test_an_operator_in_process_that_never_rests() -> None:
+    """Its requests wait for nothing; all the same others have their turns, waits end, and it is named."""
+    async with Cluster(**VIRTUAL) as cluster, anyio.create_task_group() as group:
+
+        async def operator() -> None:
+            client = cluster.client.as_agent("my-operator")
+            while True:
+                await client.list(CONFIG_MAPS)
+
+        group.start_soon(operator, name="my operator")
+        with pytest.raises(NotSettled, match="running tasks: my operator"):
+            await cluster.settle(timeout=0.02)
+        with cluster.recording(agent="my-operator") as log, pytest.raises(NeverEnds, match="time passes: my operator"):
+            await patient(cluster, forever, 2, busy=0.02)()
+        with pytest.raises(AssertionError, match=r"list configmaps by my-operator\nthe last of them:"):
+            log.at_most(100)
+        group.cancel_scope.cancel()
