@@ -1,4 +1,4 @@
-"""One probe or lifecycle hook against a pod: exec, HTTP, TCP. Messages are those of Go's net/http and the kubelet.
+"""One probe or lifecycle hook against a pod: exec, HTTP, TCP, gRPC. Messages are those of Go's net/http and upstream's.
 
 A raw connection per probe: nothing is kept open between probes, as upstream, and no HTTP client is built for one GET.
 """
@@ -57,7 +57,7 @@ async def run_probe(
         if "tcpSocket" in handler:
             return await _tcp(handler["tcpSocket"], address, timeout, sockets)
         if "grpc" in handler:
-            raise Failed("gRPC probes are not supported by this runtime: use an exec, httpGet or tcpSocket probe")
+            return await _grpc(handler["grpc"], address, timeout, sockets)
         raise Failed("missing probe handler")
     except Failed as failure:
         return ProbeResult(False, str(failure))
@@ -124,6 +124,25 @@ async def _tcp(handler: Mapping[str, Any], address: str, timeout: float, sockets
         raise Failed(f"dial tcp {_join(host, port)}: i/o timeout") from None
     writer.transport.abort()
     return ProbeResult(True)
+
+
+async def _grpc(handler: Mapping[str, Any], address: str, timeout: float, sockets: Sockets) -> ProbeResult:
+    from minik8s.kubelet.runtime.grpcprobe import check
+
+    port = int(handler["port"])
+    where = _join(address, port)
+    try:
+        with anyio.fail_after(timeout):
+            reader, writer = await _connect(address, port, None, sockets)
+    except TimeoutError:
+        why = "context deadline exceeded"
+        raise Failed(f'timeout: failed to connect service "{where}" within {timeout:g}s: {why}') from None
+    try:
+        return ProbeResult(*await check(reader, writer, where, handler.get("service") or "", timeout))
+    except OSError as error:
+        raise Failed(f"error: health rpc probe failed: {_reason(error)}") from error
+    finally:
+        writer.transport.abort()
 
 
 @cache

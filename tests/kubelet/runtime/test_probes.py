@@ -201,10 +201,3 @@ async def test_exec() -> None:
     assert (result.message[:3], len(result.message)) == ("no\n", 10 << 10)
     assert await outcome(hangs) == ProbeResult(False, 'command timed out: "a b" timed out after 1s')
     assert await outcome(missing) == ProbeResult(False, "not there")
-
-
-async def test_grpc_is_refused() -> None:
-    """What is not supported fails and says so."""
-    result = await run_probe({"grpc": {"port": 1}}, HOST, timeout=1, execute=no_exec)
-    assert not result.success
-    assert "not supported" in result.message
