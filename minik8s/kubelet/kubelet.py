@@ -304,7 +304,7 @@ class Kubelet:
             self._settle(SettledPod(pod))
             return
         claim = claim_of(pod)
-        others = [worker.claim for worker in self.workers.values() if not worker.ended]
+        others = [w.claim for w in self.workers.values() if not (w.ended or w.gone)]  # by force gone: counts no more
         resumed = bool((pod.get("status") or {}).get("startTime"))
         rejection = None if resumed else admit(pod, claim, others, self.agent.node, disk_full=self.agent.disk_full)
         if rejection is not None:

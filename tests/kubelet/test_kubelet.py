@@ -132,6 +132,9 @@ def test_a_pod_too_large(play: Any) -> None:
         assert world.recorder.messages("OutOfcpu") == [message]
         await world.client.delete(PODS, "second", namespace="default")
         await world.until(lambda: world.pod("second") is None)
+        await world.client.delete(PODS, "first", namespace="default", grace_period=0)
+        await world.run_pod({"containers": [container(resources=resources)]}, "third")
+        await world.until_phase("Running", "third")  # what is gone by force counts no more, though it may still run
 
     play(scenario)
 
