@@ -1,6 +1,7 @@
 """What a client can read: from its Accept header to a representation.
 
-Clauses are tried in order and the first that can be served wins; media-type parameters come in any order.
+Clauses are tried by their weight (q), named types before wildcards, else in order, and the first that can be served
+wins; media-type parameters come in any order.
 """
 
 from __future__ import annotations
@@ -50,13 +51,24 @@ def negotiate(accept: str, *, streaming: bool = False, protobuf: bool = False, t
     """
     if not accept.strip():
         return DEFAULT
-    for clause in accept.split(","):
+    for clause in sorted(accept.split(","), key=_rank):
         found = _clause(clause, streaming)
         if found is not None and found.shape == "table" and not tables:
             continue
         if found is not None and (protobuf or found.media_type != PROTOBUF or found.shape != "object"):
             return found
     raise NotAcceptable(WATCH_REFUSAL if streaming else REFUSAL)
+
+
+def _rank(clause: str) -> tuple[float, bool, bool]:
+    """The order in which clauses are tried (upstream: goautoneg): a weight that is none counts as nothing."""
+    media_type, *rest = (part.strip() for part in clause.split(";"))
+    weight = next((part[2:] for part in rest if part.startswith("q=")), "1")
+    try:
+        wanted = float(weight)
+    except ValueError:
+        wanted = 0.0
+    return -wanted, media_type.startswith("*"), media_type.endswith("/*")
 
 
 def _clause(clause: str, streaming: bool) -> Representation | None:

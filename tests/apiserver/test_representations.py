@@ -108,6 +108,9 @@ async def test_metadata_only(server: Any) -> None:
         "application/json;as=Nope;v=v1;g=meta.k8s.io,application/json",
         "application/json;as=Table;v=v9;g=meta.k8s.io,application/json",
         "text/html;q=1,application/json;charset=utf-8",
+        "application/yaml;q=0.1,application/json;q=0.9",
+        "*/*, application/json",
+        "application/yaml;q=most,application/json",
     ],
 )
 async def test_first_acceptable_clause(server: Any, accept: str) -> None:
