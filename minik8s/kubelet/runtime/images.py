@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -170,7 +170,8 @@ class ImageRegistry:
     ) -> None:
         self._allow_unknown = allow_unknown_with_command
         self._directory = directory
-        self._applets = directory / "busybox" if directory is not None and shutil.which("busybox") else None
+        is_useful = shutil.which("busybox") or shutil.which("bash")
+        self._applets = directory / "busybox" if directory is not None and is_useful else None
         self._linked = False
         self._linking = threading.Lock()
         self._entries: dict[str, Entry] = {}
@@ -224,7 +225,8 @@ class ImageRegistry:
         return None
 
     def _busybox(self) -> Entry:
-        """The host's busybox under its applets' names; without it the host's own tools serve as well."""
+        """The host's busybox under its applets' names; without it the host's own tools serve as well, with bash as the
+        shell: that of many hosts forgets variables whose names are no identifiers, which busybox's passes on."""
         if self._applets is None:
             return Entry(args=("sh",))
         return Entry(args=("sh",), env={"PATH": f"{self._applets}:{os.environ.get('PATH', os.defpath)}"})
@@ -260,13 +262,20 @@ class ImageRegistry:
         with self._linking:
             if self._applets is None or self._linked:
                 return
-            binary = Path(shutil.which("busybox") or "busybox")
-            listing = subprocess.run([binary, "--list"], capture_output=True, text=True, check=True, timeout=10)
             self._applets.mkdir(parents=True, exist_ok=True)
-            for name in listing.stdout.split():
+            for name, binary in _applets():
                 if not (self._applets / name).exists():
                     (self._applets / name).symlink_to(binary)
             self._linked = True
+
+
+def _applets() -> Iterable[tuple[str, str]]:
+    """Names of the busybox image's programs, and what they are on this machine where that is not the same."""
+    if (binary := shutil.which("busybox")) is not None:
+        listing = subprocess.run([binary, "--list"], capture_output=True, text=True, check=True, timeout=10)
+        return [(name, binary) for name in listing.stdout.split()]
+    shell = shutil.which("bash")
+    return [("sh", shell)] if shell is not None else []
 
 
 def as_image(reference: Reference, entry: Entry, directory: Path | None = None) -> Image:
