@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import attrs
 import pytest
@@ -48,7 +49,8 @@ class Pending:
 
 
 PENDING: pytest.StashKey[Pending] = pytest.StashKey()
-OURS: pytest.StashKey[list[Cluster]] = pytest.StashKey()
+OURS: pytest.StashKey[WeakSet[Cluster]] = pytest.StashKey()
+"""The clusters that fixtures have opened, as long as anybody else knows them."""
 
 
 def wants(request: pytest.FixtureRequest, options: Any) -> Pending:
@@ -126,7 +128,7 @@ async def _open(
     pending = config.stash[PENDING]
     with told():
         cluster = _cluster(pending)
-    config.stash.setdefault(OURS, []).append(cluster)
+    config.stash.setdefault(OURS, WeakSet()).add(cluster)
     async with host(cluster):
         with told():
             opened = await _prepare(cluster, pending.wanted)
@@ -143,7 +145,7 @@ def open_blocking(config: pytest.Config) -> Iterator[Opened]:
         with told():
             opened = blocking.run(_prepare, blocking.cluster, pending.wanted)
         opened.blocking = blocking
-        config.stash.setdefault(OURS, []).append(blocking.cluster)
+        config.stash.setdefault(OURS, WeakSet()).add(blocking.cluster)
         yield opened
 
 
@@ -209,7 +211,7 @@ def end_leaked(before: list[Cluster], config: pytest.Config) -> str:
 
     `before` ran when the body began.
     """
-    ours: list[Cluster] = config.stash.setdefault(OURS, [])
+    ours: WeakSet[Cluster] = config.stash.setdefault(OURS, WeakSet())
     leaked = RUNNING.difference(before, ours)
     if not leaked:
         return ""

@@ -156,7 +156,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     if BEFORE in item.stash:
         from minik8s.testing.fixtures import end_leaked
 
-        if problem := end_leaked(item.stash[BEFORE], item.config):
+        problem = end_leaked(item.stash[BEFORE], item.config)
+        del item.stash[BEFORE]
+        if problem:
             pytest.fail(problem, pytrace=False)
     if failure is not None:
         raise failure
@@ -233,6 +235,7 @@ def cluster(cluster_options: dict[str, Any], request: pytest.FixtureRequest) -> 
     request.node.stash[OPENED] = opened
     with environment(opened):
         yield opened.cluster
+    _forget(request.node)
 
 
 @pytest.fixture(scope=_scope)
@@ -246,6 +249,13 @@ def blocking_cluster(cluster_options: dict[str, Any], request: pytest.FixtureReq
     request.node.stash[OPENED] = opened
     with environment(opened):
         yield opened.blocking
+    _forget(request.node)
+
+
+def _forget(node: Any) -> None:
+    """Lets go of a cluster that has ended: pytest keeps its items to the end, and would keep every cluster."""
+    if OPENED in node.stash:  # a module may have shared one of each kind
+        del node.stash[OPENED]
 
 
 def _blocking(scope: Scope) -> Any:

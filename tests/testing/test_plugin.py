@@ -196,3 +196,26 @@ def test_failures_are_explained(pytester: pytest.Pytester, run_pytest: Run) -> N
     assert " created by minik8s as system:admin" in text
     assert ' changed by kube-scheduler: spec.nodeName: (none) -> "node-1", ' in text
     assert "minik8s: patch pods default/p -> 201" in text
+
+
+def test_clusters_are_forgotten(pytester: pytest.Pytester, run_pytest: Run) -> None:
+    """A cluster goes with its test, although pytest keeps the test: a suite of hundreds needs the memory of a few."""
+    pytester.makepyfile("""
+        import gc, weakref
+        import pytest
+
+        pytestmark = pytest.mark.minik8s(nodes=0, serve=False, proxy=False, scheduler=False, runtime="simulated")
+        known = []
+
+        @pytest.mark.parametrize("turn", range(3))
+        async def test_async(cluster, turn):
+            known.append(weakref.ref(cluster))
+
+        def test_blocking(blocking_cluster):
+            known.append(weakref.ref(blocking_cluster.cluster))
+
+        def test_gone():
+            gc.collect()
+            assert len([cluster for cluster in known[:-1] if cluster()]) == 0
+    """)
+    run_pytest().assert_outcomes(passed=5)
