@@ -83,6 +83,7 @@ class NodePool:
         Raises SandboxUnavailable where the sandbox runtime is wanted and this machine does not let us.
         """
         config = self._config
+        stack.callback(self._commons.memory.close)
         if config.stages:
             from minik8s.kubelet.stages.manifest import by_kind, load_stages
 

@@ -10,6 +10,7 @@ from minik8s.config import LEASE_SECONDS
 from minik8s.kubelet.crew import Crew
 from minik8s.kubelet.dispatch import PodDispatch
 from minik8s.kubelet.heartbeats import BEATS_PER_LEASE, Heartbeats
+from minik8s.kubelet.volumes.memory import MemoryFolder
 
 SETTLING_ROUNDS = 4
 """Turns of the event loop between a change and its write: a start that waits for nothing is one write, not two."""
@@ -25,6 +26,7 @@ class Commons:
         self.lease_seconds = lease_seconds
         self.dispatch = PodDispatch(informers)
         self.heartbeats = Heartbeats(clock, lease_seconds / BEATS_PER_LEASE)
+        self.memory = MemoryFolder()
         self.writers = Crew("statuses", SETTLING_ROUNDS)
 
     async def run(self) -> None:

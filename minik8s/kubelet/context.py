@@ -17,6 +17,7 @@ from minik8s.clock import Clock
 from minik8s.kubelet.dispatch import PodDispatch
 from minik8s.kubelet.runtime.protocol import Runtime
 from minik8s.kubelet.status import StatusManager
+from minik8s.kubelet.volumes.memory import MemoryFolder
 from minik8s.machinery.meta import Doc, namespace_of
 
 
@@ -39,6 +40,7 @@ class NodeContext:
     dispatch: PodDispatch
     statuses: StatusManager
     allocatable: Mapping[str, str]
+    memory: MemoryFolder
     files: bool = True
     cluster_dns: str = ""
 

@@ -92,6 +92,7 @@ class Kubelet:
             dispatch=self._commons.dispatch,
             statuses=StatusManager(signed, clock, self._commons.writers),
             allocatable=capacity,
+            memory=self._commons.memory,
             files=files,
             cluster_dns=cluster_dns,
         )

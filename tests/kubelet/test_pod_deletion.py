@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import Any
 
 from minik8s.api.resources import PODS
 from minik8s.kubelet.runtime.behaviour import Behaviour
+from minik8s.kubelet.volumes.memory import SHARED
 from tests.kubelet.podspecs import container
+
+HAS_MEMORY = os.path.ismount(SHARED) and os.access(SHARED, os.W_OK)
 
 
 def test_graceful_deletion(play: Any) -> None:
@@ -78,15 +83,21 @@ def test_forced_deletion(play: Any) -> None:
     """A pod deleted by force is gone at once; its process is killed within two seconds and its files go."""
 
     async def scenario(world: Any) -> None:
-        await world.run_pod({"containers": [container()], "volumes": [{"name": "v", "emptyDir": {}}]})
+        volumes = [{"name": "v", "emptyDir": {}}, {"name": "m", "emptyDir": {"medium": "Memory"}}]
+        await world.run_pod({"containers": [container()], "volumes": volumes})
         await world.until_phase("Running")
         [worker] = world.kubelet.workers.values()
+        plain, in_memory = (worker.volumes._paths[name] for name in ("v", "m"))
+        assert stat.S_IMODE(plain.stat().st_mode) == stat.S_IMODE(in_memory.stat().st_mode) == 0o777
+        assert in_memory.is_relative_to(SHARED if HAS_MEMORY else world.kubelet.node.directory)
         await world.client.delete(PODS, "p", namespace="default", grace_period=0)
         assert world.pod() is None
         await world.clock.sleep(3)
         assert worker.ended
         assert not world.kubelet.workers
         assert not worker.directory.exists()
+        assert not in_memory.exists()
+        world.kubelet.node.memory.close()
 
     play(scenario, {"c": Behaviour(ignore_sigterm=True)})
 

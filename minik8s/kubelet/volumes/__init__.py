@@ -3,5 +3,5 @@
 Upstream's counterparts are pkg/volume and the kubelet's volume manager. `payload` computes contents and touches
 nothing; `atomic_writer` swaps a directory's contents in one rename; `hostpath` checks what a hostPath promises;
 `manager` brings them together for one pod. A volume is a directory that the runtime shows to the container: no mounts
-are made here, so tmpfs, size limits and ownership by fsGroup are left out, and CSI and network volumes are refused.
+are made here, so size limits and ownership by fsGroup are left out, and CSI and network volumes are refused.
 """

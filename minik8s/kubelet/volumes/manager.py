@@ -57,6 +57,7 @@ class PodVolumes:
         self._node = node
         self._directory = directory
         self._paths: dict[str, Path] = {}
+        self._in_memory: Path | None = None
         self._writers: dict[str, AtomicWriter] = {}
         self._tokens = PodTokens(node.client, node.clock)
 
@@ -98,17 +99,27 @@ class PodVolumes:
         """Removes what the volumes hold; hostPaths stay."""
         if self._node.files:
             shutil.rmtree(self._directory, ignore_errors=True)
+        if self._in_memory is not None:
+            shutil.rmtree(self._in_memory, ignore_errors=True)
 
     async def _set_up(self, pod: Doc, volume: Doc, surroundings: Surroundings) -> None:
         name = volume["name"]
         if has_payload(volume):
             await self._set_up_payload(pod, volume, surroundings)
         elif "emptyDir" in volume:
-            path = self._paths[name] = self._directory / _PLUGINS["emptyDir"] / name
-            if self._node.files:
-                path.mkdir(parents=True, exist_ok=True)
+            path = self._paths[name] = self._empty_directory(volume["emptyDir"] or {}) / name
+            if self._node.files and not path.exists():
+                path.mkdir(parents=True)
+                path.chmod(0o777)  # whoever the containers run as, as upstream
         elif name not in self._paths:
             self._paths[name] = await self._host_directory(pod, volume)
+
+    def _empty_directory(self, source: Doc) -> Path:
+        directory = self._directory / _PLUGINS["emptyDir"]
+        if source.get("medium") == "Memory" and self._node.files:
+            self._in_memory = self._node.memory.place(directory)
+            return self._in_memory or directory
+        return directory
 
     async def _set_up_payload(self, pod: Doc, volume: Doc, surroundings: Surroundings) -> None:
         needed = volume_references(volume)
