@@ -83,9 +83,11 @@ class Limit:
 
     def passed(self, seconds: float) -> None:
         self.waiting -= seconds
-        self.rested, self.turns = time.monotonic(), 0
         if self.waiting < 0:
             self._exceed([])
+
+    def rest(self) -> None:
+        self.rested, self.turns = time.monotonic(), 0
 
     def worked(self, tasks: Callable[[], list[str]]) -> None:
         self.turns += 1
@@ -183,6 +185,8 @@ class Hook:
                 for limit in self.limits:
                     limit.worked(self._running_tasks)
             return ready
+        for limit in self.limits:
+            limit.rest()
         if self._threads.borrowed_tokens:
             return self._inner.select(_THREAD_POLL if timeout is None else min(timeout, _THREAD_POLL))
         if self._waiters:

@@ -10,6 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from minik8s import CONFIG_MAPS, Cluster
+from minik8s.config import DEFAULT_CONTROLLERS
 from minik8s.quiescence import NotSettled
 from minik8s.testing.eventually import never
 from minik8s.testing.patience import NeverEnds, patient
@@ -104,6 +105,16 @@ def test_in_the_plugin(pytester: pytest.Pytester, run_pytest: Callable[..., pyte
         ]
     )
     result.stdout.no_fnmatch_line("*patience.py*")
+
+
+async def test_idle_moments_count() -> None:
+    """However long `advance` takes: between two of its steps there is nothing to do."""
+    async with Cluster(**{**VIRTUAL, "nodes": 1, "controllers": DEFAULT_CONTROLLERS}) as cluster:
+
+        async def body() -> None:
+            await cluster.advance(hours=1)
+
+        await patient(cluster, body, 2, busy=0.05)()
 
 
 async def test_an_operator_in_process_that_never_rests() -> None:
