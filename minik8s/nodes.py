@@ -6,8 +6,7 @@ registry, and what kubelets have in common (`kubelet.commons`).
 
 from __future__ import annotations
 
-import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +38,7 @@ from minik8s.machinery.meta import Doc
 if TYPE_CHECKING:
     from minik8s.kubelet.runtime.network import PodNetwork
     from minik8s.kubelet.stages.stage import Stage
+    from minik8s.proxy.networks import Sockets
 
 
 class NodePool:
@@ -73,8 +73,8 @@ class NodePool:
         self._group: TaskGroup
 
     @property
-    def sockets(self) -> Callable[[str, int, int], socket.socket] | None:
-        """(address, family, kind) -> a socket that reaches pods in a network of their own; None where there is none."""
+    def sockets(self) -> Sockets | None:
+        """Sockets that reach pods in a network of their own; None where there is none."""
         return None if self._network is None else self._network.make_socket
 
     async def open(self, stack: AsyncExitStack) -> None:

@@ -119,7 +119,7 @@ class UdpListener:
         if endpoint is None:
             return None
         try:
-            sock = to_endpoint(self._sockets, endpoint, socket.SOCK_DGRAM)
+            sock = to_endpoint(self._sockets, endpoint, socket.SOCK_DGRAM, client[0])
         except OSError:
             return None
         try:

@@ -8,24 +8,27 @@ loopback address with the same host part (10.96.0.10 is 127.96.0.10), so that Se
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from ipaddress import IPv4Address, ip_address
-from typing import TypeAlias
+from typing import Protocol
 
 from minik8s.proxy.servicemap import Endpoint, Frontend, ServiceMap
 
-Sockets: TypeAlias = Callable[[str, int, int], socket.socket]
-"""(address, family, kind) -> a socket to be bound or connected to the address. Raises OSError."""
+
+class Sockets(Protocol):
+    """Where sockets come from."""
+
+    def __call__(self, address: str, family: int, kind: int, source: str = "") -> socket.socket:
+        """A socket to be bound or connected to `address`; for whom, `source` says. Raises OSError."""
 
 
-def plain(address: str, family: int, kind: int) -> socket.socket:
-    """A socket of the network that this process is in."""
+def plain(address: str, family: int, kind: int, source: str = "") -> socket.socket:
+    """A socket of the network that this process is in, under this machine's address."""
     return socket.socket(family, kind)
 
 
-def to_endpoint(sockets: Sockets, endpoint: Endpoint, kind: int) -> socket.socket:
-    """A non-blocking socket that is to be connected to an endpoint. Raises OSError."""
-    sock = sockets(endpoint.address, socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET, kind)
+def to_endpoint(sockets: Sockets, endpoint: Endpoint, kind: int, client: str) -> socket.socket:
+    """A non-blocking socket that is to be connected to an endpoint for a client's address. Raises OSError."""
+    sock = sockets(endpoint.address, socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET, kind, client)
     sock.setblocking(False)
     return sock
 

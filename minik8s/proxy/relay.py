@@ -164,7 +164,7 @@ class Connection:
         while (endpoint := self._choose(self._host, self._tried)) is not None:
             self._tried.append(endpoint)
             try:
-                sock = self._upstream = to_endpoint(self._connections.sockets, endpoint, socket.SOCK_STREAM)
+                sock = self._upstream = to_endpoint(self._connections.sockets, endpoint, socket.SOCK_STREAM, self._host)
             except OSError as error:
                 _log.warning("no socket for an endpoint", endpoint=endpoint, error=str(error))
                 continue

@@ -13,7 +13,7 @@ from tests.proxy.world import World, backends, greeting
 pytestmark = pytest.mark.anyio
 
 
-def own_network(address: str, family: int, kind: int) -> socket.socket:
+def own_network(address: str, family: int, kind: int, source: str = "") -> socket.socket:
     """Stands for a network of the pods' own, in which nobody else takes their ports."""
     return plain(address, family, kind)
 

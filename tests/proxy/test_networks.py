@@ -29,13 +29,13 @@ def test_only_cluster_ips_have_aliases_and_they_come_first() -> None:
 
 
 def test_sockets_are_asked_for_by_address() -> None:
-    """A socket to an endpoint is of the endpoint's network and family, and never blocks."""
-    asked: list[tuple[str, int, int]] = []
+    """A socket to an endpoint is of its network and family, on behalf of a client, and never blocks."""
+    asked: list[tuple[str, int, int, str]] = []
 
-    def sockets(address: str, family: int, kind: int) -> socket.socket:
-        asked.append((address, family, kind))
+    def sockets(address: str, family: int, kind: int, source: str = "") -> socket.socket:
+        asked.append((address, family, kind, source))
         return plain(address, family, kind)
 
-    with to_endpoint(sockets, Endpoint("10.244.0.9", 80), socket.SOCK_DGRAM) as sock:
+    with to_endpoint(sockets, Endpoint("10.244.0.9", 80), socket.SOCK_DGRAM, "10.244.0.2") as sock:
         assert not sock.getblocking()
-    assert asked == [("10.244.0.9", socket.AF_INET, socket.SOCK_DGRAM)]
+    assert asked == [("10.244.0.9", socket.AF_INET, socket.SOCK_DGRAM, "10.244.0.2")]

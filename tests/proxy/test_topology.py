@@ -79,7 +79,7 @@ async def test_pods_get_to_their_own_node(port):
     servers = ("127.64.0.2", "127.64.0.3")
     async with (
         backends(*servers) as backend,
-        World(sockets=lambda address, family, kind: plain(address, family, kind)).running() as world,
+        World(sockets=lambda *asked: plain(*asked)).running() as world,
     ):
         for name, address in (("a", "127.64.1.1"), ("b", "127.64.1.2"), ("c", "127.64.1.3")):
             world.nodes.put({"metadata": {"name": name}})

@@ -3,14 +3,19 @@
 The process cannot enter a network that its own user namespace does not own, and need not: a socket belongs to the
 network that it was made in, whoever uses it. So one helper in the fabric (`spawner.namespaces`) makes sockets and
 passes them on, a handful at a time, and the loop binds, connects and watches them like any other.
+
+What the proxy relays for a pod comes from that pod's address, as upstream, where addresses are translated in packets.
+Only what a pod sends to itself through a Service comes from the gateway: a pod takes no packet from its own address.
 """
 
 from __future__ import annotations
 
+import contextlib
 import marshal
 import os
 import select
 import socket
+import sys
 from collections import deque
 from ipaddress import ip_address, ip_network
 
@@ -20,6 +25,9 @@ BATCH = 8
 """Sockets that one request brings; what is left over is for the next to ask."""
 ANSWER_SECONDS = 5.0
 """The loop waits for the helper (some 50 us); one that does not answer is an error, not a hang."""
+RELAYED_PORTS = (61000, 65534)
+"""The first and the last port of connections relayed under a pod's address: above those that pods' own begin at."""
+_IP_BIND_ADDRESS_NO_PORT, _IP_LOCAL_PORT_RANGE = 24, 51
 RESERVED = 1
 """Addresses at the beginning of the pods' range that are not for pods: the gateway."""
 
@@ -37,7 +45,12 @@ class PodNetwork:
 
     async def open(self) -> None:
         """Makes the network. Raises OSError."""
-        spec = {"gateway": self.gateway, "services": str(self._services)}
+        spec = {
+            "gateway": self.gateway,
+            "pods": str(self._pods),
+            "ports": RELAYED_PORTS,
+            "services": str(self._services),
+        }
         self._control, (self._fabric,) = await self._spawner.make(b"f", spec)
         self._control.settimeout(ANSWER_SECONDS)
 
@@ -67,14 +80,22 @@ class PodNetwork:
             return False
         return parsed in self._pods or parsed in self._services
 
-    def make_socket(self, address: str, family: int, kind: int) -> socket.socket:
-        """A socket to be bound to `address` or connected to it: one of its network. Raises OSError."""
+    def make_socket(self, address: str, family: int, kind: int, source: str = "") -> socket.socket:
+        """A socket to be bound to `address` or connected to it: one of its network. Raises OSError.
+
+        If `source` is another pod's address, it is that pod's as far as the peer can see; where the kernel does not
+        have that, it is the gateway's.
+        """
         if not self.has(address):
             return socket.socket(family, kind)
         spare = self._spare.setdefault((family, kind), deque())
         if not spare:
             spare.extend(self._request(family, kind))
-        return spare.popleft()
+        sock = spare.popleft()
+        if source and source != address and source != self.gateway and ip_address(source) in self._pods:
+            with contextlib.suppress(OSError):
+                _take_address(sock, source)
+        return sock
 
     def _request(self, family: int, kind: int) -> list[socket.socket]:
         if self._control is None:
@@ -92,3 +113,12 @@ class PodNetwork:
         control, made = await self._spawner.make(b"p", spec, [self._fabric])
         control.close()
         return made
+
+
+def _take_address(sock: socket.socket, address: str) -> None:
+    """Binds an address that is a pod's; the kernel chooses the port when the peer is known. Raises OSError."""
+    sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+    with contextlib.suppress(OSError):  # before Linux 6.3 it is the range of all sockets in the fabric
+        first, last = RELAYED_PORTS
+        sock.setsockopt(socket.IPPROTO_IP, _IP_LOCAL_PORT_RANGE, (last << 16 | first).to_bytes(4, sys.byteorder))
+    sock.bind((address, 0))

@@ -60,9 +60,14 @@ if TYPE_CHECKING:
         user: tuple[int, int] | None
 
     class FabricSpec(TypedDict):
-        """The pods' network: the gateway's address and the ClusterIPs' range."""
+        """The pods' network: the gateway's address, the pods' and the ClusterIPs' ranges.
+
+        `ports` are the first and the last port of connections that are relayed under a pod's address.
+        """
 
         gateway: str
+        pods: str
+        ports: tuple[int, int]
         services: str
 
     class PodSpec(TypedDict):

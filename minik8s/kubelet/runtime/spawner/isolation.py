@@ -35,8 +35,9 @@ def make(kind: bytes, server: int, fds: list[int]) -> None:
         with open(fds[1], "rb") as source:
             spec = marshal.load(source)
         if kind == FABRIC:
-            if _answer(control, lambda: _fabric(spec)):
-                serve_sockets(control)
+            powers: list[bool] = []
+            if _answer(control, lambda: _fabric(spec, powers)):
+                serve_sockets(control, powers[0])
         elif kind == POD:
             _answer(control, lambda: make_pod(spec, fds[2:]))
         else:
@@ -46,8 +47,8 @@ def make(kind: bytes, server: int, fds: list[int]) -> None:
         os._exit(code)
 
 
-def _fabric(spec: FabricSpec) -> list[int]:
-    make_fabric(spec)
+def _fabric(spec: FabricSpec, powers: list[bool]) -> list[int]:
+    powers.append(make_fabric(spec))
     return [own("net")]
 
 

@@ -3,7 +3,9 @@
 All of it happens in the user namespace that the server was started in, whose root it is. The pods' network is a
 network namespace too, the *fabric*: a pod is tied to it by a veth pair, the ClusterIPs are local addresses there, and
 it passes packets from pod to pod. So a pod may bind any port of its own addresses, and whoever has a socket that was
-made in the fabric reaches every pod. Nothing has a name in any file system: a namespace lives as long as a process is
+made in the fabric reaches every pod, under a pod's address if it likes: answers to `FabricSpec["ports"]`, which no
+pod's own connections use, are for the fabric and are not passed on. (Who listens there is reached through Services
+only.) Nothing has a name in any file system: a namespace lives as long as a process is
 in it or somebody holds its descriptor, that is, not longer than the host.
 """
 
@@ -14,6 +16,7 @@ import marshal
 import os
 import socket
 import subprocess
+import sys
 
 from . import TYPE_CHECKING
 from .system import LIBC
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
     from . import FabricSpec, PodSpec
 
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x40000000
+_IP_TRANSPARENT, _IP_LOCAL_PORT_RANGE = 19, 51
+"""Of <linux/in.h>; Python has names for them since 3.11 and not yet."""
+_ANSWERS = 100
+"""The table of routes for answers to relayed connections."""
 
 
 def unshare(flags: int) -> None:
@@ -98,8 +105,11 @@ def make_pod(spec: PodSpec, passed: list[int]) -> list[int]:
     return made
 
 
-def make_fabric(spec: FabricSpec) -> None:
-    """Moves this process into a new network: ClusterIPs are its own addresses, and it is every pod's gateway."""
+def make_fabric(spec: FabricSpec) -> bool:
+    """Moves this process into a new network: ClusterIPs are its own addresses, and it is every pod's gateway.
+
+    Answers whether its sockets may have pods' addresses; a kernel without rules for ports lacks that alone.
+    """
     unshare(NEWNET)
     script = f"""link set lo up
         address add {spec["gateway"]}/32 dev lo
@@ -108,15 +118,45 @@ def make_fabric(spec: FabricSpec) -> None:
     run(["ip", "-batch", "-"], script)
     sysctl("net/ipv4/ip_forward", "1")
     sysctl("net/ipv4/ip_unprivileged_port_start", "0")
+    try:
+        _keep_answers(spec["pods"], *spec["ports"])
+    except OSError:
+        return False
+    return True
 
 
-def serve_sockets(control: socket.socket) -> None:
-    """Makes sockets in this process's network until the host is gone: a request is (family, kind, count)."""
+def _keep_answers(pods: str, first: int, last: int) -> None:
+    """What pods send to these ports of other pods is delivered here. Raises OSError; a half of it does no harm."""
+    to = f"to {pods} dport {first}-{last} lookup {_ANSWERS}"
+    rules = f"""route add local {pods} dev lo table {_ANSWERS}
+        rule add pref 10 iif lo lookup main
+        rule add pref 20 ipproto udp {to}
+        rule add pref 20 ipproto tcp {to}
+        """
+    run(["ip", "-batch", "-"], rules)
+    with socket.socket() as probe:
+        try:
+            probe.setsockopt(socket.IPPROTO_IP, _IP_LOCAL_PORT_RANGE, (last << 16 | first).to_bytes(4, sys.byteorder))
+            lowest = 32768
+        except OSError:  # before Linux 6.3 a socket cannot ask for a range, so all have this one
+            lowest = first
+    sysctl("net/ipv4/ip_local_port_range", f"{lowest} {last}")
+    sysctl("net/ipv4/tcp_tw_reuse", "1")
+
+
+def serve_sockets(control: socket.socket, any_address: bool) -> None:
+    """Makes sockets in this process's network until the host is gone: a request is (family, kind, count).
+
+    With `any_address` they may be bound to addresses that are not the network's own.
+    """
     while request := control.recv(256):
         family, kind, count = marshal.loads(request)
         made: list[socket.socket] = []
         try:
             made.extend(socket.socket(family, kind) for _ in range(count))
+            if any_address and family == socket.AF_INET:
+                for sock in made:
+                    sock.setsockopt(socket.IPPROTO_IP, _IP_TRANSPARENT, 1)
         except OSError as error:
             control.send(b"%d" % (error.errno or 0))
         else:
