@@ -197,6 +197,12 @@ class Cluster(Control):
             self._http = self._http_client()
         return self._http
 
+    def service_http(self) -> httpx.AsyncClient:
+        """A client of the pods that are Python code (`image: python://module:name`), by their Services' names."""
+        from minik8s.kubelet.runtime.asgi import pod_client
+
+        return pod_client(self.client, self.nodes.hosted)
+
     async def apply(self, source: Source, *, namespace: str = "default") -> list[Obj]:
         """Applies manifests: YAML text, a path, an object or several. Answers the resulting objects."""
         return await apply_manifests(self.client, source, namespace=namespace)

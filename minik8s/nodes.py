@@ -29,7 +29,7 @@ from minik8s.kubelet.runtime.dialing import connect_tcp, plain
 from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.processes import Spawner
 from minik8s.kubelet.runtime.protocol import Runtime, Session
-from minik8s.kubelet.runtime.simulated import SimulatedRuntime
+from minik8s.kubelet.runtime.simulated import Hosted, SimulatedRuntime
 from minik8s.kubelet.runtime.subprocess import SubprocessRuntime
 from minik8s.kubelet.server import Answer, answer
 from minik8s.machinery.errors import ServiceUnavailable
@@ -70,6 +70,8 @@ class NodePool:
         self._boots: dict[str, int] = {}
         self.unreachable: set[str] = set()
         """Nodes with a kubelet that no call reaches."""
+        self.hosted: Hosted = {}
+        """Containers that run Python code of this process."""
         self._group: TaskGroup
 
     @property
@@ -171,7 +173,7 @@ class NodePool:
 
     def _runtime(self) -> Runtime:
         if self._config.runtime == "simulated":
-            return SimulatedRuntime(clock=self._clock, rng=self._rng, addresses=self._addresses)
+            return SimulatedRuntime(clock=self._clock, rng=self._rng, addresses=self._addresses, hosted=self.hosted)
         if self._network is not None and self._spawner is not None:
             from minik8s.kubelet.runtime.sandbox import SandboxRuntime
 

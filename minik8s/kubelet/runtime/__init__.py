@@ -7,6 +7,8 @@
 - `sandbox` runs them in Linux namespaces of their own, without root: `feasibility` (whether this machine allows it),
   `network` (the pods' network and sockets in it), `podfiles` (/etc/hosts and the like).
 - `simulated` runs nothing: a table says how long things take and how they end. For scale and virtual time.
+- `coroutine` runs Python code of the hosting process in a simulated node: `image: python://module:name`; `asgi` is the
+  HTTP to it, by the names of Services.
 - `images` maps image names to local commands, for both.
 
 Deliberately missing: in the subprocess runtime isolation of files, users and network (a container sees the host's); in

@@ -10,9 +10,9 @@ import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import anyio
@@ -43,17 +43,18 @@ async def run_probe(
     execute: Callable[[Sequence[str]], Awaitable[ExecResult]],
     lifecycle: bool = False,
     sockets: Sockets = plain,
+    get: Get | None = None,
 ) -> ProbeResult:
     """Carries out `handler` (the API's probe or lifecycle handler) against a pod's `address`.
 
     A lifecycle hook by HTTP has succeeded once it was answered, whatever the status (upstream's `runHTTPHandler`).
-    `sockets` makes the sockets that reach the pod.
+    `sockets` makes the sockets that reach the pod; `get` answers one GET where the pod has no sockets.
     """
     try:
         if "exec" in handler:
             return await _exec(handler["exec"].get("command") or [], timeout, execute)
         if "httpGet" in handler:
-            return await _http(handler["httpGet"], address, timeout, lifecycle, sockets)
+            return await _http(handler["httpGet"], address, timeout, lifecycle, get or partial(_get, sockets))
         if "tcpSocket" in handler:
             return await _tcp(handler["tcpSocket"], address, timeout, sockets)
         if "grpc" in handler:
@@ -155,15 +156,19 @@ def _tls() -> ssl.SSLContext:
 
 
 @attrs.frozen
-class _Response:
+class Response:
+    """What was answered; the headers' names are in lower case."""
+
     status: int
     headers: Mapping[str, str]
     body: bytes
 
 
-async def _http(
-    handler: Mapping[str, Any], address: str, timeout: float, lifecycle: bool, sockets: Sockets
-) -> ProbeResult:
+Get: TypeAlias = Callable[[SplitResult, list[tuple[str, str]]], Awaitable[Response]]
+"""Answers one GET of a URL with these headers, following nothing. Raises Failed."""
+
+
+async def _http(handler: Mapping[str, Any], address: str, timeout: float, lifecycle: bool, get: Get) -> ProbeResult:
     scheme = str(handler.get("scheme") or "HTTP").lower()
     path = str(handler.get("path") or "/")
     host = _join(handler.get("host") or address, int(handler["port"]))
@@ -172,7 +177,7 @@ async def _http(
     headers = _headers(handler.get("httpHeaders") or [], agent)
     try:
         with anyio.fail_after(timeout):
-            response = await _follow(url, headers, sockets)
+            response = await _follow(url, headers, get)
     except TimeoutError:
         text = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
         raise Failed(f'Get "{url.geturl()}": {text}') from None
@@ -196,12 +201,12 @@ def _headers(given: Sequence[Mapping[str, str]], agent: str) -> list[tuple[str, 
     return [(name, value) for name, value in headers if value or name.lower() not in ("user-agent", "accept")]
 
 
-async def _follow(url: SplitResult, headers: list[tuple[str, str]], sockets: Sockets) -> _Response:
+async def _follow(url: SplitResult, headers: list[tuple[str, str]], get: Get) -> Response:
     """GET with redirects on the same host followed; one that leads elsewhere is the answer itself."""
     first = url
     for _ in range(MAX_REDIRECTS):
         try:
-            response = await _get(url, headers, sockets)
+            response = await get(url, headers)
         except Failed as failure:
             raise Failed(f'Get "{url.geturl()}": {failure}') from failure
         location = response.headers.get("location")
@@ -214,7 +219,7 @@ async def _follow(url: SplitResult, headers: list[tuple[str, str]], sockets: Soc
     raise Failed(f'Get "{url.geturl()}": stopped after {MAX_REDIRECTS} redirects')
 
 
-async def _get(url: SplitResult, headers: list[tuple[str, str]], sockets: Sockets) -> _Response:
+async def _get(sockets: Sockets, url: SplitResult, headers: list[tuple[str, str]]) -> Response:
     secure = url.scheme == "https"
     host, port = url.hostname or "", url.port or (443 if secure else 80)
     reader, writer = await _connect(host, port, _tls() if secure else None, sockets)
@@ -242,7 +247,7 @@ def _request(url: SplitResult, headers: list[tuple[str, str]]) -> bytes:
     return (text + "\r\n\r\n").encode()
 
 
-async def _read_response(reader: asyncio.StreamReader) -> _Response:
+async def _read_response(reader: asyncio.StreamReader) -> Response:
     status = 100
     while status < 200 and status != 101:  # interim answers come before the one that counts
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -254,7 +259,7 @@ async def _read_response(reader: asyncio.StreamReader) -> _Response:
     fields = (line.partition(":") for line in lines)
     headers = {name.strip().lower(): value.strip() for name, _, value in fields}
     body = await _read_body(reader, headers)
-    return _Response(status, headers, body)
+    return Response(status, headers, body)
 
 
 async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:

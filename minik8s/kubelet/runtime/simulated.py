@@ -6,6 +6,8 @@ end by itself, one timer of the clock. The same table, seed and clock give the s
 A container's `Behaviour` comes from the pod's annotations (`simulated.minik8s.dev/run-seconds: "30"`, or for one
 container of the pod `simulated.minik8s.dev/run-seconds.NAME`) over the table's entry for its name or its image. The
 default runs until it is stopped, is ready at once and ends with 143 on SIGTERM.
+
+An image `python://module:name` is no pretence: it runs that coroutine function or ASGI app here (see `coroutine`).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 from anyio.abc import ByteStream
@@ -45,6 +47,7 @@ from minik8s.kubelet.runtime.protocol import (
 )
 from minik8s.kubelet.runtime.scripted import ScriptedSession
 
+PYTHON = "python://"
 KEPT_LOGS = 10_000
 """Logs of removed containers that can still be read; older ones are forgotten."""
 
@@ -130,6 +133,32 @@ class SimulatedContainer:
         until = self.behaviour.unready_seconds
         return self._exit is None and age >= self.behaviour.ready_seconds and (until is None or age < until)
 
+    async def gone(self) -> None:
+        """Returns once nothing of it is left, after its end."""
+
+    def usage(self) -> Usage | None:
+        """As its behaviour says, evenly, while it runs."""
+        age = (self._clock.now() - self.started_at) / timedelta(seconds=1)
+        return Usage(cpu_seconds=age * self.behaviour.cpu_cores, memory_bytes=self.behaviour.memory_bytes)
+
+    async def more(self) -> None:
+        """Returns once it may have said more, at its end at the latest."""
+        await self.wait()
+
+    def execute(self, argv: Sequence[str]) -> ExecResult:
+        """Every command succeeds and says what it was."""
+        return ExecResult(0, shlex.join(argv).encode() + b"\n")
+
+    def attach(self) -> Session:
+        """A container that says nothing more until it ends."""
+        return ScriptedSession(b"", self.wait)
+
+    async def probe(self, handler: Mapping[str, Any], *, timeout: float, lifecycle: bool) -> ProbeResult:
+        """As the table says, whatever is asked."""
+        if lifecycle or self.ready():
+            return ProbeResult(True)
+        return ProbeResult(False, "simulated probe failure")
+
     def records(self) -> bytes:
         """Its log: the same container tells the same story."""
         name, config = self.config.name, self.config
@@ -142,11 +171,20 @@ class SimulatedContainer:
         return b"".join(format_time(time) + b" stdout F " + line.encode() + b"\n" for time, line in lines)
 
 
+Hosted: TypeAlias = dict[str, list[SimulatedContainer]]
+"""Containers that run Python code of this process, by their pod's address."""
+
+
+def _digest(name: str) -> str:
+    return f"sha256:{random.Random(name).getrandbits(256):064x}"
+
+
 class SimulatedRuntime:
     """Pretends to run containers.
 
     `behaviours` maps container names or normalised images (`docker.io/library/nginx:1.27`) to behaviours; `missing` are
-    images that no registry has; every other valid reference can be pulled, and is present afterwards.
+    images that no registry has; every other valid reference can be pulled, and is present afterwards. `hosted` is where
+    containers that run Python code are found by their pod's address.
     """
 
     name = "minik8s-simulated"
@@ -161,6 +199,7 @@ class SimulatedRuntime:
         behaviours: Mapping[str, Behaviour] | None = None,
         missing: Collection[str] = (),
         node_address: str = "127.0.0.1",
+        hosted: Hosted | None = None,
     ) -> None:
         self._clock = clock
         self._rng = rng
@@ -168,18 +207,27 @@ class SimulatedRuntime:
         self._behaviours = behaviours or {}
         self._missing = {str(parse_reference(image)) for image in missing}
         self._node_address = node_address
+        self._hosted: Hosted = {} if hosted is None else hosted
         self._images: dict[str, Image] = {}
         self._sandboxes: dict[str, tuple[Sandbox, dict[str, SimulatedContainer]]] = {}
         self._logs: dict[Path, SimulatedContainer] = {}
         self._removed: deque[SimulatedContainer] = deque()
 
     def is_present(self, image: str) -> bool:
+        if image.startswith(PYTHON):
+            return image in self._images
         try:
             return str(parse_reference(image)) in self._images
         except ImageError:
             return False
 
     async def pull(self, image: str) -> Image:
+        if image.startswith(PYTHON):
+            from minik8s.kubelet.runtime.coroutine import load
+
+            load(image)
+            self._images[image] = Image(name=image, id=_digest(image), argv=("python", image.removeprefix(PYTHON)))
+            return self._images[image]
         reference = parse_reference(image)
         name = str(reference)
         if name not in self._images:
@@ -187,7 +235,7 @@ class SimulatedRuntime:
             await self._take(jittered(behaviour.pull_seconds, behaviour, self._rng))
             if name in self._missing:
                 raise not_found(reference)
-            self._images[name] = Image(name=name, id=f"sha256:{random.Random(name).getrandbits(256):064x}")
+            self._images[name] = Image(name=name, id=_digest(name))
         return self._images[name]
 
     def images(self) -> Sequence[Image]:
@@ -224,10 +272,14 @@ class SimulatedRuntime:
             self._forget_later(container)
         if not sandbox.config.host_network:
             self._addresses.release(sandbox.address)
+        for container in containers.values():
+            await container.gone()
 
     async def start(self, sandbox: Sandbox, config: ContainerConfig) -> Container:
         if sandbox.id not in self._sandboxes:
             raise StartError("CreateContainerError", f'sandbox "{sandbox.id}" not found')
+        if config.image.name.startswith(PYTHON):
+            return self._registered(self._host(sandbox, config))
         base = self._behaviour_of(config.name, config.image.name)
         behaviour = drawn(annotated(base, sandbox.config.annotations, config.name), self._rng)
         await self._take(behaviour.start_seconds)
@@ -235,10 +287,17 @@ class SimulatedRuntime:
             raise StartError("StartError", behaviour.start_error)
         if sandbox.id not in self._sandboxes:
             raise StartError("CreateContainerError", f'sandbox "{sandbox.id}" has been removed')
-        container = SimulatedContainer(self._identity(), sandbox, config, behaviour, self._clock)
-        self._sandboxes[sandbox.id][1][container.id] = container
-        self._logs[config.log_path] = container
+        return self._registered(SimulatedContainer(self._identity(), sandbox, config, behaviour, self._clock))
+
+    def _registered(self, container: SimulatedContainer) -> SimulatedContainer:
+        self._sandboxes[container.sandbox.id][1][container.id] = container
+        self._logs[container.config.log_path] = container
         return container
+
+    def _host(self, sandbox: Sandbox, config: ContainerConfig) -> SimulatedContainer:
+        from minik8s.kubelet.runtime.coroutine import CoroutineContainer
+
+        return CoroutineContainer(self._identity(), sandbox, config, self._clock, self._hosted)
 
     async def remove(self, container: Container) -> None:
         container.signal("SIGKILL")
@@ -246,6 +305,7 @@ class SimulatedRuntime:
             _, containers = self._sandboxes[container.sandbox.id]
             if containers.pop(container.id, None) is not None:
                 self._forget_later(container)
+            await container.gone()
 
     def _forget_later(self, container: SimulatedContainer) -> None:
         """Keeps the log of a removed container until many others have been removed."""
@@ -256,10 +316,9 @@ class SimulatedRuntime:
                 del self._logs[oldest.config.log_path]
 
     async def exec(self, container: Container, argv: Sequence[str], *, timeout: float) -> ExecResult:
-        """Every command succeeds and says what it was."""
         if not isinstance(container, SimulatedContainer) or container.exit is not None:
             raise StartError("StartError", f"cannot exec in a stopped container: container {container.id} not running")
-        return ExecResult(0, shlex.join(argv).encode() + b"\n")
+        return container.execute(argv)
 
     async def open(self, container: Container, argv: Sequence[str], *, stdin: bool, tty: bool) -> Session:
         """As `exec`: the command says what it was and succeeds."""
@@ -267,12 +326,11 @@ class SimulatedRuntime:
         return ScriptedSession(result.output, exit_code=0)
 
     async def attach(self, container: Container) -> Session:
-        """A container that says nothing more until it ends."""
         if not isinstance(container, SimulatedContainer) or container.exit is not None:
             raise StartError(
                 "StartError", f"cannot attach to a stopped container: container {container.id} not running"
             )
-        return ScriptedSession(b"", container.wait)
+        return container.attach()
 
     async def connect(self, sandbox: Sandbox, port: int) -> ByteStream:
         raise ConnectionRefusedError(f"connect {sandbox.address}:{port}: a simulated pod serves no ports")
@@ -286,9 +344,9 @@ class SimulatedRuntime:
         timeout: float,
         lifecycle: bool = False,
     ) -> ProbeResult:
-        if isinstance(container, SimulatedContainer) and (lifecycle or container.ready()):
-            return ProbeResult(True)
-        return ProbeResult(False, "simulated probe failure")
+        if not isinstance(container, SimulatedContainer):
+            return ProbeResult(False, "simulated probe failure")
+        return await container.probe(handler, timeout=timeout, lifecycle=lifecycle)
 
     async def logs(self, log_path: Path, options: LogOptions, *, container: Container | None) -> AsyncIterator[bytes]:
         source = self._logs.get(log_path)
@@ -301,18 +359,16 @@ class SimulatedRuntime:
             shown = shown[max(0, len(shown) - options.tail_lines) :]
         if output := formatter.format(b"".join(shown)):
             yield output
-        if options.follow and container is not None and source.exit is None and not formatter.full:
-            await source.wait()
-            if output := formatter.format(source.records()[len(records) :]):
+        told, ended = len(records), source.exit is not None
+        while options.follow and container is not None and not ended and not formatter.full:
+            await source.more()
+            ended, records = source.exit is not None, source.records()
+            if output := formatter.format(records[told:]):
                 yield output
+            told = len(records)
 
     def usage(self, container: Container) -> Usage | None:
-        """As its behaviour says, evenly, while it runs."""
-        if not isinstance(container, SimulatedContainer) or container.exit is not None:
-            return None
-        age = (self._clock.now() - container.started_at) / timedelta(seconds=1)
-        behaviour = container.behaviour
-        return Usage(cpu_seconds=age * behaviour.cpu_cores, memory_bytes=behaviour.memory_bytes)
+        return container.usage() if isinstance(container, SimulatedContainer) and container.exit is None else None
 
     async def aclose(self) -> None:
         for sandbox, _ in list(self._sandboxes.values()):

@@ -1,16 +1,19 @@
 """Every runtime keeps the promises of the protocol: the shipped suite, run against all implementations."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import anyio
+import attrs
 import pytest
 
 from minik8s.clock import RealClock
 from minik8s.kubelet.runtime.addresses import AddressPool, machine_addresses, no_claim
 from minik8s.kubelet.runtime.behaviour import PREFIX
+from minik8s.kubelet.runtime.coroutine import Process
 from minik8s.kubelet.runtime.feasibility import why_impossible
 from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.network import RESERVED, PodNetwork
@@ -69,6 +72,57 @@ async def simulation(directory: Path) -> AsyncIterator[Harness]:
         await runtime.aclose()
 
 
+async def runs(process: Process) -> None:
+    """The suite's program that runs until it is stopped."""
+    process.print("started")
+    while True:
+        try:
+            await anyio.sleep_forever()
+        except asyncio.CancelledError:
+            if "ignore" not in process.argv:
+                raise
+
+
+async def ends(process: Process) -> int:
+    """The suite's program that ends by itself."""
+    process.print("one")
+    process.print("two\nthree")
+    return int(process.argv[-1])
+
+
+async def program(process: Process) -> int | None:
+    """The suite's programs as a coroutine."""
+    return await (runs(process) if process.argv[0] == "run" else ends(process))  # type: ignore[func-returns-value]
+
+
+def as_coroutine(program: Program) -> Behaviour:
+    """The suite's programs as arguments of that coroutine."""
+    if program.exit_code is None:
+        return Behaviour(("run", "ignore" if program.ignore_sigterm else ""))
+    return Behaviour(("end", str(program.exit_code)))
+
+
+@asynccontextmanager
+async def coroutines(directory: Path) -> AsyncIterator[Harness]:
+    """A simulated runtime whose containers are coroutines."""
+    async with simulation(directory) as harness:
+        image = f"python://{__name__}:program"
+        yield attrs.evolve(harness, image=image, missing_image="python://no_such:thing", behave=as_coroutine)
+
+
+NO_COMMANDS = {
+    # what runs a command in a container, which a coroutine has no place for
+    "sigkill_ends_what_ignores_sigterm",
+    "containers_are_independent",
+    "probes_report",
+    "a_command_speaks_and_ends",
+    "a_session_may_be_left",
+    # what names an image as registries do; what a program cannot be that is there but does not start
+    "pulled_images_are_present",
+    "start_failure",
+}
+
+
 @asynccontextmanager
 async def sandboxes(directory: Path) -> AsyncIterator[Harness]:
     """A sandbox runtime of its own."""
@@ -91,11 +145,13 @@ async def sandboxes(directory: Path) -> AsyncIterator[Harness]:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("make", [subprocesses, sandboxes, simulation], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [subprocesses, sandboxes, simulation, coroutines], ids=lambda make: make.__name__)
 async def test_promise(
     make: Callable[[Path], AbstractAsyncContextManager[Harness]], check: Check, tmp_path: Path
 ) -> None:
     """A runtime keeps this promise of the protocol."""
+    if make is coroutines and check.__name__ in NO_COMMANDS:
+        pytest.skip("a coroutine cannot take part; test_coroutine.py has what it does instead")
     with anyio.fail_after(30):
         async with make(tmp_path) as harness:
             await check(harness)
