@@ -116,6 +116,21 @@ def _scheduler_file(context: click.Context, parameter: click.Parameter, value: P
     return value
 
 
+def _runtime(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """What "auto" stands for on this machine; which it is and why is said, as less isolation is no detail."""
+    if value != "auto":
+        return value
+    import anyio
+
+    from minik8s.kubelet.runtime.feasibility import why_impossible
+
+    if problem := anyio.run(why_impossible):
+        click.echo(f"runtime: subprocess, because sandboxes are not possible here: {problem}", err=True)
+        return "subprocess"
+    click.echo("runtime: sandbox", err=True)
+    return "sandbox"
+
+
 def cluster_options(function: Command) -> Command:
     """What a new cluster can be told; the command gets it as one `config`."""
 
@@ -175,10 +190,11 @@ def cluster_options(function: Command) -> Command:
         ),
         click.option(
             "--runtime",
-            type=click.Choice(RUNTIMES),
+            type=click.Choice([*RUNTIMES, "auto"]),
             default="subprocess",
             show_default=True,
-            help="Run real processes, only pretend to, or isolate them by namespaces (Linux).",
+            callback=_runtime,
+            help="Run real processes, only pretend to, or isolate them by namespaces (Linux); auto isolates if it can.",
         ),
         click.option(
             "--stage",

@@ -90,3 +90,27 @@ def test_stages(tmp_path: Path) -> None:
     assert "needs --runtime simulated" in CliRunner().invoke(staged, arguments).output
     file.write_text(stage + "  speed: 1\n")
     assert f"{file}:6: speed is not supported" in " ".join(CliRunner().invoke(staged, arguments).output.split())
+
+
+@pytest.mark.parametrize(
+    ("problem", "runtime", "said"),
+    [("", "sandbox", "runtime: sandbox\n"), ("it needs Linux", "subprocess", "not possible here: it needs Linux\n")],
+)
+def test_auto_isolates_where_the_machine_lets_it(
+    monkeypatch: pytest.MonkeyPatch, problem: str, runtime: str, said: str
+) -> None:
+    """`--runtime auto` is the sandbox where it is possible, else plain processes, and says which and why."""
+
+    async def why_impossible() -> str:
+        return problem
+
+    monkeypatch.setattr("minik8s.kubelet.runtime.feasibility.why_impossible", why_impossible)
+
+    @click.command
+    @cluster_options
+    def chosen(config: ClusterConfig) -> None:
+        click.echo(config.runtime)
+
+    result = CliRunner().invoke(chosen, ["--runtime", "auto"])
+    assert result.stdout == f"{runtime}\n"
+    assert result.stderr.endswith(said)
