@@ -54,6 +54,8 @@ class Strategy:
     status_keeps_metadata: ClassVar[bool] = False
     """A write to /status leaves labels, annotations, finalizers and owners as stored. Few kinds do: of most, upstream
     resets the spec alone."""
+    status_keeps_labels: ClassVar[bool] = False
+    """A write to /status leaves the labels as stored, but not the rest of metadata."""
     selectable: ClassVar[Mapping[str, Callable[[Doc], str]]] = {}
     """Field selector paths besides metadata.name and metadata.namespace, each with its reader."""
     indexed: ClassVar[tuple[str, ...]] = ()

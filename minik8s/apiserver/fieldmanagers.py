@@ -11,7 +11,7 @@ from minik8s.apiserver.body import fit
 from minik8s.apiserver.options import WriteOptions
 from minik8s.apiserver.registry import Registry, Served
 from minik8s.machinery.errors import BadRequest
-from minik8s.machinery.managedfields import View, managed_fields_of, track_update
+from minik8s.machinery.managedfields import LABELS, View, managed_fields_of, track_update
 from minik8s.machinery.meta import Doc, Obj
 from minik8s.machinery.patch.apply import Applied, Kind, apply_config
 from minik8s.machinery.patch.shape import Shape
@@ -67,9 +67,9 @@ def unwritten(served: Served, subresource: str) -> Collection[str] | None:
     None where the usual ones are meant: `status`, or for /status everything but metadata and status.
     """
     if subresource == "status":
-        if not served.strategy.status_keeps_metadata:
-            return None
-        return {"metadata", *(name for name in served.resource.type.fields if name not in _ALWAYS_THERE)}
+        strategy, fields = served.strategy, served.resource.type.fields
+        kept = "metadata" if strategy.status_keeps_metadata else LABELS if strategy.status_keeps_labels else ""
+        return {kept, *(name for name in fields if name not in _ALWAYS_THERE)} if kept else None
     if subresource in served.strategy.parts:
         return {"metadata", "status"}
     return None if served.resource.subresource("status") is not None else ()

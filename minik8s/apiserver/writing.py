@@ -335,6 +335,8 @@ def _keep(write: Write, obj: Obj, old: Doc) -> None:
         strategy.prepare_status_update(obj, old)
         if strategy.status_keeps_metadata:
             _keep_metadata(obj, old)
+        elif strategy.status_keeps_labels:
+            _keep_labels(obj, old)
         return
     if (part := strategy.parts.get(subresource)) is not None:
         part.keep(obj, old)
@@ -366,6 +368,13 @@ def check_namespace(served: Served, request: ApiRequest, obj: Doc) -> None:
     given = obj["metadata"].get("namespace", "")
     if served.resource.namespaced and given and given != request.namespace:
         raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+
+
+def _keep_labels(obj: Obj, old: Doc) -> None:
+    if (labels := old["metadata"].get("labels")) is not None:
+        obj["metadata"]["labels"] = labels
+    else:
+        obj["metadata"].pop("labels", None)
 
 
 def _keep_metadata(obj: Obj, old: Doc) -> None:

@@ -32,6 +32,8 @@ BEFORE_FIRST_APPLY = "before-first-apply"
 ANCIENT_CHANGES = "ancient-changes"
 MAX_UPDATE_MANAGERS = 10
 """More Update entries than this are merged into `ancient-changes`, oldest first."""
+LABELS = "metadata.labels"
+"""The only field below the top that an endpoint may leave alone."""
 UNTRACKED_METADATA = frozenset({
     "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "selfLink", "managedFields",
     "deletionTimestamp", "deletionGracePeriodSeconds",
@@ -251,11 +253,13 @@ def without_metadata_itself(fields: Obj | None) -> FieldSet:
 
 
 def tracked(doc: Doc, ignored: Collection[str]) -> Obj:
-    """The document without the fields that nobody can own."""
+    """The document without the fields that nobody can own; of metadata also the labels can be among `ignored`."""
     result = {k: v for k, v in doc.items() if k not in ignored}
     metadata = doc.get("metadata")
     if isinstance(metadata, dict) and "metadata" not in ignored:
         result["metadata"] = {k: v for k, v in metadata.items() if k not in UNTRACKED_METADATA}
+        if LABELS in ignored:
+            result["metadata"].pop("labels", None)
     return result
 
 

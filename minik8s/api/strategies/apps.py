@@ -63,6 +63,8 @@ class WorkloadStrategy(KindStrategy):
 class DeploymentStrategy(WorkloadStrategy):
     """Upstream: pkg/registry/apps/deployment/strategy.go."""
 
+    status_keeps_labels = True
+
     def default(self, obj: Obj) -> None:
         super().default(obj)
         spec = obj["spec"]
@@ -88,13 +90,6 @@ class DeploymentStrategy(WorkloadStrategy):
         deadline = spec.get("progressDeadlineSeconds")
         if deadline is not None and deadline <= spec.get("minReadySeconds", 0):
             yield invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds")
-
-    def prepare_status_update(self, obj: Obj, old: Doc) -> None:
-        super().prepare_status_update(obj, old)
-        if (labels := old["metadata"].get("labels")) is not None:
-            obj["metadata"]["labels"] = labels
-        else:
-            obj["metadata"].pop("labels", None)
 
     def validate_status_update(self, obj: Doc, old: Doc) -> FieldErrors:
         fields = ("updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas")
