@@ -49,6 +49,7 @@ from minik8s.controlplane import ProxiedResolver, ingress_address, server_contex
 from minik8s.credentials import Credentials
 from minik8s.dns import dns_address
 from minik8s.lifetime import cancelled_group
+from minik8s.machinery.causes import CAUSE
 from minik8s.machinery.errors import AlreadyExists
 from minik8s.machinery.meta import Doc, Obj, is_condition_true
 from minik8s.nodes import NodePool
@@ -136,6 +137,7 @@ class Cluster(Control):
             raise RuntimeError("a cluster can be entered once; make another one, or a fork of this")
         self._entered = True
         RUNNING.add(self)
+        CAUSE.set(None)  # what the body does from here on is due to nobody else
         try:
             await self._start(self._stack)
         except BaseException:
