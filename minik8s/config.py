@@ -129,6 +129,8 @@ class ClusterConfig:
     controllers     names of the controllers to run: kube-controller-manager's, of today or the short ones of before
     scheduler       whether to run one (None: no); or what it is configured by: a KubeSchedulerConfiguration, as a file
                     or its content, or a list of plugins (`scheduler.framework`), among them such a configuration or not
+    coroutines      whether an image python://module:name is code of this process in a simulated pod; whoever may create
+                    pods can then import its modules, so a cluster that `minik8s up` keeps for others has them not
     dns             whether to run cluster DNS; by default in the sandbox runtime, whose pods ask it
     ingress         whether to run an ingress controller, at the first address of load_balancer_cidr
     dns_port        the port of 127.0.0.1 where DNS answers, UDP and TCP; 0 takes a free one
@@ -167,6 +169,7 @@ class ClusterConfig:
     controllers: tuple[str, ...] = attrs.field(default=DEFAULT_CONTROLLERS, converter=_controllers)
     scheduler: bool | str | Path | Mapping[str, Any] | Sequence[object] | None = True
     proxy: bool = True
+    coroutines: bool = True
     dns: bool = attrs.field()
     ingress: bool = attrs.field(default=False, validator=_with_real_containers)
     dns_port: int = attrs.field(default=0, validator=_whole(0, 65535))

@@ -173,7 +173,13 @@ class NodePool:
 
     def _runtime(self) -> Runtime:
         if self._config.runtime == "simulated":
-            return SimulatedRuntime(clock=self._clock, rng=self._rng, addresses=self._addresses, hosted=self.hosted)
+            return SimulatedRuntime(
+                clock=self._clock,
+                rng=self._rng,
+                addresses=self._addresses,
+                hosted=self.hosted,
+                coroutines=self._config.coroutines,
+            )
         if self._network is not None and self._spawner is not None:
             from minik8s.kubelet.runtime.sandbox import SandboxRuntime
 

@@ -165,6 +165,7 @@ def cluster_options(function: Command) -> Command:
             dns=runtime == "sandbox" or dns_port is not None,
             dns_port=dns_port or 0,
             ingress=ingress,
+            coroutines=False,
             stages=stages,
         )
         return function(config=config, **others)

@@ -200,6 +200,7 @@ class SimulatedRuntime:
         missing: Collection[str] = (),
         node_address: str = "127.0.0.1",
         hosted: Hosted | None = None,
+        coroutines: bool = True,
     ) -> None:
         self._clock = clock
         self._rng = rng
@@ -208,6 +209,7 @@ class SimulatedRuntime:
         self._missing = {str(parse_reference(image)) for image in missing}
         self._node_address = node_address
         self._hosted: Hosted = {} if hosted is None else hosted
+        self._coroutines = coroutines
         self._images: dict[str, Image] = {}
         self._sandboxes: dict[str, tuple[Sandbox, dict[str, SimulatedContainer]]] = {}
         self._logs: dict[Path, SimulatedContainer] = {}
@@ -225,6 +227,9 @@ class SimulatedRuntime:
         if image.startswith(PYTHON):
             from minik8s.kubelet.runtime.coroutine import load
 
+            if not self._coroutines:
+                why = "this cluster runs no code of its own process (coroutines=False)"
+                raise ImageError("ErrImagePull", f"{image}: not found: {why}")
             load(image)
             self._images[image] = Image(name=image, id=_digest(image), argv=("python", image.removeprefix(PYTHON)))
             return self._images[image]

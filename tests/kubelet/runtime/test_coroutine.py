@@ -166,3 +166,14 @@ async def test_images_that_are_none(image: str, reason: str) -> None:
     assert caught.value.reason == reason
     assert image in caught.value.message
     assert __name__ in sys.modules
+
+
+@pytest.mark.minik8s(coroutines=False)
+async def test_a_cluster_for_others_runs_none(cluster: Cluster) -> None:
+    """Where it is switched off, as on the command line, nothing is imported and the image is not to be had."""
+    created = await cluster.client.create(PODS, pod("p", "application"))
+    await cluster.advance(seconds=1)
+    found = await cluster.client.get(PODS, created["metadata"]["name"], namespace="default")
+    (status,) = found["status"]["containerStatuses"]
+    assert status["state"]["waiting"]["reason"] in ("ErrImagePull", "ImagePullBackOff")
+    assert "coroutines=False" in status["state"]["waiting"]["message"]
