@@ -176,10 +176,13 @@ class Terminal:
         return before
 
     def end(self) -> tuple[int, bytes]:
-        """Waits for the command's end: its exit code and what it said last."""
-        while data := self._read():
+        """Waits for the command's end: its exit code and what it said last. Fails when it says nothing for a minute."""
+        while True:
+            ready, _, _ = select.select([self._fd], [], [], 60)
+            assert ready, f"the command does not end: {self._unread!r}"
+            if not (data := self._read()):
+                return self._process.wait(30), self._unread
             self._unread += data
-        return self._process.wait(30), self._unread
 
     def _read(self) -> bytes:
         try:

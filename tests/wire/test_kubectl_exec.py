@@ -81,7 +81,9 @@ def test_a_terminal(kubectl: Any, pod: str) -> None:
         terminal.expect(b"> ")
         terminal.type(b"echo code $?\n")
         terminal.expect(b"code 130")
+        terminal.expect(b"> ")
         terminal.type(b"(exit 5)\n")
+        terminal.expect(b"> ")  # before it reads a line, a shell may throw away what has been typed ahead
         terminal.type(b"\x04")
         code, said = terminal.end()
         assert code == 5
