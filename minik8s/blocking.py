@@ -165,6 +165,12 @@ class BlockingCluster:
             return act()
         return self.portal.call(act)
 
+    def service_http(self) -> httpx.Client:
+        """As `Cluster.service_http`, for one thread at a time; close it, or use it as a context manager."""
+        from minik8s.client.asgi import blocking_client
+
+        return blocking_client(self.portal.call(self.cluster.service_http), self.portal.call)
+
     def _close_http(self) -> None:
         if self._http is not None:
             self._http.close()

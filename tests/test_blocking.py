@@ -13,6 +13,7 @@ import pytest
 
 from minik8s import CONFIG_MAPS, PODS, BlockingCluster, Cluster, WaitTimeout
 from minik8s.machinery.errors import Forbidden, NotFound
+from minik8s.testing.builders import pod, service
 from minik8s.testing.eventually import eventually
 
 WEB = """\
@@ -130,3 +131,20 @@ def test_not_entered() -> None:
         with pytest.raises(RuntimeError, match="can be entered once"):
             cluster.run(cluster.cluster.__aenter__)
         assert cluster.run(cluster.client.list, PODS).items == []
+
+
+async def told(scope: Any, receive: Any, send: Any) -> None:
+    """An ASGI app."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+def test_pods_of_this_process_are_asked() -> None:
+    """A pod that is an ASGI app answers synchronous code by its Service's name."""
+    app = pod("web", image=f"python://{__name__}:told", labels={"app": "web"})
+    with BlockingCluster(runtime="simulated", serve=False, proxy=False) as cluster:
+        cluster.apply([app, service("web", port=80)])
+        cluster.wait_for(PODS, "web", "Ready")
+        cluster.settle()
+        with cluster.service_http() as http:
+            assert http.get("http://web/").text == "hello"
