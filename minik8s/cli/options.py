@@ -131,6 +131,61 @@ def _runtime(_context: click.Context, _option: click.Parameter, value: str) -> s
     return "sandbox"
 
 
+_CLUSTER_OPTIONS: tuple[Callable[[Command], Command], ...] = (
+    click.option("--nodes", type=click.IntRange(0, 10_000), default=1, show_default=True, help="Nodes to start."),
+    click.option("--port", type=click.IntRange(0, 65535), default=0, help="API server port; 0 takes a free one."),
+    click.option(
+        "--image",
+        "images",
+        multiple=True,
+        metavar="NAME=COMMAND",
+        callback=_images,
+        help="A local command as an image; repeatable.",
+    ),
+    click.option(
+        "--images",
+        "images_file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        callback=_images_file,
+        help="A file of NAME=COMMAND lines.",
+    ),
+    click.option(
+        "--runtime",
+        type=click.Choice([*RUNTIMES, "auto"]),
+        default="subprocess",
+        show_default=True,
+        callback=_runtime,
+        help="Run real processes, only pretend to, or isolate them by namespaces (Linux); auto isolates if it can.",
+    ),
+    click.option(
+        "--stage",
+        "stages",
+        multiple=True,
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        callback=_stages,
+        help="A file of KWOK Stages by which simulated nodes or pods live; repeatable.",
+    ),
+    click.option("--seed", type=int, default=None, help="Source of all names and UIDs."),
+    controllers_option(ours=True),
+    click.option(
+        "--scheduler-config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        default=None,
+        callback=_scheduler_file,
+        help="A KubeSchedulerConfiguration for the scheduler.",
+    ),
+    click.option("--scheduler/--no-scheduler", default=True, help="Leave out the scheduler, for another's sake."),
+    click.option("--rbac/--no-rbac", default=True, help="Let every authenticated user do everything."),
+    click.option(
+        "--dns-port",
+        type=click.IntRange(0, 65535),
+        default=None,
+        help="Run cluster DNS at this port of 127.0.0.1, UDP and TCP; 0 takes a free one.",
+    ),
+    click.option("--ingress", is_flag=True, help="Run an ingress controller."),
+)
+
+
 def cluster_options(function: Command) -> Command:
     """What a new cluster can be told; the command gets it as one `config`."""
 
@@ -170,60 +225,7 @@ def cluster_options(function: Command) -> Command:
         )
         return function(config=config, **others)
 
-    return _decorated(
-        command,
-        click.option("--nodes", type=click.IntRange(0, 10_000), default=1, show_default=True, help="Nodes to start."),
-        click.option("--port", type=click.IntRange(0, 65535), default=0, help="API server port; 0 takes a free one."),
-        click.option(
-            "--image",
-            "images",
-            multiple=True,
-            metavar="NAME=COMMAND",
-            callback=_images,
-            help="A local command as an image; repeatable.",
-        ),
-        click.option(
-            "--images",
-            "images_file",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            callback=_images_file,
-            help="A file of NAME=COMMAND lines.",
-        ),
-        click.option(
-            "--runtime",
-            type=click.Choice([*RUNTIMES, "auto"]),
-            default="subprocess",
-            show_default=True,
-            callback=_runtime,
-            help="Run real processes, only pretend to, or isolate them by namespaces (Linux); auto isolates if it can.",
-        ),
-        click.option(
-            "--stage",
-            "stages",
-            multiple=True,
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            callback=_stages,
-            help="A file of KWOK Stages by which simulated nodes or pods live; repeatable.",
-        ),
-        click.option("--seed", type=int, default=None, help="Source of all names and UIDs."),
-        controllers_option(ours=True),
-        click.option(
-            "--scheduler-config",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            default=None,
-            callback=_scheduler_file,
-            help="A KubeSchedulerConfiguration for the scheduler.",
-        ),
-        click.option("--scheduler/--no-scheduler", default=True, help="Leave out the scheduler, for another's sake."),
-        click.option("--rbac/--no-rbac", default=True, help="Let every authenticated user do everything."),
-        click.option(
-            "--dns-port",
-            type=click.IntRange(0, 65535),
-            default=None,
-            help="Run cluster DNS at this port of 127.0.0.1, UDP and TCP; 0 takes a free one.",
-        ),
-        click.option("--ingress", is_flag=True, help="Run an ingress controller."),
-    )
+    return _decorated(command, *_CLUSTER_OPTIONS)
 
 
 @attrs.frozen
