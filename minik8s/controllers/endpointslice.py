@@ -11,12 +11,12 @@ from typing import Any
 
 from minik8s.api.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from minik8s.client.lister import Key, key_of
-from minik8s.controllers import service_endpoints
-from minik8s.controllers.endpointslice_plan import SlicePlan, is_managed, plan_slices
+from minik8s.controllers import endpointslice_writes, service_endpoints
+from minik8s.controllers.endpointslice_plan import is_managed, plan_slices
 from minik8s.controllers.runtime import Context, Reconciler, Requeue, mapped
 from minik8s.controllers.service_pods import ServicePods
 from minik8s.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound
-from minik8s.machinery.meta import Doc, controller_of, labels_of, name_of, namespace_of, revision_of, uid_of
+from minik8s.machinery.meta import Doc, controller_of, labels_of, name_of, namespace_of
 
 
 class EndpointSliceController(Reconciler[Any]):
@@ -60,7 +60,7 @@ class EndpointSliceController(Reconciler[Any]):
         if plan.missing_nodes:
             self._waiting[key] = None
         try:
-            await self._carry_out(plan)
+            await endpointslice_writes.carry_out(self.client, self._slices, plan)
         except (AlreadyExists, Conflict, NotFound):
             raise  # the cache was behind
         except ApiError as error:
@@ -77,26 +77,7 @@ class EndpointSliceController(Reconciler[Any]):
         self._waiting.pop((namespace, name), None)
         for slice_ in self._managed(namespace, name):
             if (controller_of(slice_) or {}).get("kind") == SERVICES.kind:
-                await self._delete(slice_)
+                await endpointslice_writes.delete(self.client, slice_)
 
     def _managed(self, namespace: str, name: str) -> list[Any]:
         return [s for s in self._slices.by_index("service", f"{namespace}/{name}") if is_managed(s)]
-
-    async def _carry_out(self, plan: SlicePlan) -> None:
-        revision = 0
-        for slice_ in plan.create:
-            revision = revision_of(await self.client.create(ENDPOINT_SLICES, slice_))
-        for slice_ in plan.update:
-            revision = revision_of(await self.client.update(ENDPOINT_SLICES, slice_))
-        for doomed in plan.delete:
-            await self._delete(doomed)
-        if revision:
-            await self._slices.caught_up(revision)
-
-    async def _delete(self, slice_: Doc) -> None:
-        try:
-            await self.client.delete(
-                ENDPOINT_SLICES, name_of(slice_), namespace=namespace_of(slice_), uid=uid_of(slice_)
-            )
-        except NotFound:
-            return

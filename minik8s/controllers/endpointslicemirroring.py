@@ -12,12 +12,13 @@ from typing import Any, ClassVar
 from minik8s.api.resource import Resource
 from minik8s.api.resources import ENDPOINT_SLICES, ENDPOINTS, SERVICES
 from minik8s.client.lister import Key, key_of
+from minik8s.controllers import endpointslice_writes
 from minik8s.controllers import endpointslicemirroring_plan as plan
 from minik8s.controllers.endpoint_plan import MANAGED_BY_LABEL
 from minik8s.controllers.runtime import Context, Reconciler, Watch, mapped
 from minik8s.controllers.service_endpoints import SERVICE_NAME_LABEL, by_service, is_namespace_terminating
-from minik8s.machinery.errors import ApiError, NotFound
-from minik8s.machinery.meta import Doc, labels_of, name_of, namespace_of, revision_of, uid_of
+from minik8s.machinery.errors import ApiError
+from minik8s.machinery.meta import Doc, labels_of, name_of, namespace_of
 
 
 class EndpointSliceMirroringController(Reconciler[Any]):
@@ -65,7 +66,7 @@ class EndpointSliceMirroringController(Reconciler[Any]):
 
     async def deleted(self, namespace: str, name: str) -> None:
         for slice_ in self._mirrors(namespace, name):
-            await self._delete(slice_)
+            await endpointslice_writes.delete(self.client, slice_)
 
     async def reconcile(self, obj: Doc) -> None:
         service = self._services.get(name_of(obj), namespace_of(obj))
@@ -75,7 +76,7 @@ class EndpointSliceMirroringController(Reconciler[Any]):
         todo = plan.plan_mirror(obj, self._mirrors(namespace_of(obj), name_of(obj)))
         self._tell(obj, todo)
         try:
-            await self._carry_out(todo)
+            await endpointslice_writes.carry_out(self.client, self._slices, todo)
         except ApiError as error:
             if not is_namespace_terminating(error):
                 raise
@@ -91,21 +92,3 @@ class EndpointSliceMirroringController(Reconciler[Any]):
 
     def _mirrors(self, namespace: str, name: str) -> list[Any]:
         return [s for s in self._slices.by_index("service", f"{namespace}/{name}") if plan.is_mirror(s)]
-
-    async def _carry_out(self, todo: plan.MirrorPlan) -> None:
-        revision = 0
-        for slice_ in todo.create:
-            revision = revision_of(await self.client.create(ENDPOINT_SLICES, slice_))
-        for slice_ in todo.update:
-            revision = revision_of(await self.client.update(ENDPOINT_SLICES, slice_))
-        for doomed in todo.delete:
-            await self._delete(doomed)
-        if revision:
-            await self._slices.caught_up(revision)
-
-    async def _delete(self, slice_: Doc) -> None:
-        name, namespace = name_of(slice_), namespace_of(slice_)
-        try:
-            await self.client.delete(ENDPOINT_SLICES, name, namespace=namespace, uid=uid_of(slice_))
-        except NotFound:
-            return
