@@ -16,6 +16,17 @@ from minik8s.api.resource import Resource
 from minik8s.machinery.meta import Obj
 
 Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"]
+METHODS: Mapping[Verb, str] = {
+    "get": "GET",
+    "list": "GET",
+    "watch": "GET",
+    "create": "POST",
+    "update": "PUT",
+    "patch": "PATCH",
+    "delete": "DELETE",
+    "deletecollection": "DELETE",
+}
+"""The HTTP method that a verb is asked by."""
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
 
 JSON = "application/json"

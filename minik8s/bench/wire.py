@@ -20,9 +20,9 @@ import httpx
 import orjson
 from anyio.abc import ByteStream
 
-from minik8s.api.request import ApiRequest
+from minik8s.api.request import METHODS, ApiRequest
 from minik8s.bench.world import REAL
-from minik8s.client.http import MAX_RETRIES, METHODS, HttpTransport, error_of, retry_after, ssl_context
+from minik8s.client.http import MAX_RETRIES, HttpTransport, error_of, retry_after, ssl_context
 from minik8s.client.kubeconfig import ClientConfig
 from minik8s.machinery.errors import InternalError
 from minik8s.machinery.meta import Obj

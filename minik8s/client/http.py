@@ -19,7 +19,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 
-from minik8s.api.request import ADMIN, JSON, ApiRequest, ByteStream, ListResult, User, WatchEvent, WatchStream
+from minik8s.api.request import ADMIN, JSON, METHODS, ApiRequest, ByteStream, ListResult, User, WatchEvent, WatchStream
 from minik8s.api.users import AUTHENTICATED, named
 from minik8s.client.client import Client
 from minik8s.client.kubeconfig import ClientConfig, KubeconfigError, load_kubeconfig
@@ -27,16 +27,6 @@ from minik8s.clock import Clock, RealClock
 from minik8s.machinery.errors import ApiError, InternalError
 from minik8s.machinery.meta import Obj
 
-METHODS = {
-    "get": "GET",
-    "list": "GET",
-    "watch": "GET",
-    "create": "POST",
-    "update": "PUT",
-    "patch": "PATCH",
-    "delete": "DELETE",
-    "deletecollection": "DELETE",
-}
 Headers: TypeAlias = list[tuple[str, str]]
 MAX_RETRIES = 10
 """client-go `rest.Request`: how often a Retry-After is obeyed."""

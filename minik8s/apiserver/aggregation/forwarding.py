@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import anyio
 import attrs
 
-from minik8s.api.request import ADMIN, JSON, ApiRequest, ListResult, User
+from minik8s.api.request import ADMIN, JSON, METHODS, ApiRequest, ListResult, User
 from minik8s.apiserver.aggregation.remote import RemoteApi, identity
 from minik8s.apiserver.plain import NOSNIFF, TEXT, PlainResponse
 from minik8s.apiserver.response import ApiResponse, ListResponse, ObjectResponse, ProxyTarget
@@ -36,10 +36,6 @@ MAX_ANSWER = 64 << 20
 MAX_SHOWN = 2048
 """Bytes of an answer that stand in an error."""
 UNAVAILABLE = PlainResponse(b"service unavailable\n", TEXT, 503, NOSNIFF, only_get=False)
-_METHODS = {
-    "get": "GET", "list": "GET", "watch": "GET", "create": "POST", "update": "PUT", "patch": "PATCH",
-    "delete": "DELETE", "deletecollection": "DELETE",
-}  # fmt: skip
 
 
 class NotInProcess(ApiError):
@@ -147,7 +143,7 @@ async def forward(ctx: ServerContext, request: ApiRequest, api: RemoteApi) -> Ap
     path = request.resource.path(request.namespace, request.name, request.subresource)
     body = request.body if isinstance(request.body, bytes | None) else codec.dumps(request.body)
     answer = await ask(
-        ctx, api, _METHODS[request.verb], path,
+        ctx, api, METHODS[request.verb], path,
         user=request.user, options=request.options, body=body, content_type=request.content_type or JSON,
     )  # fmt: skip
     if answer.code >= 400:
