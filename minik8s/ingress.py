@@ -26,6 +26,7 @@ from minik8s.api.resources import ENDPOINT_SLICES, INGRESS_CLASSES, INGRESSES, S
 from minik8s.api.services import by_service
 from minik8s.apiserver.httpcall import ClientLeft, HttpCall, Receive, Scope, Send
 from minik8s.apiserver.response import ProxyTarget
+from minik8s.apiserver.serviceresolver import ready_in
 from minik8s.client.client import Client
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock
@@ -171,7 +172,7 @@ class IngressController:
             return None
         name = port.get("name") or ""
         slices = self._slices.lister.by_index("service", f"{backend.namespace}/{backend.service}")
-        endpoints = [endpoint for found in slices for endpoint in _ready(found, name)]
+        endpoints = [endpoint for found in slices for endpoint in ready_in(found, name)]
         if not endpoints:
             return None
         host, number = endpoints[next(self._turns) % len(endpoints)]
@@ -214,14 +215,6 @@ class IngressController:
 
 def _hosts(ingress: Doc) -> list[str]:
     return [rule["host"] for rule in ingress["spec"].get("rules") or () if rule.get("host")]
-
-
-def _ready(endpoint_slice: Doc, port_name: str) -> Iterator[tuple[str, int]]:
-    named = (port for port in endpoint_slice.get("ports") or () if (port.get("name") or "") == port_name)
-    ports = [port["port"] for port in named if port.get("port")]
-    for endpoint in endpoint_slice.get("endpoints") or ():
-        if (endpoint.get("conditions") or {}).get("ready") is not False:
-            yield from ((address, port) for address in endpoint["addresses"][:1] for port in ports)
 
 
 def _unserved(backend: Backend) -> str:

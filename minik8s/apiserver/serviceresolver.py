@@ -7,9 +7,9 @@ be bound.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from random import Random
-from typing import Any, Protocol
+from typing import Protocol
 
 from minik8s.api.resources import ENDPOINT_SLICES, SERVICES
 from minik8s.api.services import SERVICE_NAME_LABEL
@@ -52,14 +52,13 @@ def ready_endpoints(world: World, namespace: str, name: str, port_name: str) -> 
     """(address, port) of every ready endpoint of a Service's port."""
     for found in world.list(ENDPOINT_SLICES, namespace):
         if labels_of(found).get(SERVICE_NAME_LABEL) == name:
-            yield from _ready(found, port_name)
+            yield from ready_in(found, port_name)
 
 
-def _ready(endpoint_slice: Doc, port_name: str) -> Iterator[tuple[str, int]]:
-    ports = [
-        p["port"] for p in endpoint_slice.get("ports") or () if (p.get("name") or "") == port_name and p.get("port")
-    ]
+def ready_in(endpoint_slice: Doc, port_name: str) -> Iterator[tuple[str, int]]:
+    """(address, port) of each ready endpoint of one slice; of several addresses the first, as all clients do."""
+    named = (port for port in endpoint_slice.get("ports") or () if (port.get("name") or "") == port_name)
+    ports = [port["port"] for port in named if port.get("port")]
     for endpoint in endpoint_slice.get("endpoints") or ():
-        conditions: Mapping[str, Any] = endpoint.get("conditions") or {}
-        if conditions.get("ready", True) is not False:
-            yield from ((address, port) for address in endpoint.get("addresses") or () for port in ports)
+        if (endpoint.get("conditions") or {}).get("ready") is not False:
+            yield from ((address, port) for address in endpoint["addresses"][:1] for port in ports)
