@@ -233,13 +233,13 @@ class RequestFaults:
         self._faults.append(fault)
 
         async def fail(called: str, timeout: float) -> WebhookAnswer | None:
-            if fault not in self._faults or called != name or not fault.fires(self._ctx.rng.random):
+            if called != name or not fault.fires(self._ctx.rng.random):
                 return None
             if how == "timeout":
                 await self._ctx.clock.sleep(timeout)
             return _WEBHOOKS[how]
 
-        self._ctx.webhooks.faults.append(fail)
+        self._ctx.webhooks.faults[fault] = fail
         return fault
 
     async def compact(self) -> None:
@@ -255,6 +255,7 @@ class RequestFaults:
         """Takes a fault back; harmless when that has been done."""
         if fault in self._faults:
             self._faults.remove(fault)
+        self._ctx.webhooks.faults.pop(fault, None)
         if not self._faults and self._intercept in self._ctx.interceptors:
             self._ctx.interceptors.remove(self._intercept)
 

@@ -70,7 +70,7 @@ class WebhookConnections:
         self._clients: dict[tuple[bytes, str], httpx.AsyncClient] = {}
         self.waiting: Counter[str] = Counter()
         """By URL: the calls that wait for an answer."""
-        self.faults: list[Callable[[str, float], Awaitable[WebhookAnswer | None]]] = []
+        self.faults: dict[object, Callable[[str, float], Awaitable[WebhookAnswer | None]]] = {}
         """(webhook's name, seconds it has) -> what comes of a call instead of it, or None."""
 
     async def client(self, bundle: bytes, server_name: str) -> httpx.AsyncClient:
@@ -128,7 +128,7 @@ async def post_review(
     except (binascii.Error, ValueError):
         raise WebhookError("could not get REST client: illegal base64 data in caBundle") from None
     target = _target(ctx, client_config, f"timeout={timeout_seconds:g}s")
-    for fault in ctx.webhooks.faults:
+    for fault in list(ctx.webhooks.faults.values()):
         if (instead := await fault(name, timeout_seconds)) is not None:
             return _replaced(target, instead)
     client = await ctx.webhooks.client(bundle, target.server_name)
