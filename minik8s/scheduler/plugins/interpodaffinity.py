@@ -7,7 +7,7 @@ points. The API server has worked matchLabelKeys and mismatchLabelKeys into the 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import attrs
 
@@ -247,23 +247,19 @@ def _meant_by_all(terms: Sequence[AffinityTerm], snapshot: Snapshot) -> Tally:
 
 def _meant_by_each(terms: Sequence[AffinityTerm], snapshot: Snapshot) -> Tally:
     """Domains of the pods that some of the terms mean."""
-
-    def weigh(other: PodInfo) -> Iterator[tuple[str, int]]:
-        theirs = snapshot.namespace_labels(other.namespace)
-        for term in terms:
-            if term.matches(other, theirs):
-                yield term.topology_key, 1
-
-    return snapshot.tally(("each", *(term.identity for term in terms)), lambda: Tally(weigh), _labels(terms))
+    return _each("each", terms, snapshot, lambda term: 1)
 
 
 def _wishes(terms: Sequence[AffinityTerm], snapshot: Snapshot) -> Tally:
     """Points by what a pod wants of those that are there."""
+    return _each("wishes", terms, snapshot, lambda term: term.weight)
 
+
+def _each(what: str, terms: Sequence[AffinityTerm], snapshot: Snapshot, points: Callable[[AffinityTerm], int]) -> Tally:
     def weigh(other: PodInfo) -> Iterator[tuple[str, int]]:
         theirs = snapshot.namespace_labels(other.namespace)
         for term in terms:
             if term.matches(other, theirs):
-                yield term.topology_key, term.weight
+                yield term.topology_key, points(term)
 
-    return snapshot.tally(("wishes", *(term.identity for term in terms)), lambda: Tally(weigh), _labels(terms))
+    return snapshot.tally((what, *(term.identity for term in terms)), lambda: Tally(weigh), _labels(terms))
