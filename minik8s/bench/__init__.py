@@ -18,10 +18,11 @@ or named.
 Peers. The same scenarios against kube-apiserver, etcd and KWOK, with the load generator outside of all of them as it
 is for our own cluster in real time:
 
-    kwokctl create cluster --runtime binary            # etcd, kube-apiserver, controllers, scheduler, kwok: real
-    processes kwokctl scale node --replicas 100 minik8s bench run density --param nodes=100 --pods 3000 --runs 5
-    --kubeconfig ~/.kube/config --out theirs minik8s bench run density --param nodes=100 --pods 3000 --runs 5 --out
-    ours minik8s bench compare ours theirs
+    kwokctl create cluster --runtime binary    # etcd, kube-apiserver, controllers, scheduler, kwok as real processes
+    kwokctl scale node --replicas 100
+    minik8s bench run density --param nodes=100 --pods 3000 --runs 5 --kubeconfig ~/.kube/config --out theirs
+    minik8s bench run density --param nodes=100 --pods 3000 --runs 5 --out ours
+    minik8s bench compare ours theirs
 
 What cannot be seen from outside is absent there (latency at the server, queue times, CPU and memory of its
 processes), and the report says so; scheduling throughput, pod startup, deletion latency, watch delay and latency at

@@ -4,6 +4,6 @@
 whether they answer and says so in the APIService's status, `documents` makes their part of discovery. Nothing of it is
 imported or runs before there is such an APIService. Upstream: kube-aggregator `pkg/apiserver`.
 
-Left out: their part of /openapi/v2, and what the garbage collector and the namespace controller would have to do about
-objects that are stored elsewhere.
+A namespace that ends waits for the remote APIs that do not answer, as upstream. Left out: their part of /openapi/v2,
+and the collection of remote objects whose owners are gone.
 """
