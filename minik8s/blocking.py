@@ -210,6 +210,7 @@ class BlockingCluster:
     credentials = _Same(lambda cluster: cluster.credentials)
     kubeconfig = _Same(lambda cluster: cluster.kubeconfig)
     dns_address = _Same(lambda cluster: cluster.dns_address)
+    ingress = _Same(lambda cluster: cluster.ingress)
     nodes = _Same(lambda cluster: cluster.nodes)
     informers = _Same(lambda cluster: cluster.informers)
     jumps = _Same(lambda cluster: cluster.jumps)

@@ -22,12 +22,10 @@ import anyio
 import attrs
 from anyio.abc import TaskGroup
 
-from minik8s.api.inert import FILTERED_SERVICES
 from minik8s.api.resource import Resource
 from minik8s.api.resources import NODES, SERVICE_ACCOUNTS, STORAGE_CLASSES
 from minik8s.api.strategies import load_all
 from minik8s.apiserver.admission.hooks import Hook, HookFunction, Hooks
-from minik8s.apiserver.aggregation.availability import keep_watch
 from minik8s.apiserver.bootstrap import bootstrap, publish_address, publish_authentication
 from minik8s.apiserver.dispatch import dispatch
 from minik8s.apiserver.http import HttpApp
@@ -39,23 +37,18 @@ from minik8s.client.kubeconfig import ClusterCredentials
 from minik8s.client.manifests import Source, apply_manifests
 from minik8s.client.waiting import wait_for
 from minik8s.clock import Clock, RealClock
+from minik8s.components import Components
 from minik8s.config import DEFAULT_CONTROLLERS, ClusterConfig
 from minik8s.control import Control
 from minik8s.controllers import controllers
 from minik8s.controllers.hostpath_provisioner import DEFAULT_CLASS
-from minik8s.controllers.manager import ControllerManager
-from minik8s.controllers.runtime import Context
-from minik8s.controlplane import ProxiedResolver, ingress_address, server_context
+from minik8s.controlplane import server_context
 from minik8s.credentials import Credentials
-from minik8s.dns import dns_address
 from minik8s.lifetime import cancelled_group
 from minik8s.machinery.causes import CAUSE
 from minik8s.machinery.errors import AlreadyExists
 from minik8s.machinery.meta import Doc, Obj, is_condition_true
 from minik8s.nodes import NodePool
-from minik8s.proxy.proxier import Proxier
-from minik8s.scheduler.options import read_options
-from minik8s.scheduler.scheduler import Scheduler
 from minik8s.schema import yamlform as yamlform  # here, because `apply` would else import PyYAML at its first call
 from minik8s.snapshot import load
 from minik8s.store import MemoryStore
@@ -72,7 +65,6 @@ START_SECONDS = 60.0
 if TYPE_CHECKING:
     import httpx
 
-    from minik8s.dns.server import DnsServer
     from minik8s.ingress import IngressController
 
 
@@ -125,10 +117,6 @@ class Cluster(Control):
         self._http: httpx.AsyncClient | None = None
         self.informers: Informers
         self.nodes: NodePool
-        self._proxier: Proxier | None = None
-        self._dns: DnsServer | None = None
-        self.ingress: IngressController | None = None
-        """Where Ingresses are served (`host`, `ports`), with the option `ingress`."""
         self._stack = AsyncExitStack()
         self._entered = False
 
@@ -228,9 +216,14 @@ class Cluster(Control):
     @property
     def dns_address(self) -> tuple[str, int]:
         """(host, port) at which cluster DNS answers on this machine, UDP and TCP. Raises RuntimeError without it."""
-        if self._dns is None:
+        if self._components.dns is None:
             raise RuntimeError("this cluster runs no DNS (dns=True has it)")
-        return self._dns.address
+        return self._components.dns.address
+
+    @property
+    def ingress(self) -> IngressController | None:
+        """Where Ingresses are served (`host`, `ports`), with the option `ingress`."""
+        return self._components.ingress
 
     async def address_of(self, namespace: str, service: str, port: int | str) -> tuple[str, int]:
         """(host, port) at which a Service's port answers on this machine, once the proxy serves it.
@@ -238,10 +231,10 @@ class Cluster(Control):
         It is the ClusterIP, or a stand-in on 127.0.0.1 where that could not be bound. Raises RuntimeError without a
         proxy and TimeoutError when the port does not come to be served.
         """
-        if self._proxier is None:
+        if self._components.proxier is None:
             raise RuntimeError("a cluster with proxy=False serves no Service addresses")
         with anyio.fail_after(SERVE_SECONDS):
-            return await self._proxier.served_address(namespace, service, port)
+            return await self._components.proxier.served_address(namespace, service, port)
 
     def fork(self, /, **options: Any) -> Cluster:
         """A second cluster that begins with all that is stored in this one, and goes its own way from there.
@@ -286,7 +279,9 @@ class Cluster(Control):
         recorders = Recorders(self.client, self.clock, self.rng)
         self.nodes = context.connector = self._node_pool(recorders)
         await self.nodes.open(stack)
-        self._run_components(await stack.enter_async_context(cancelled_group()), recorders)
+        self._group = await stack.enter_async_context(cancelled_group())
+        self._running = self._make_components(recorders)
+        self._components.start(self._group)
         await self._ready()
 
     def _make_directory(self, stack: AsyncExitStack) -> Path:
@@ -332,64 +327,25 @@ class Cluster(Control):
             directory=self.directory,
         )
 
-    def _run_components(self, group: TaskGroup, recorders: Recorders) -> None:
-        """Starts everything that works through the client."""
-        config, client, clock, rng = self.config, self.client, self.clock, self.rng
-        common = (client, self.informers, clock, rng, recorders)
-        context = Context(
-            *common,
-            strict=config.strict,
-            root_ca=self._credentials.root_ca,
-            keys=self._credentials,
-            resources=lambda: self._context.registry.known,
-            stale=lambda: self._context.remotes.stale,
-            volumes=self.directory / "volumes",
-            load_balancers=config.load_balancer_cidr,
+    def _make_components(self, recorders: Recorders) -> Components:
+        return Components(
+            config=self.config,
+            server=self._context,
+            credentials=self._credentials,
+            directory=self.directory,
+            client=self.client,
+            informers=self.informers,
+            clock=self.clock,
+            rng=self.rng,
+            recorders=recorders,
+            nodes=self.nodes,
         )
-        group.start_soon(keep_watch, self._context, name="aggregation")
-        group.start_soon(recorders.run, name="events")
-        group.start_soon(self.informers.run, name="informers")
-        self._manager = ControllerManager(context, controllers(config.controllers))
-        group.start_soon(self._manager.run, name="controllers")
-        if config.scheduler not in (False, None):
-            configuration, plugins = read_options(config.scheduler)
-
-            def schedule() -> None:
-                self._scheduler = Scheduler(
-                    client, self.informers, clock, rng, recorders, configuration, plugins=plugins
-                )
-                group.start_soon(self._scheduler.run, name="scheduler")
-
-            self._start_scheduler = schedule
-            schedule()
-        if config.proxy:
-            real, sockets = config.runtime != "simulated", self.nodes.sockets
-            self._proxier = Proxier(self.informers, clock, recorders, sockets=sockets, host_ports=real)
-            group.start_soon(self._proxier.run, name="proxy")
-            if sockets is not None:
-                self._context.inert = FILTERED_SERVICES
-                self._context.resolver = ProxiedResolver(self._context.resolver, self._proxier.address_of)
-        if config.ingress:
-            from minik8s.ingress import IngressController
-
-            authority, host = self._credentials.authority, ingress_address(config)
-            self.ingress = IngressController(client, self.informers, clock, self.nodes.connect, authority, host)
-            group.start_soon(self.ingress.run, name="ingress")
-        if config.dns:
-            from minik8s.dns.server import DnsServer
-
-            self._dns = DnsServer(client, self.informers, dns_address(config.service_cidr), port=config.dns_port)
-            group.start_soon(self._dns.run, name="dns")
-        self.nodes.start(group)
 
     async def _ready(self) -> None:
         """Waits until pods can be created and scheduled: their account exists, the nodes are Ready and say so."""
         if "serviceaccount" in self.config.controllers:
             await self.wait_for(SERVICE_ACCOUNTS, "default", lambda _: True, timeout=START_SECONDS)
-        if self._dns is not None:
-            await self._dns.ready.wait()
-        if self.ingress is not None:
-            await self.ingress.ready.wait()
+        await self._components.ready()
         for name in self.nodes.kubelets:
             await self.wait_for(NODES, name, _takes_pods, timeout=START_SECONDS)
 

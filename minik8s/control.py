@@ -13,6 +13,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Self
 
+from anyio.abc import TaskGroup
+
 from minik8s.api.resource import Resource
 from minik8s.apiserver.audit import AuditLog
 from minik8s.apiserver.context import ServerContext, StoreWorld
@@ -25,13 +27,12 @@ from minik8s.client.informer import Informers
 from minik8s.client.why import Explanation, why
 from minik8s.client.workqueue import WorkQueue
 from minik8s.clock import Clock
+from minik8s.components import Components
 from minik8s.config import ClusterConfig
-from minik8s.controllers.manager import ControllerManager
-from minik8s.faults import Component, Faults
+from minik8s.faults import Faults
 from minik8s.machinery.meta import Doc, name_of, namespace_of
 from minik8s.nodes import NodePool
 from minik8s.quiescence import queued, settle
-from minik8s.scheduler.scheduler import Scheduler
 from minik8s.snapshot import manifests, save
 from minik8s.virtualtime import VirtualClock, shuffled
 
@@ -48,29 +49,20 @@ class Control:
     seed: int
     _context: ServerContext
     _faults: Faults | None = None
-    _manager: ControllerManager | None = None
-    _scheduler: Scheduler | None = None
-    _start_scheduler: Callable[[], None] | None = None
+    _running: Components | None = None
+    _group: TaskGroup
 
     @property
     def faults(self) -> Faults:
         """What a test makes go wrong, see `minik8s.faults`; one that never fired is an error when the cluster ends."""
-        self._faults = self._faults or Faults(self._context, self.nodes, self._components())
+        self._faults = self._faults or Faults(self._context, self.nodes, self._components.crashable(self._group))
         return self._faults
 
-    def _components(self) -> dict[str, Component]:
-        """What can crash, by name."""
-        found: dict[str, Component] = {}
-        if (manager := self._manager) is not None:
-            for name in manager.names:
-                found[name] = Component(partial(manager.crash, name), partial(manager.begin, name))
-        if self._start_scheduler is not None:
-            found["scheduler"] = Component(self._stop_scheduler, self._start_scheduler)
-        return found
-
-    def _stop_scheduler(self) -> None:
-        assert self._scheduler is not None
-        self._scheduler.stop()
+    @property
+    def _components(self) -> Components:
+        if self._running is None:
+            raise RuntimeError("the cluster is not running yet: enter it first")
+        return self._running
 
     @property
     def world(self) -> StoreWorld:
@@ -90,8 +82,7 @@ class Control:
 
     def watch_queues(self, watching: Callable[[str, WorkQueue[Any]], None]) -> None:
         """Tells of the work queue of every controller, now and whenever one is made; see `WorkQueue.observer`."""
-        if self._manager is not None:
-            self._manager.watch(lambda controller: watching(controller.name, controller.queue))
+        self._components.manager.watch(lambda controller: watching(controller.name, controller.queue))
 
     @property
     def audit(self) -> AuditLog:
@@ -180,7 +171,7 @@ class Control:
         return [*self._outside(), *self._queued()]
 
     def _queued(self) -> list[str]:
-        return queued(self._manager, self._scheduler, self.informers, self._context)
+        return queued(self._components.manager, self._components.scheduler, self.informers, self._context)
 
     def _outside(self) -> list[str]:
         """What is waited for that happens outside of the loop: processes, answers of webhooks."""

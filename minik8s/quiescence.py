@@ -56,13 +56,13 @@ async def settle(outside: Report, queues: Report, timeout: float) -> None:
 
 
 def queued(
-    manager: ControllerManager | None,
+    manager: ControllerManager,
     scheduler: Scheduler | None,
     informers: Iterable[Informer[Any]],
     ctx: ServerContext,
 ) -> list[str]:
     """What is queued or under way, for people: keys, pods, requests, and watchers that are behind."""
-    found = [text for controller in (manager.controllers if manager else ()) if (text := _keys(controller))]
+    found = [text for controller in manager.controllers if (text := _keys(controller))]
     if scheduler is not None and not scheduler.idle:
         found.append(f"scheduler: {scheduler.queue.counts()}")
     requests = sum(ctx.inflight.current.values())
