@@ -266,3 +266,44 @@ def test_nobody_is_evicted_without_the_taint_eviction_controller(virtual: Any, s
             assert not is_terminating(await world.get("pods", "impatient", "default"))
 
     virtual(body)
+
+
+def test_seconds_of_toleration_count_from_the_node_not_from_the_creation(virtual: Any, start: Any) -> None:
+    """A pod that waited long for its node has all its seconds there, and its eviction is said once."""
+
+    async def body(clock: Any) -> None:
+        async with start(clock, NodeLifecycleController, TaintEvictionController) as world:
+            await add_node(world, "n1")
+            await world.client.patch(NODES, "n1", {"spec": {"taints": [{"key": "k", "effect": "NoExecute"}]}})
+            await add_pod(world, "gated", tolerations=TOLERANT)
+            await world.quiet(100)
+            binding = {"metadata": {"name": "gated"}, "target": {"kind": "Node", "name": "n1"}}
+            await world.client.create(PODS, binding, namespace="default", name="gated", subresource="binding")
+            await world.quiet(29)
+            assert not is_terminating(await world.get("pods", "gated", "default"))
+            await world.quiet(2)
+            assert is_terminating(await world.get("pods", "gated", "default"))
+            await world.quiet(60)
+            said = [e["message"] for e in await world.events("TaintManagerEviction")]
+            assert said == ["Marking for deletion Pod default/gated"]
+
+    virtual(body)
+
+
+def test_a_controller_that_takes_over_goes_on_with_the_seconds(virtual: Any, start: Any) -> None:
+    """What the taint and the pod say of their times counts for the next one: a restart gives nobody more time."""
+
+    async def body(clock: Any) -> None:
+        async with start(clock, NodeLifecycleController) as world:
+            await add_node(world, "n1")
+            await add_node(world, "alive")
+            await add_pod(world, "patient", tolerations=TOLERANT)
+            binding = {"metadata": {"name": "patient"}, "target": {"kind": "Node", "name": "n1"}}
+            await world.client.create(PODS, binding, namespace="default", name="patient", subresource="binding")
+            await renew(world, "alive", seconds=80)  # n1 is tainted after 50 s to 60
+            assert ("unreachable", "NoExecute") in taints(await world.get("nodes", "n1"))
+            world.group.start_soon(TaintEvictionController(world.context).run)
+            await renew(world, "alive", seconds=20)
+            assert is_terminating(await world.get("pods", "patient", "default"))
+
+    virtual(body)

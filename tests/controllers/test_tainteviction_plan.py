@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from minik8s.controllers import tainteviction_plan as plan
+from minik8s.machinery.meta import parse_time
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 A = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}
@@ -26,18 +27,53 @@ B = {"key": "b", "value": "v", "effect": "NoExecute"}
         ([{"operator": "Exists", "effect": "NoSchedule"}], 0),
     ],
 )
-def test_eviction_times(tolerations: Any, seconds: int | None) -> None:
-    """At once if a taint is not tolerated, never if all are for ever, else when the shortest toleration ends."""
+def test_departures(tolerations: Any, seconds: int | None) -> None:
+    """At once if a taint is not tolerated, never if all are for ever, else when the shortest toleration ends.
+
+    All count from when the pod's stay began, not from its creation.
+    """
     pod = {"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"tolerations": tolerations}}
-    seen = {plan.identity(t): NOW for t in (A, B)}
-    due = plan.eviction_time(pod, [A, B], seen)
-    assert due == (None if seconds is None else NOW + timedelta(seconds=seconds))
+    expected = None if seconds is None else NOW + timedelta(seconds=seconds)
+    assert plan.departure(pod, [A, B], None, NOW) == expected
 
 
-def test_later_pods_count_from_their_own_start() -> None:
-    """A pod that came after the taint has its full toleration."""
-    pod = {
-        "metadata": {"creationTimestamp": "2026-01-01T12:01:00Z"},
-        "spec": {"tolerations": [{"operator": "Exists", "tolerationSeconds": 10}]},
-    }
-    assert plan.eviction_time(pod, [A], {plan.identity(A): NOW}) == NOW + timedelta(seconds=70)
+def tolerant(*seconds: int | None) -> Any:
+    """A pod that tolerates A, and B, for so long."""
+    pairs = zip((A, B), seconds, strict=False)
+    tolerations = [{"key": t["key"], "operator": "Exists", "tolerationSeconds": s} for t, s in pairs]
+    return {"metadata": {}, "spec": {"tolerations": tolerations}}
+
+
+@pytest.mark.parametrize(
+    ("pod", "expected"),
+    [
+        (tolerant(600, 600), 60),
+        (tolerant(600, 5), 60),
+        (tolerant(None, None), None),
+        (tolerant(600), 10),
+    ],
+)
+def test_a_time_that_was_set_stands(pod: Any, expected: int | None) -> None:
+    """Other limits do not move it, as upstream; no limit cancels it, and a taint not tolerated brings it forward."""
+    set_before = NOW + timedelta(seconds=60)
+    since = NOW + timedelta(seconds=10)
+    due = plan.departure(pod, [A, B], set_before, since)
+    assert due == (None if expected is None else NOW + timedelta(seconds=expected))
+
+
+@pytest.mark.parametrize(
+    ("bound", "added", "expected"),
+    [
+        ("2026-01-01T11:00:00Z", "2026-01-01T11:30:00Z", "2026-01-01T11:30:00Z"),
+        ("2026-01-01T11:40:00Z", "2026-01-01T11:30:00Z", "2026-01-01T11:40:00Z"),
+        ("2026-01-01T13:00:00Z", "2026-01-01T11:30:00Z", "2026-01-01T12:00:00Z"),
+        ("2026-01-01T11:40:00Z", None, "2026-01-01T12:00:00Z"),
+        (None, "2026-01-01T11:40:00Z", "2026-01-01T12:00:00Z"),
+    ],
+)
+def test_what_the_objects_say_of_the_start(bound: Any, added: Any, expected: str) -> None:
+    """The later of binding and taint; now where one of them is not said or lies ahead."""
+    conditions = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": bound}] if bound else []
+    pod = {"metadata": {}, "spec": {}, "status": {"conditions": conditions}}
+    taint = {**A, "timeAdded": added} if added else A
+    assert plan.stated_start(pod, [taint], NOW) == parse_time(expected)
