@@ -68,7 +68,7 @@ async def bind(ctx: ServerContext, served: Served, request: ApiRequest) -> Objec
 
 
 def _bound(pod: Doc, binding: Doc, node: str, now: str) -> Obj:
-    """The pod on its node; raises Conflict."""
+    """The pod on its node; raises Conflict. What node it was nominated for is over then, as upstream since 1.35."""
     name, spec, metadata = name_of(pod), pod["spec"], pod["metadata"]
     why = ""
     if is_terminating(pod):
@@ -83,7 +83,7 @@ def _bound(pod: Doc, binding: Doc, node: str, now: str) -> Obj:
     for key in ("annotations", "labels"):
         if more := binding["metadata"].get(key):
             metadata[key] = {**metadata.get(key, {}), **more}
-    status = dict(pod.get("status", {}))
+    status = {key: value for key, value in pod.get("status", {}).items() if key != "nominatedNodeName"}
     scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None}
     conditions = set_condition(status.get("conditions"), scheduled, now)
     status["conditions"] = [_without_reason(c) if c["type"] == "PodScheduled" else c for c in conditions]

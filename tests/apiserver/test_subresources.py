@@ -83,14 +83,18 @@ async def test_scales_that_are_refused(server: Any) -> None:
 
 @pytest.mark.parametrize("path", ["pods/p/binding", "bindings"])
 async def test_binding(server: Any, path: str) -> None:
-    """Gives the pod its node, its annotations and the condition; by either path."""
+    """Gives the pod its node, its annotations and the condition, and ends its nomination; by either path."""
     await server.ok("POST", "pods", pod("p"))
+    merge = {"content-type": "application/merge-patch+json"}
+    nominated = await server.ok("PATCH", "pods/p/status", {"status": {"nominatedNodeName": "n1"}}, headers=merge)
+    assert nominated["status"]["nominatedNodeName"] == "n1"
     binding = {"metadata": {"name": "p", "annotations": {"a": "b"}}, "target": {"kind": "Node", "name": "n1"}}
     response = await server.call("POST", path, binding)
     assert (response.status_code, response.json()) == (201, SUCCESS)
     bound = await server.ok("GET", "pods/p")
     assert bound["spec"]["nodeName"] == "n1"
     assert bound["metadata"]["annotations"] == {"a": "b"}
+    assert "nominatedNodeName" not in bound["status"]
     (condition,) = [c for c in bound["status"]["conditions"] if c["type"] == "PodScheduled"]
     assert condition["status"] == "True"
     message = 'Operation cannot be fulfilled on pods/binding "p": pod p is already assigned to node "n1"'
