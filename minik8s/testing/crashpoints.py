@@ -157,13 +157,16 @@ class _Victim:
         self.failure: BaseException | None = None
         self.last_write = "before it"
         """The write behind which it was killed."""
-        self._asked = 0.0
+        self._started = self._asked = 0.0
+        """By the real clock: when this life of it began, and when it asked for something last; 0.0 for not yet."""
+        self._over = False
         self._dead = anyio.Event()
         self._component, self._cluster, self._where, self._crash_at = component, cluster, where, crash_at
         self._scope = anyio.CancelScope()
 
     async def run(self) -> None:
         while True:
+            self._started, self._asked = RealClock().monotonic(), 0.0  # what the last life asked for does not count
             with anyio.CancelScope() as self._scope:
                 try:
                     await self._component(self._cluster)
@@ -171,17 +174,17 @@ class _Victim:
                     self.failure = error
                     return
             if not self._scope.cancel_called:
+                self._over = True
                 return
             self._dead.set()
 
     async def falls_silent(self, seconds: float) -> None:
-        """Returns when it has asked for nothing for so many real seconds, or has failed."""
+        """Returns when it has asked for nothing for so many real seconds, has ended or failed."""
         real = RealClock()
-        began = real.monotonic()
-        while self.failure is None:
+        while self.failure is None and not self._over:
             if self._asked and real.monotonic() - self._asked >= seconds:
                 return
-            if not self._asked and real.monotonic() - began > START_SECONDS:
+            if not self._asked and real.monotonic() - self._started > START_SECONDS:
                 raise RuntimeError(f"the component asked for nothing in {START_SECONDS:g} s")
             await real.sleep(seconds / 10)
 

@@ -162,7 +162,8 @@ async def test_a_component_that_never_writes() -> None:
 
 
 PROGRAM = """
-import json, os, re, sys, urllib.error, urllib.request
+import json, os, re, sys, time, urllib.error, urllib.request
+time.sleep({start})
 server = re.search(r"server: (\\S+)", open(os.environ["KUBECONFIG"]).read()).group(1)
 for number in range(2):
     obj = {"metadata": {"name": f"note-{number}"}, "data": {"number": str(number)}}
@@ -178,10 +179,16 @@ for number in range(2):
 """
 
 
+def written(directory: Path, *, start: float = 0) -> Path:
+    """The program as a file: it takes so many seconds to start."""
+    script = directory / "program.py"
+    script.write_text(PROGRAM.replace("{start}", str(start)))
+    return script
+
+
 async def test_programs(tmp_path: Path) -> None:
     """A program is killed as a process after each of its writes; one that does not get over it is found."""
-    script = tmp_path / "program.py"
-    script.write_text(PROGRAM)
+    script = written(tmp_path)
 
     async def nothing(cluster: Cluster) -> None:
         await cluster.settle()
@@ -194,3 +201,15 @@ async def test_programs(tmp_path: Path) -> None:
         await crash_points(program(sys.executable, "-SE", str(script), "forgetful"), nothing, **options)
     with pytest.raises(RuntimeError, match=r"ended with 2: .*can't open file"):
         await crash_points(program(sys.executable, "-SE", str(tmp_path / "none.py")), nothing, **options)
+
+
+async def test_a_program_that_takes_longer_to_start_than_it_is_quiet(tmp_path: Path) -> None:
+    """A run is not over before the program that was started again has asked for something."""
+    script = written(tmp_path, start=0.6)
+
+    async def nothing(cluster: Cluster) -> None:
+        await cluster.settle()
+
+    options: Any = {"agent": "scripted", "resources": (CONFIG_MAPS,), "nodes": 0, "seconds": 1, "quiet": 0.2}
+    options |= {"tls": False, "controllers": (), "scheduler": False}
+    assert (await crash_points(program(sys.executable, "-SE", str(script)), nothing, **options)).points == 2
