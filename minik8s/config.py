@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import attrs
 
 from minik8s.controllernames import DEFAULT_CONTROLLERS as DEFAULT_CONTROLLERS
-from minik8s.controllernames import short
+from minik8s.controllernames import chosen
 
 VERSION = "v1.36.2"
 """The Kubernetes version whose behaviour this is, as /version reports it."""
@@ -46,10 +46,16 @@ def _one_of(*choices: str) -> Callable[[object, attrs.Attribute[Any], object], N
     return check
 
 
-def _controllers(names: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(names, str):
-        raise ValueError(f"'controllers' must be a sequence of names, not {names!r}")
-    return tuple(dict.fromkeys(short(name) for name in names))
+def _controllers(names: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(names, Iterable) and not isinstance(names, str | bytes | Mapping):
+        words = tuple(names)
+        if all(isinstance(word, str) for word in words):
+            try:
+                return chosen(words)
+            except ValueError as error:
+                raise ValueError(f"'controllers': {error}") from None
+    wanted = "a sequence of names, '*' for all and '-NAME' for all but that; () for none"
+    raise ValueError(f"'controllers' must be {wanted}, not {names!r}")
 
 
 def _tuple(value: Iterable[Any]) -> tuple[Any, ...]:
@@ -126,7 +132,8 @@ class ClusterConfig:
     seed            source of every name, UID and jitter; None draws one
     shuffle         tasks that are ready at once get their turn in an order that the seed draws, not in that in which
                     they became so: another schedule that could have been (`pytest --minik8s-explore`)
-    controllers     names of the controllers to run: kube-controller-manager's, of today or the short ones of before
+    controllers     names of the controllers to run: kube-controller-manager's, of today or the short ones of before;
+                    as its --controllers, "*" is all and "-NAME" all but that. () is none
     scheduler       whether to run one (None: no); or what it is configured by: a KubeSchedulerConfiguration, as a file
                     or its content, or a list of plugins (`scheduler.framework`), among them such a configuration or not
     coroutines      whether an image python://module:name is code of this process in a simulated pod; whoever may create

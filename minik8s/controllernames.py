@@ -6,7 +6,7 @@ of `cmd/kube-controller-manager/names`. It lies below the configuration, which h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 DEFAULT_CONTROLLERS = (
     "namespace",
@@ -88,7 +88,7 @@ _MISSING: Mapping[str, str] = {
     "node-ipam-controller": "is not needed here: pods have addresses of one network for all nodes",
     "node-route-controller": "is not needed here: there are no routes between nodes",
     "cloud-node-lifecycle-controller": "needs a cloud that knows which machines exist",
-    "persistentvolume-expander-controller": "is not here: volumes keep their size",
+    "persistentvolume-expander-controller": "is not here: hostpath-provisioner lets its volumes grow",
     "volumeattributesclass-protection-controller": "is not here",
     "podcertificaterequest-cleaner-controller": "needs PodCertificateRequests, which are not served",
     "kube-apiserver-serving-clustertrustbundle-publisher-controller": "needs ClusterTrustBundles, which are not served",
@@ -121,3 +121,15 @@ def short(name: str, known: Iterable[str] = ALL_CONTROLLERS) -> str:
     if why := _MISSING.get(_OLD.get(name, name)):
         raise ValueError(f"controller {name!r} {why}")
     raise ValueError(f"unknown controller {name!r}; there are {', '.join(known)}")
+
+
+def chosen(words: Iterable[str], everything: Sequence[str] = DEFAULT_CONTROLLERS) -> tuple[str, ...]:
+    """The controllers that kube-controller-manager's --controllers means: `*`, `name` and `-name`. Raises ValueError.
+
+    `*` is `everything`; of what is said of one controller the first word counts, as upstream.
+    """
+    said: dict[str, bool] = {}
+    for word in words:
+        said.setdefault("*" if word == "*" else short(word.removeprefix("-")), not word.startswith("-"))
+    known = dict.fromkeys((*said, *everything)) if "*" in said else said
+    return tuple(name for name in known if name != "*" and said.get(name, True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from minik8s.config import ClusterConfig
-from minik8s.controllernames import ALL_CONTROLLERS, short
+from minik8s.controllernames import ALL_CONTROLLERS, DEFAULT_CONTROLLERS, short
 from minik8s.controllers import CONTROLLERS
 
 NAMES = """
@@ -56,10 +56,36 @@ def test_old_names(name: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ([], ()),
+        (["*"], DEFAULT_CONTROLLERS),
+        (["*", "tokencleaner"], ("tokencleaner", *DEFAULT_CONTROLLERS)),
+        (["-job-controller", "*"], tuple(name for name in DEFAULT_CONTROLLERS if name != "job")),
+        (["-job"], ()),
+        (["job", "-job"], ("job",)),
+        (["-job", "job", "cronjob"], ("cronjob",)),
+    ],
+)
+def test_lists_as_of_the_command_line(words: list[str], meant: tuple[str, ...]) -> None:
+    """`*` and `-name` work in Python as on the command line; of a name the first word counts, as upstream."""
+    assert sorted(ClusterConfig(controllers=words).controllers) == sorted(meant)
+
+
+@pytest.mark.parametrize(
     ("names", "says"),
-    [(["jobs"], "unknown controller 'jobs'"), (["nodeipam"], "'nodeipam' is not needed"), ("job", "a sequence")],
+    [
+        (["jobs"], "'controllers': unknown controller 'jobs'"),
+        (["*", "-jobs"], "'controllers': unknown controller 'jobs'"),
+        (["nodeipam"], "'nodeipam' is not needed"),
+        (["persistentvolume-expander"], "hostpath-provisioner lets its volumes grow"),
+        ("job", "a sequence of names, .* not 'job'"),
+        ([3], r"'controllers' must be a sequence of names, .*, not \[3\]"),
+        (None, r"'controllers' must be a sequence of names, .*; \(\) for none, not None"),
+        ({"job": True}, r"'controllers' must be a sequence of names, .*, not \{'job': True\}"),
+    ],
 )
 def test_names_that_are_none(names: object, says: str) -> None:
-    """What there is not is refused by name, with the reason if upstream has it."""
+    """What there is not is refused by name, with the reason if upstream has it; and what is no list of names."""
     with pytest.raises(ValueError, match=says):
         ClusterConfig(controllers=names)

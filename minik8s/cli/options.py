@@ -12,7 +12,7 @@ import attrs
 import click
 
 from minik8s.config import RUNTIMES, ClusterConfig
-from minik8s.controllernames import CLOUD, DEFAULT_CONTROLLERS, short
+from minik8s.controllernames import CLOUD, DEFAULT_CONTROLLERS, chosen
 
 Command = Callable[..., Any]
 
@@ -62,22 +62,13 @@ def _controllers(ours: bool) -> Callable[[click.Context, click.Parameter, str], 
     """
     everything = tuple(name for name in DEFAULT_CONTROLLERS if ours or name not in CLOUD)
 
-    def chosen(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
-        wanted: dict[str, None] = {}
-        dropped: set[str] = set()
+    def names(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
         try:
-            for word in (word.strip() for word in text.split(",")):
-                if word == "*":
-                    wanted |= dict.fromkeys(everything)
-                elif word.startswith("-"):
-                    dropped.add(short(word[1:]))
-                elif word:
-                    wanted[short(word)] = None
+            return chosen(filter(None, map(str.strip, text.split(","))), everything)
         except ValueError as error:
             raise click.BadParameter(str(error), context, parameter) from None
-        return tuple(name for name in wanted if name not in dropped)
 
-    return chosen
+    return names
 
 
 def controllers_option(*, ours: bool) -> Callable[[Command], Command]:

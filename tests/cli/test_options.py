@@ -64,7 +64,7 @@ def test_choice_of_controllers() -> None:
     def chosen(text: str) -> str:
         return CliRunner().invoke(names, ["--controllers", text, "--no-scheduler"]).output.strip()
 
-    assert chosen("job, deployment,-job") == "deployment False"
+    assert chosen("-job, deployment,job") == "deployment False"
     assert chosen("garbage-collector-controller,podgc") == "garbagecollector podgc False"
     assert chosen("") == "False"
     everything = " ".join(DEFAULT_CONTROLLERS)

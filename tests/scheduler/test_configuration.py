@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -217,6 +218,25 @@ def test_what_a_cluster_is_given() -> None:
     assert (config.percentage, plugins) == (7, [plugin])
     with pytest.raises(ConfigurationError, match="one configuration, not several"):
         read_options([HEAD, HEAD])
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (7, r" must be True, False, None, a KubeSchedulerConfiguration .*, not 7$"),
+        ([7], r" must be a list of plugins and at most one KubeSchedulerConfiguration, not \[7\]$"),
+        ([False], r" must be a list of plugins .*, not \[False\]$"),
+        (Scorer, r": a plugin is an object, not a class: Scorer\(\)$"),
+        ("nowhere.yaml", r": nowhere.yaml cannot be read"),
+        ({"a": 1}, r': unknown field "a"$'),
+        (SimpleNamespace(filter=print), r": every plugin needs a name; .* has none$"),
+        (SimpleNamespace(name="Idle"), r": plugin 'Idle' extends no point of the framework$"),
+    ],
+)
+def test_what_a_cluster_cannot_be_given(given: object, says: str) -> None:
+    """The option is named, with what it was given and what it may be."""
+    with pytest.raises(ConfigurationError, match=f"^'scheduler'{says}"):
+        read_options(given)
 
 
 def test_points_of_a_profile_without_a_configuration() -> None:

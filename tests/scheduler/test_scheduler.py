@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -291,7 +292,8 @@ async def test_plugins_of_somebody_elses(node: Any, pod: Any) -> None:
 
 async def test_plugins_that_cannot_be(node: Any) -> None:
     """A plugin without a name, and one whose name is taken, are refused when the cluster starts."""
-    for plugin in (object(), type("Twin", (), {"name": "NodeName"})()):
-        with pytest.raises(ValueError, match="needs a name of its own"):
+    nameless, twin = SimpleNamespace(filter=print), SimpleNamespace(name="NodeName", filter=print)
+    for plugin, says in ((nameless, "every plugin needs a name"), (twin, "needs a name of its own; 'NodeName' is not")):
+        with pytest.raises(ValueError, match=says):
             async with cluster(scheduler=(plugin,)):
                 pytest.fail("it started")
