@@ -25,6 +25,9 @@ _STARTING = ("", "ContainerCreating", "PodInitializing")
 _GOOD = {"Available": "True", "Progressing": "True", "ReplicaFailure": "False", "Complete": "True", "Failed": "False"}
 """The conditions of workloads that tell how they are, and what they are when all is well."""
 
+_UPDATED = {"Deployment": "updatedReplicas", "StatefulSet": "updatedReplicas", "DaemonSet": "updatedNumberScheduled"}
+"""Where the workloads that roll out say how many of their pods are of the latest template."""
+
 
 @attrs.frozen
 class Explanation:
@@ -160,9 +163,8 @@ def explain_workload(
 ) -> Explanation:
     """Of anything that has pods, or just conditions; `pods` are the explanations of those that are not well."""
     status = obj.get("status") or {}
-    findings = list(_counts(obj, status))
-    if is_terminating(obj):
-        findings += list(_termination(obj))
+    findings = list(_termination(obj)) if is_terminating(obj) else []
+    findings += [*_rollout(resource.kind, obj, status), *_counts(resource.kind, obj, status)]
     for condition in status.get("conditions") or ():
         expected = _GOOD.get(condition["type"])
         if condition.get("status") != expected and (condition.get("message") or expected is not None):
@@ -175,17 +177,61 @@ def explain_workload(
     return Explanation(subject, tuple(dict.fromkeys(findings)), tuple(pods))
 
 
-def _counts(obj: Doc, status: Doc) -> Iterator[str]:
-    wanted = (obj.get("spec") or {}).get("replicas")
-    if wanted is None:
-        wanted = status.get("desiredNumberScheduled")
-    ready = status.get("readyReplicas", status.get("numberReady", 0))
-    if wanted is not None:
-        yield f"{ready} of {wanted} wanted pods are ready"
+def _rollout(kind: str, obj: Doc, status: Doc) -> Iterator[str]:
+    """What is stuck or under way, where pods that are ready say nothing of it: they may all be old ones."""
+    if kind not in _UPDATED:
+        return
+    if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
+        yield "its last change is still to be seen by its controller"
+        return
+    wanted, updated = _wanted(obj, status), status.get(_UPDATED[kind], 0)
+    old = max(0, status.get("replicas", status.get("currentNumberScheduled", 0)) - updated)
+    progressing = find_condition(status.get("conditions"), "Progressing") or {}
+    stuck = progressing.get("status") == "False"
+    if not stuck and ((updated >= wanted and not old) or status.get("updateRevision", "") == _current(status)):
+        return
+    spec, how = obj["spec"], "is stuck" if stuck else "is under way"
+    strategy = spec.get("updateStrategy") or {}
+    if spec.get("paused"):
+        how = "is paused"
+    elif strategy.get("type") == "OnDelete":
+        how = "waits for its old pods to be deleted (OnDelete)"
+    elif partition := (strategy.get("rollingUpdate") or {}).get("partition"):
+        how += f" from ordinal {partition} on"
+    yield f"its rollout {how}: {updated} of {wanted} wanted pods are updated" + (
+        f", {old} old ones are left" * bool(old)
+    )
+
+
+def _current(status: Doc) -> str:
+    return str(status.get("currentRevision", "-"))
+
+
+def _wanted(obj: Doc, status: Doc) -> int:
+    spec = obj.get("spec") or {}
+    return int(spec["replicas"] if "replicas" in spec else status.get("desiredNumberScheduled", 0))
+
+
+def _counts(kind: str, obj: Doc, status: Doc) -> Iterator[str]:
+    if kind == "Job":
+        yield _completions(obj["spec"], status)
+    elif "replicas" in (obj.get("spec") or {}) or "desiredNumberScheduled" in status:
+        ready = status.get("readyReplicas", status.get("numberReady", 0))
+        yield f"{ready} of {_wanted(obj, status)} wanted pods are ready"
     elif "phase" in status:
         yield f"it is {status['phase']}"
     else:
         yield "nothing in its status says how it is" if not status.get("conditions") else "its conditions:"
+
+
+def _completions(spec: Doc, status: Doc) -> str:
+    counts = [f"{status[key]} pods {key}" for key in ("active", "failed", "terminating") if status.get(key)]
+    wanted = f" of {spec['completions']}" if spec.get("completions") else ""
+    parts = [f"{status.get('succeeded', 0)}{wanted} wanted pods have succeeded", *counts]
+    for type_, how in (("Failed", "it has failed"), ("Complete", "it is complete"), ("Suspended", "it is suspended")):
+        if (find_condition(status.get("conditions"), type_) or {}).get("status") == "True":
+            return "; ".join([how, *parts])
+    return "; ".join(parts)
 
 
 async def why(client: Client, resource: Resource[Any], name: str, namespace: str = "") -> Explanation:

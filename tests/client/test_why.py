@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from minik8s import PODS, Cluster
-from minik8s.api.resources import DEPLOYMENTS
+from minik8s.api.resources import DAEMON_SETS, DEPLOYMENTS, JOBS, STATEFUL_SETS
 from minik8s.client.why import explain_pod, explain_workload
 from minik8s.machinery.errors import NotFound
 
@@ -93,6 +93,8 @@ def test_what_else_holds_a_pod() -> None:
 def test_workloads() -> None:
     """A workload tells its counts and the conditions that are not as they should be; text nests what is below."""
     status = {
+        "replicas": 2,
+        "updatedReplicas": 2,
         "readyReplicas": 1,
         "conditions": [
             {"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable", "message": "too few"},
@@ -106,6 +108,78 @@ def test_workloads() -> None:
         "  condition Available is False (MinimumReplicasUnavailable: too few)",
         "  pod/p: no scheduler has looked at it yet; it waits for default-scheduler",
     ]
+
+
+STUCK = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}
+PARTITION = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}
+REVISIONS = {"currentRevision": "a", "updateRevision": "b"}
+
+
+@pytest.mark.parametrize(
+    ("resource", "spec", "status", "first"),
+    [
+        (
+            DEPLOYMENTS,
+            {"replicas": 3},
+            {"replicas": 4, "readyReplicas": 3, "updatedReplicas": 1, "conditions": [STUCK]},
+            "its rollout is stuck: 1 of 3 wanted pods are updated, 3 old ones are left",
+        ),
+        (
+            DEPLOYMENTS,
+            {"replicas": 3},
+            {"replicas": 4, "readyReplicas": 3, "updatedReplicas": 1},
+            "its rollout is under way: 1 of 3 wanted pods are updated, 3 old ones are left",
+        ),
+        (
+            DEPLOYMENTS,
+            {"replicas": 3, "paused": True},
+            {"replicas": 3, "readyReplicas": 3},
+            "its rollout is paused: 0 of 3 wanted pods are updated, 3 old ones are left",
+        ),
+        (
+            DEPLOYMENTS,
+            {"replicas": 3},
+            {"replicas": 3, "readyReplicas": 3, "updatedReplicas": 3},
+            "3 of 3 wanted pods are ready",
+        ),
+        (
+            DEPLOYMENTS,
+            {"replicas": 3},
+            {"replicas": 3, "readyReplicas": 3, "observedGeneration": 1},
+            "its last change is still to be seen by its controller",
+        ),
+        (
+            STATEFUL_SETS,
+            {"replicas": 3, "updateStrategy": PARTITION},
+            {"replicas": 3, "readyReplicas": 3, "updatedReplicas": 1, **REVISIONS},
+            "its rollout is under way from ordinal 2 on: 1 of 3 wanted pods are updated, 2 old ones are left",
+        ),
+        (
+            STATEFUL_SETS,
+            {"replicas": 3},
+            {"replicas": 3, "readyReplicas": 3, "currentRevision": "a", "updateRevision": "a"},
+            "3 of 3 wanted pods are ready",
+        ),
+        (
+            DAEMON_SETS,
+            {"updateStrategy": {"type": "OnDelete"}},
+            {"desiredNumberScheduled": 2, "currentNumberScheduled": 2, "numberReady": 2},
+            "its rollout waits for its old pods to be deleted (OnDelete): 0 of 2 wanted pods are updated, "
+            "2 old ones are left",
+        ),
+        (
+            JOBS,
+            {"completions": 3},
+            {"succeeded": 1, "failed": 2, "conditions": [{"type": "Failed", "status": "True", "reason": "R"}]},
+            "it has failed; 1 of 3 wanted pods have succeeded; 2 pods failed",
+        ),
+    ],
+)
+def test_the_head_of_workloads(resource: Any, spec: Any, status: Any, first: str) -> None:
+    """What is stuck or under way comes first: the pods that are ready may all be old ones."""
+    seen = {"observedGeneration": 2, **status}
+    obj: Any = {"metadata": {"name": "web", "generation": 2}, "spec": spec, "status": seen}
+    assert explain_workload(resource, obj, [], []).findings[0] == first
 
 
 @pytest.mark.anyio
