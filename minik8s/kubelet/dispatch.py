@@ -7,6 +7,7 @@ looked at a thousand times; a dispatch adds one handler per resource and finds t
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from itertools import count
 from typing import Any
 
 from minik8s.api.resource import Resource
@@ -24,19 +25,22 @@ class Subscriptions:
 
     def __init__(self, informer: Informer[Any], key: KeyFunc) -> None:
         self._key = key
-        self._listeners: dict[Hashable, tuple[Listener, ...]] = {}
+        self._listeners: dict[Hashable, dict[int, Listener]] = {}
+        self._tickets = count()
         informer.add_handler(self._handle)
 
     def subscribe(self, key: Hashable, listener: Listener) -> Callable[[], None]:
-        """Calls `listener` for changes from now on of objects with that key; returns the removal."""
-        self._listeners[key] = (*self._listeners.get(key, ()), listener)
+        """Calls `listener` for changes from now on of objects with that key; returns the removal.
+
+        Neither looks at the others: every pod of a namespace listens to its `kube-root-ca.crt`.
+        """
+        ticket = next(self._tickets)
+        self._listeners.setdefault(key, {})[ticket] = listener
 
         def remove() -> None:
-            left = tuple(other for other in self._listeners.get(key, ()) if other is not listener)
-            if left:
-                self._listeners[key] = left
-            else:
-                self._listeners.pop(key, None)
+            listeners = self._listeners.get(key)
+            if listeners is not None and listeners.pop(ticket, None) is not None and not listeners:
+                del self._listeners[key]
 
         return remove
 
@@ -51,8 +55,8 @@ class Subscriptions:
         self._tell(after, None, new)
 
     def _tell(self, key: Hashable, old: Doc | None, new: Doc | None) -> None:
-        if key is not None:
-            for listener in self._listeners.get(key, ()):
+        if key is not None and (listeners := self._listeners.get(key)):
+            for listener in tuple(listeners.values()):
                 listener(old, new)
 
 
