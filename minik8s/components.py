@@ -117,10 +117,10 @@ class Components:
         self.scheduler.stop()
 
     def _proxy(self, group: TaskGroup) -> None:
-        real, sockets = self.config.runtime != "simulated", self.nodes.sockets
-        self.proxier = Proxier(self.informers, self.clock, self.recorders, sockets=sockets, host_ports=real)
+        real, network = self.config.runtime != "simulated", self.nodes.network
+        self.proxier = Proxier(self.informers, self.clock, self.recorders, network=network, host_ports=real)
         group.start_soon(self.proxier.run, name="proxy")
-        if sockets is not None:
+        if network is not None:
             self.server.inert = FILTERED_SERVICES
             self.server.resolver = ProxiedResolver(self.server.resolver, self.proxier.address_of)
 

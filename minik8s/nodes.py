@@ -38,7 +38,9 @@ from minik8s.machinery.meta import Doc
 if TYPE_CHECKING:
     from minik8s.kubelet.runtime.network import PodNetwork
     from minik8s.kubelet.stages.stage import Stage
-    from minik8s.proxy.networks import Sockets
+
+MACHINE = "127.0.0.1"
+"""The address of nodes whose pods share this machine's network."""
 
 
 class NodePool:
@@ -75,9 +77,9 @@ class NodePool:
         self._group: TaskGroup
 
     @property
-    def sockets(self) -> Sockets | None:
-        """Sockets that reach pods in a network of their own; None where there is none."""
-        return None if self._network is None else self._network.make_socket
+    def network(self) -> PodNetwork | None:
+        """The pods' network where they have one of their own."""
+        return self._network
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Takes what the nodes share; `stack` gives it back, and must outlive every kubelet.
@@ -107,14 +109,13 @@ class NodePool:
         """A refusal instead of another runtime: who asks for isolation must not get less without knowing it."""
         from minik8s.kubelet.runtime.feasibility import SandboxUnavailable, why_impossible
         from minik8s.kubelet.runtime.network import RESERVED, PodNetwork
-        from minik8s.kubelet.runtime.sandbox import USER_NAMESPACE
 
         config = self._config
         if problem := await why_impossible():
             raise SandboxUnavailable(problem)
         self._addresses = AddressPool(config.pod_cidr, self._rng, claim=no_claim, reserved=RESERVED)
         stack.callback(self._addresses.close)
-        self._spawner = Spawner(USER_NAMESPACE)
+        self._spawner = Spawner(isolated=True)
         stack.push_async_callback(self._spawner.aclose)
         self._network = PodNetwork(self._spawner, config.pod_cidr, config.service_cidr)
         stack.callback(self._network.close)
@@ -135,7 +136,8 @@ class NodePool:
             clock=self._clock,
             rng=self._rng,
             recorders=self._recorders,
-            runtime=self._runtime(),
+            runtime=self._runtime(name),
+            address=self._network.node(name).address if self._network is not None else MACHINE,
             directory=self._directory / name,
             commons=self._commons,
             files=self._config.runtime != "simulated",
@@ -145,13 +147,21 @@ class NodePool:
         )
         self._run_commons(group)
         self.kubelets[name] = kubelet
-        group.start_soon(kubelet.run, name=f"kubelet {name}")
+        group.start_soon(self._run, kubelet, name=f"kubelet {name}")
         return kubelet
+
+    async def _run(self, kubelet: Kubelet) -> None:
+        """A node is in the pods' network before anybody hears of it."""
+        if self._network is not None:
+            await self._network.node(kubelet.name).open()
+        await kubelet.run()
 
     def _run_commons(self, group: TaskGroup) -> None:
         """Starts what the nodes share with the first of them: a cluster without nodes is spared it."""
         if not self._commons_run:
             self._commons_run = True
+            if self._network is not None:
+                group.start_soon(self._network.run, self._clock, name="pods' network")
             group.start_soon(self._commons.run, name="nodes")
             if self._stages:
                 group.start_soon(self._play_stages, name="stages")
@@ -171,7 +181,7 @@ class NodePool:
             addresses=self._addresses,
         )
 
-    def _runtime(self) -> Runtime:
+    def _runtime(self, node: str) -> Runtime:
         if self._config.runtime == "simulated":
             return SimulatedRuntime(
                 clock=self._clock,
@@ -190,6 +200,7 @@ class NodePool:
                 addresses=self._addresses,
                 spawner=self._spawner,
                 network=self._network,
+                node=self._network.node(node),
             )
         return SubprocessRuntime(
             clock=self._clock,
@@ -240,7 +251,7 @@ class NodePool:
 
     async def connect(self, host: str, port: int) -> ByteStream:
         """A connection to a pod's address, in whatever network it is, or to any other. Raises OSError."""
-        return await connect_tcp(host, port, self.sockets or plain)
+        return await connect_tcp(host, port, plain if self._network is None else self._network.make_socket)
 
     def kubelet(self, node: str, method: str, path: str, options: Mapping[str, str]) -> Answer:
         """What a node's kubelet says by HTTP. Raises ApiError."""

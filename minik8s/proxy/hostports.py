@@ -15,27 +15,33 @@ from minik8s.proxy.servicemap import Endpoint, Frontend, ServiceMap, ServicePort
 _EVERY_ADDRESS = ("", ANY_ADDRESS, "::")
 
 
-def has_host_ports(pod: Doc) -> bool:
-    """Whether a pod asks for any that are not its own anyway, as they are in the host's network."""
+def has_host_ports(pod: Doc, *, beside: bool) -> bool:
+    """Whether a pod asks for any that are not its own anyway, because it is in the host's network.
+
+    `beside` this machine's network is that of a node where pods have networks of their own, so there it asks.
+    """
     spec = pod["spec"]
-    return not spec.get("hostNetwork") and any(
+    return (beside or not spec.get("hostNetwork")) and any(
         port.get("hostPort") for container in running_containers(spec) for port in container.get("ports") or ()
     )
 
 
-def frontends_of_pod(pod: Doc, node_addresses: Collection[str]) -> ServiceMap:
-    """Where a pod answers on its host while it runs. `node_addresses` stand for every address of the node."""
+def frontends_of_pod(pod: Doc, machine: Collection[str], *, beside: bool) -> ServiceMap:
+    """Where a pod answers on its host while it runs: at the addresses of the machine, and `beside` them its node's."""
     result: ServiceMap = {}
-    address = (pod.get("status") or {}).get("podIP")
-    if not address or phase_of(pod) != "Running" or not has_host_ports(pod):
+    status = pod.get("status") or {}
+    address = status.get("podIP")
+    if not address or phase_of(pod) != "Running" or not has_host_ports(pod, beside=beside):
         return result
+    every = [*machine, status["hostIP"]] if beside and status.get("hostIP") not in (None, address) else machine
     for container in running_containers(pod["spec"]):
         for port in container.get("ports") or ():
             if port.get("hostPort"):
                 served = _served(pod, port, address)
                 wanted = port.get("hostIP") or ""
-                for host in node_addresses if wanted in _EVERY_ADDRESS else (wanted,):
-                    result[Frontend(port.get("protocol") or "TCP", host, port["hostPort"])] = served
+                for host in every if wanted in _EVERY_ADDRESS else (wanted,):
+                    if host != address:
+                        result[Frontend(port.get("protocol") or "TCP", host, port["hostPort"])] = served
     return result
 
 

@@ -54,9 +54,15 @@ def is_allowed(source: Party, target: Target, policies: Policies, namespaces: Na
     destination = target.party
     if source.pod is not None and destination.pod is not None and uid_of(source.pod) == uid_of(destination.pod):
         return True  # nothing keeps a pod from itself
+    if destination.address == _host(source.pod) or source.address == _host(destination.pod):
+        return True  # nor from its node, whose kubelet probes it
     return _is_open("Egress", source, destination, target, policies, namespaces) and _is_open(
         "Ingress", destination, source, target, policies, namespaces
     )
+
+
+def _host(pod: Doc | None) -> str | None:
+    return None if pod is None else (pod.get("status") or {}).get("hostIP")
 
 
 def selecting(pod: Doc, direction: Direction, policies: Iterable[Doc]) -> list[Doc]:

@@ -17,11 +17,27 @@ from minik8s.proxy.servicemap import Endpoint, Frontend, ServiceMap
 class Sockets(Protocol):
     """Where sockets come from."""
 
-    def __call__(self, address: str, family: int, kind: int, source: str = "") -> socket.socket:
-        """A socket to be bound or connected to `address`; for whom, `source` says. Raises OSError."""
+    def __call__(
+        self, address: str, family: int, kind: int, source: str = "", *, listening: bool = False
+    ) -> socket.socket:
+        """A socket to be connected to `address`, or bound to it to be `listening`; for whom, `source` says.
+
+        Raises OSError.
+        """
 
 
-def plain(address: str, family: int, kind: int, source: str = "") -> socket.socket:
+class Network(Protocol):
+    """A network that pods have of their own."""
+
+    @property
+    def make_socket(self) -> Sockets:
+        """Its sockets, and the machine's for other addresses."""
+
+    def is_node(self, address: str) -> bool:
+        """Whether an address is a node's, where the proxy can listen."""
+
+
+def plain(address: str, family: int, kind: int, source: str = "", *, listening: bool = False) -> socket.socket:
     """A socket of the network that this process is in, under this machine's address."""
     return socket.socket(family, kind)
 
@@ -35,7 +51,7 @@ def to_endpoint(sockets: Sockets, endpoint: Endpoint, kind: int, client: str) ->
 
 def bind(host: str, port: int, family: int, kind: int, sockets: Sockets = plain) -> socket.socket:
     """A bound socket that does not listen. Raises OSError: EACCES, EADDRINUSE, EADDRNOTAVAIL."""
-    sock = sockets(host, family, kind)
+    sock = sockets(host, family, kind, listening=True)
     try:
         if kind == socket.SOCK_STREAM:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

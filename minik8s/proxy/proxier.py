@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 import anyio
 
-from minik8s.api.resources import ENDPOINT_SLICES, PODS, SERVICES
+from minik8s.api.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from minik8s.api.services import SERVICE_NAME_LABEL, by_service
 from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
@@ -23,11 +23,11 @@ from minik8s.clock import Clock, TimerHandle
 from minik8s.machinery.meta import Doc, labels_of, name_of, namespace_of
 from minik8s.proxy.guard import Guard
 from minik8s.proxy.hostports import frontends_of_pod, has_host_ports
-from minik8s.proxy.networks import Sockets, bind, plain, with_aliases
+from minik8s.proxy.networks import Network, bind, plain, with_aliases
 from minik8s.proxy.poller import make_poller
 from minik8s.proxy.relay import Connections
 from minik8s.proxy.served import Bind, Served, Status
-from minik8s.proxy.servicemap import Frontend, ServiceMap, diff, frontends_of
+from minik8s.proxy.servicemap import Frontend, Nodes, ServiceMap, diff, frontends_of
 
 RETRY_SECONDS = 30.0
 """How soon an address that could not be bound is tried again: kube-proxy's sync period."""
@@ -52,11 +52,12 @@ class Proxier:
     """Serves every Service of a cluster on this machine.
 
     nodes                 names of the nodes of this machine, for Local traffic policies; None: all nodes
-    node_port_addresses   where node ports are opened, kube-proxy's --nodeport-addresses
+    node_port_addresses   where node ports are opened on this machine, kube-proxy's --nodeport-addresses
     host                  the node name under which Events are signed
-    sockets               sockets of the network that pods have of their own, None where they share this machine's:
-                          only with the former it is known who connects, so that NetworkPolicies are asked, hints
-                          heeded, and `internalTrafficPolicy: Local` means the client's node
+    network               the network that pods have of their own, None where they share this machine's: only with the
+                          former nodes have addresses where their ports are opened as well, and it is known who
+                          connects, so that NetworkPolicies are asked, hints heeded, and `internalTrafficPolicy: Local`
+                          means the client's node
     host_ports            whether pods' host ports are served: where there are processes behind them
     """
 
@@ -70,20 +71,21 @@ class Proxier:
         node_port_addresses: Collection[str] = ("127.0.0.1",),
         host: str = "",
         binder: Bind | None = None,
-        sockets: Sockets | None = None,
+        network: Network | None = None,
         host_ports: bool = False,
     ) -> None:
         self._services = informers(SERVICES)
         self._slices = informers(ENDPOINT_SLICES)
         self._slices.add_index("service", by_service)
         self._pods = informers(PODS) if host_ports else None
-        self._guard = None if sockets is None else Guard(informers)
+        self._node_cache = None if network is None else informers(NODES)
+        self._guard = None if network is None else Guard(informers)
         self._clock = clock
         self._recorder = recorders.recorder(COMPONENT, host)
         self._nodes = nodes
         self._node_port_addresses = tuple(node_port_addresses)
-        self._aliases = sockets is not None
-        self._sockets = sockets or plain
+        self._network = network
+        self._sockets = plain if network is None else network.make_socket
         self._bind = binder or partial(bind, sockets=self._sockets)
         self._maps: dict[Key, ServiceMap] = {}
         self._served: dict[tuple[Key, Frontend], Served] = {}
@@ -135,6 +137,8 @@ class Proxier:
             removals = [self._services.add_handler(self._on_service), self._slices.add_handler(self._on_slice)]
             if self._pods is not None:
                 removals.append(self._pods.add_handler(self._on_pod))
+            if self._node_cache is not None:
+                removals.append(self._node_cache.add_handler(self._on_node))
             while True:
                 await self._wake.wait()
                 self._wake = anyio.Event()
@@ -154,6 +158,8 @@ class Proxier:
         await self._slices.synced()
         if self._pods is not None:
             await self._pods.synced()
+        if self._node_cache is not None:
+            await self._node_cache.synced()
         if self._guard is not None:
             await self._guard.synced()
 
@@ -173,8 +179,15 @@ class Proxier:
 
     def _on_pod(self, old: Doc | None, new: Doc | None) -> None:
         obj = new or old
-        if obj is not None and has_host_ports(obj):
+        if obj is not None and has_host_ports(obj, beside=self._network is not None):
             self._mark(Key("Pod", namespace_of(obj), name_of(obj)))
+
+    def _on_node(self, old: Doc | None, new: Doc | None) -> None:
+        """Every Service with node ports is concerned by a node that comes, goes or has another address."""
+        if _internal_address(old) != _internal_address(new):
+            for service in self._services.lister.all():
+                if any(port.get("nodePort") for port in service["spec"].get("ports") or ()):
+                    self._on_service(None, service)
 
     def _on_slice(self, old: Doc | None, new: Doc | None) -> None:
         for obj in (old, new):
@@ -207,10 +220,19 @@ class Proxier:
         if owner is None:
             return {}
         if key.kind == "Pod":
-            return frontends_of_pod(owner, self._node_port_addresses)
+            return frontends_of_pod(owner, self._node_port_addresses, beside=self._network is not None)
         slices = self._slices.lister.by_index("service", f"{key.namespace}/{key.name}")
-        wanted = frontends_of(owner, slices, nodes=self._nodes, node_port_addresses=self._node_port_addresses)
-        return with_aliases(wanted) if self._aliases else wanted
+        wanted = frontends_of(owner, slices, nodes=self._nodes, node_ports=self._node_ports())
+        return wanted if self._network is None else with_aliases(wanted)
+
+    def _node_ports(self) -> dict[str, Nodes]:
+        """Where node ports are opened: on the machine for all nodes, in the pods' network for each."""
+        found: dict[str, Nodes] = dict.fromkeys(self._node_port_addresses, self._nodes)
+        if self._network is not None and self._node_cache is not None:
+            for node in self._node_cache.lister.all():
+                if (address := _internal_address(node)) and self._network.is_node(address):
+                    found[address] = (name_of(node),)
+        return found
 
     def _owner(self, key: Key) -> Doc | None:
         cache = self._pods if key.kind == "Pod" else self._services
@@ -263,3 +285,9 @@ class Proxier:
         if status.address is not None:
             text += f" {status.address[0]}:{status.address[1]} stands in for it."
         self._recorder.event(owner, "Warning", "FailedToListen", text)
+
+
+def _internal_address(node: Doc | None) -> str:
+    """Its InternalIP, "" for a node without one."""
+    addresses = ((node or {}).get("status") or {}).get("addresses") or ()
+    return next((entry["address"] for entry in addresses if entry["type"] == "InternalIP"), "")

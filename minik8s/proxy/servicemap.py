@@ -19,6 +19,8 @@ DEFAULT_AFFINITY_SECONDS = 10800
 
 Kind: TypeAlias = Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalIP", "HealthCheck", "HostPort"]
 Network: TypeAlias = IPv4Network | IPv6Network
+Nodes: TypeAlias = Collection[str] | None
+"""Names of nodes; None: every node."""
 
 
 class Frontend(NamedTuple):
@@ -105,12 +107,11 @@ def diff(old: Mapping[Frontend, ServicePort], new: Mapping[Frontend, ServicePort
     )
 
 
-def frontends_of(
-    service: Doc, slices: Iterable[Doc], *, nodes: Collection[str] | None, node_port_addresses: Collection[str]
-) -> ServiceMap:
+def frontends_of(service: Doc, slices: Iterable[Doc], *, nodes: Nodes, node_ports: Mapping[str, Nodes]) -> ServiceMap:
     """The frontends of one Service; nothing for headless and ExternalName Services and those of another proxy.
 
-    `nodes` are the names of this machine's nodes (None: every node is), for the Local traffic policies.
+    `nodes` are this machine's, for the Local traffic policies; `node_ports` the addresses where node ports are opened,
+    each with the nodes that it is an address of.
     """
     result: ServiceMap = {}
     if not is_proxied(service):
@@ -118,24 +119,25 @@ def frontends_of(
     spec = service["spec"]
     slices = sorted(slices, key=name_of)
     for port in spec.get("ports") or ():
-        for frontend, kind in _addresses(service, port, node_port_addresses):
+        for frontend, kind in _addresses(service, port, node_ports):
+            here = node_ports[frontend.address] if kind == "NodePort" else nodes
             result[frontend] = ServicePort(
                 namespace=namespace_of(service),
                 service=name_of(service),
                 name=port.get("name", ""),
                 port=port["port"],
                 kind=kind,
-                endpoints=_endpoints(slices, port, frontend, nodes if is_local(spec, kind) else None),
+                endpoints=_endpoints(slices, port, frontend, here if is_local(spec, kind) else None),
                 affinity=_affinity(spec),
                 sources=_sources(spec) if kind == "LoadBalancer" else (),
                 candidates=_candidates(slices, port, frontend, is_local(spec, kind)) if kind == "ClusterIP" else (),
                 local=is_local(spec, kind),
             )
     if (number := spec.get("healthCheckNodePort")) and spec.get("externalTrafficPolicy") == "Local":
-        here = _local_addresses(slices, nodes)
-        for address in node_port_addresses:
+        for address, here in node_ports.items():
+            local = _local_addresses(slices, here)
             result[Frontend("TCP", address, number)] = ServicePort(
-                namespace_of(service), name_of(service), "health check", number, "HealthCheck", here
+                namespace_of(service), name_of(service), "health check", number, "HealthCheck", local
             )
     return result
 
@@ -153,14 +155,14 @@ def is_local(spec: Doc, kind: Kind) -> bool:
     return spec.get(policy) == "Local"
 
 
-def _addresses(service: Doc, port: Doc, node_port_addresses: Collection[str]) -> Iterable[tuple[Frontend, Kind]]:
+def _addresses(service: Doc, port: Doc, node_ports: Iterable[str]) -> Iterable[tuple[Frontend, Kind]]:
     spec, protocol, number = service["spec"], port.get("protocol", "TCP"), port["port"]
     for address in spec.get("clusterIPs") or (spec["clusterIP"],):
         yield Frontend(protocol, address, number), "ClusterIP"
     for address in spec.get("externalIPs") or ():
         yield Frontend(protocol, address, number), "ExternalIP"
     if node_port := port.get("nodePort"):
-        for address in node_port_addresses:
+        for address in node_ports:
             yield Frontend(protocol, address, node_port), "NodePort"
     for ingress in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ():
         if (address := ingress.get("ip")) and ingress.get("ipMode", "VIP") == "VIP":
@@ -192,9 +194,7 @@ def _taking(found: Iterable[Candidate]) -> tuple[Endpoint, ...]:
     return tuple(ready or leaving)
 
 
-def _endpoints(
-    slices: Iterable[Doc], port: Doc, frontend: Frontend, nodes: Collection[str] | None
-) -> tuple[Endpoint, ...]:
+def _endpoints(slices: Iterable[Doc], port: Doc, frontend: Frontend, nodes: Nodes) -> tuple[Endpoint, ...]:
     """Those that take connections of clients of which nothing is known."""
     found = _usable(slices, port, frontend)
     return _taking(candidate for candidate in found if nodes is None or candidate.node in nodes)
@@ -224,7 +224,7 @@ def _usable(slices: Iterable[Doc], port: Doc, frontend: Frontend) -> Iterator[Ca
                 )
 
 
-def _local_addresses(slices: Iterable[Doc], nodes: Collection[str] | None) -> tuple[Endpoint, ...]:
+def _local_addresses(slices: Iterable[Doc], nodes: Nodes) -> tuple[Endpoint, ...]:
     """Each address of this machine's nodes that is ready, whatever its ports: what load balancers are told to go by."""
     return tuple(
         dict.fromkeys(

@@ -6,16 +6,10 @@ from typing import Any
 import pytest
 
 from minik8s.proxy.hostports import frontends_of_pod
-from minik8s.proxy.networks import plain
 from minik8s.proxy.servicemap import Frontend
-from tests.proxy.world import World, backends, greeting
+from tests.proxy.world import OwnNetwork, World, backends, greeting
 
 pytestmark = pytest.mark.anyio
-
-
-def own_network(address: str, family: int, kind: int, source: str = "") -> socket.socket:
-    """Stands for a network of the pods' own, in which nobody else takes their ports."""
-    return plain(address, family, kind)
 
 
 def pod(*ports: dict[str, Any], name: str = "web", phase: str = "Running", ip: str = "127.64.0.2", **spec: Any) -> Any:
@@ -45,17 +39,35 @@ def host_port(number: int, container: int, **more: Any) -> dict[str, Any]:
 )
 def test_what_is_served(given, frontends):
     """The ports of running pods with a network of their own, on the addresses they name or on all of the node's."""
-    served = frontends_of_pod(given, ["127.0.0.1"])
+    served = frontends_of_pod(given, ["127.0.0.1"], beside=False)
     assert list(served) == [Frontend(*frontend) for frontend in frontends]
     assert all(port.endpoints[0].address == "127.64.0.2" for port in served.values())
 
 
-@pytest.mark.parametrize("sockets", [None, own_network])
-async def test_a_pod_answers_at_its_host_port(port, sockets):
+@pytest.mark.parametrize(
+    ("given", "frontends"),
+    [
+        (pod(host_port(80, 8080)), ["127.0.0.1", "10.244.0.2"]),
+        (pod(host_port(80, 8080, hostIP="127.0.0.1")), ["127.0.0.1"]),
+        (pod(host_port(80, 8080, hostIP="10.244.0.2")), ["10.244.0.2"]),
+        (pod(host_port(80, 80), ip="10.244.0.2", hostNetwork=True), ["127.0.0.1"]),
+        (pod(host_port(80, 80, hostIP="10.244.0.2"), ip="10.244.0.2", hostNetwork=True), []),
+    ],
+)
+def test_what_is_served_where_nodes_have_addresses(given, frontends):
+    """A node's address beside the machine's; what the pod has bound itself, in its node's network, is not taken."""
+    given["status"]["hostIP"] = "10.244.0.2"
+    served = frontends_of_pod(given, ["127.0.0.1"], beside=True)
+    assert [frontend.address for frontend in served] == frontends
+    assert all(port.endpoints[0].address == given["status"]["podIP"] for port in served.values())
+
+
+@pytest.mark.parametrize("network", [None, OwnNetwork()])
+async def test_a_pod_answers_at_its_host_port(port, network):
     """From Running to its end, whoever connects to the host's port gets to the pod; then it is refused."""
     async with (
         backends("127.64.0.2") as backend,
-        World(sockets=sockets, host_ports=True).running() as world,
+        World(network=network, host_ports=True).running() as world,
     ):
         running = pod(host_port(port, backend))
         world.pods.put(running)
@@ -94,7 +106,7 @@ async def test_a_port_of_the_process_alone_is_served_when_it_listens(port):
 
 async def test_collisions_are_told_on_the_pod(port):
     """Of two pods with one port the second is told who has it; so is one whose UDP port may be its process's own."""
-    async with World(sockets=own_network, host_ports=True).running() as world:
+    async with World(network=OwnNetwork(), host_ports=True).running() as world:
         world.pods.put(pod(host_port(port, 1), name="first"))
         world.pods.put(pod(host_port(port, 1), name="second", ip="127.64.0.3"))
         await world.done()
@@ -112,7 +124,7 @@ async def test_policies_are_asked(port):
     """With networks of their own, pods are known by their addresses: who may not connect is reset."""
     async with (
         backends("127.64.0.2") as backend,
-        World(sockets=own_network, host_ports=True).running() as world,
+        World(network=OwnNetwork(), host_ports=True).running() as world,
     ):
         world.pods.put(pod(host_port(port, backend)))
         await world.done()

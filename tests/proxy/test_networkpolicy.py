@@ -199,3 +199,16 @@ def test_hosts() -> None:
     assert not check([DENY_EGRESS], party("x/a"), host)
     assert not check([policy({}, types=["Egress"], egress=[{"ports": [port("x")]}])], party("x/a"), host)
     assert not check([policy({}, ingress=[{"from": [{"ipBlock": {"cidr": "fd00::/8"}}]}])], host, party("x/a"))
+
+
+def test_a_pod_and_its_node() -> None:
+    """Nothing keeps a pod and the node that it is on from each other; another node is a stranger."""
+    pod = party("x/a")
+    assert pod.pod is not None
+    pod = Party(pod.address, {**pod.pod, "status": {"hostIP": "10.244.0.2"}})
+    own, other = Party("10.244.0.2"), Party("10.244.0.3")
+    policies = [policy({}, types=["Ingress", "Egress"])]
+    assert check(policies, own, pod)
+    assert check(policies, pod, own)
+    assert not check(policies, other, pod)
+    assert not check(policies, pod, other)

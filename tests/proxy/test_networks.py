@@ -32,7 +32,7 @@ def test_sockets_are_asked_for_by_address() -> None:
     """A socket to an endpoint is of its network and family, on behalf of a client, and never blocks."""
     asked: list[tuple[str, int, int, str]] = []
 
-    def sockets(address: str, family: int, kind: int, source: str = "") -> socket.socket:
+    def sockets(address: str, family: int, kind: int, source: str = "", *, listening: bool = False) -> socket.socket:
         asked.append((address, family, kind, source))
         return plain(address, family, kind)
 

@@ -25,7 +25,7 @@ def slice_of(*endpoints: dict[str, Any], name: str = "web-1", **more: Any) -> di
 
 
 def frontends(service: dict[str, Any], *slices: dict[str, Any], nodes=None) -> dict[Frontend, ServicePort]:
-    return frontends_of(service, slices, nodes=nodes, node_port_addresses=("127.0.0.1",))
+    return frontends_of(service, slices, nodes=nodes, node_ports={"127.0.0.1": nodes})
 
 
 def endpoints(service: dict[str, Any], *slices: dict[str, Any], nodes=None) -> list[str]:

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from minik8s.proxy.networks import plain
 from minik8s.proxy.servicemap import Frontend, Place, endpoints_for, frontends_of
-from tests.proxy.world import World, backends, service, slice_of
+from tests.proxy.world import OwnNetwork, World, backends, greeting, service, slice_of
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +54,7 @@ TABLE: dict[str, tuple[list[dict[str, Any]], bool, str]] = {
 def test_choices_on_node_a_in_zone_z(endpoints, local, expected):
     """Whom a client gets to by upstream's rules; where no place matters the Service has no candidates at all."""
     svc = service(80, **({"internalTrafficPolicy": "Local"} if local else {}))
-    found = frontends_of(svc, [slice_of(1) | {"endpoints": endpoints}], nodes=None, node_port_addresses=())
+    found = frontends_of(svc, [slice_of(1) | {"endpoints": endpoints}], nodes=None, node_ports={})
     port = found[Frontend("TCP", "127.96.0.10", 80)]
     chosen = endpoints_for(port, Place("a", "z")) if port.candidates else port.endpoints
     assert "".join(endpoint.address for endpoint in chosen) == expected
@@ -79,7 +78,7 @@ async def test_pods_get_to_their_own_node(port):
     servers = ("127.64.0.2", "127.64.0.3")
     async with (
         backends(*servers) as backend,
-        World(sockets=lambda *asked: plain(*asked)).running() as world,
+        World(network=OwnNetwork()).running() as world,
     ):
         for name, address in (("a", "127.64.1.1"), ("b", "127.64.1.2"), ("c", "127.64.1.3")):
             world.nodes.put({"metadata": {"name": name}})
@@ -100,3 +99,31 @@ async def test_pods_get_to_their_own_node(port):
         world.slices.put(slice_of(backend) | {"endpoints": [endpoint(servers[1], "a")]})
         await world.done()
         assert await heard(port, "127.64.1.1") == servers[1]
+
+
+async def test_node_ports_of_each_node(port):
+    """Each node's address has its node ports; those of a Local policy lead to its own pods, the machine's to all."""
+    servers = ("127.64.0.2", "127.64.0.3")
+    network = OwnNetwork("127.65.0.1", "127.65.0.2")
+    async with backends(*servers) as backend, World(network=network).running() as world:
+        placed = [endpoint(address, node) for address, node in zip(servers, "ab", strict=True)]
+        world.slices.put(slice_of(backend) | {"endpoints": placed})
+        web = service(1, type="NodePort", externalTrafficPolicy="Local")
+        web["spec"]["ports"][0]["nodePort"] = port
+        world.services.put(web)
+        for name, address in (("a", "127.65.0.1"), ("b", "127.65.0.2"), ("stranger", "192.0.2.9")):
+            world.nodes.put(node(name, address))
+        await world.done()
+        assert await greeting(("127.65.0.1", port)) == servers[0]
+        assert await greeting(("127.65.0.2", port)) == servers[1]
+        assert {await greeting(("127.0.0.1", port)) for _ in range(2)} == set(servers)
+        world.nodes.remove(node("b", "127.65.0.2"))
+        await world.done()
+        with pytest.raises(ConnectionRefusedError):
+            await greeting(("127.65.0.2", port))
+        assert not [event for event in world.recorder.events if str(port) in event[3]]
+
+
+def node(name: str, address: str) -> Any:
+    addresses = [{"type": "InternalIP", "address": address}]
+    return {"metadata": {"name": name}, "status": {"addresses": addresses}}

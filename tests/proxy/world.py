@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,7 +13,7 @@ import anyio
 from minik8s.api.resources import ENDPOINT_SLICES, NAMESPACES, NETWORK_POLICIES, NODES, PODS, SERVICES
 from minik8s.client.lister import Indexer, key_of
 from minik8s.clock import RealClock
-from minik8s.proxy.networks import bind
+from minik8s.proxy.networks import bind, plain
 from minik8s.proxy.proxier import Proxier
 
 
@@ -77,6 +78,19 @@ class ManualTimers(RealClock):
         due, self.pending[:] = list(self.pending), []
         for callback in due:
             callback()
+
+
+class OwnNetwork:
+    """Stands for a network that pods have of their own; `nodes` are addresses of nodes in it."""
+
+    def __init__(self, *nodes: str) -> None:
+        self.nodes = nodes
+
+    def make_socket(self, *asked: Any, listening: bool = False) -> socket.socket:
+        return plain(*asked)
+
+    def is_node(self, address: str) -> bool:
+        return address in self.nodes
 
 
 class World:

@@ -36,7 +36,28 @@ async def connected(host: str, port: int, sockets: Sockets) -> socket.socket:
 
 async def connect_tcp(host: str, port: int, sockets: Sockets = plain) -> SocketStream:
     """Raises OSError: `dial tcp <host>:<port>: connect: connection refused`."""
-    where = f"dial tcp {host}:{port}"
+    return await _dial("tcp", host, port, sockets)
+
+
+async def connect_locally(port: int, sockets: Sockets, sandbox: str) -> SocketStream:
+    """Whoever listens at a port of a pod's loopback addresses, as containerd looks for it: IPv4 goes before IPv6.
+
+    Raises OSError with containerd's text (portForward of its CRI plug-in).
+    """
+    try:
+        return await _dial("tcp4", "127.0.0.1", port, sockets)
+    except OSError as error:
+        first = error
+    try:
+        return await _dial("tcp6", "::1", port, sockets)
+    except OSError as error:
+        where = f'localhost:{port} inside namespace "{sandbox}"'
+        raise OSError(f"failed to connect to {where}, IPv4: {first} IPv6 {error}") from None
+
+
+async def _dial(network: str, host: str, port: int, sockets: Sockets) -> SocketStream:
+    """Raises OSError: `dial <network> <host>:<port>: connect: connection refused`."""
+    where = f"dial {network} [{host}]:{port}" if ":" in host else f"dial {network} {host}:{port}"
     try:
         with anyio.fail_after(DIAL_SECONDS):
             if sockets is plain:
@@ -45,10 +66,14 @@ async def connect_tcp(host: str, port: int, sockets: Sockets = plain) -> SocketS
     except TimeoutError:
         raise OSError(f"{where}: i/o timeout") from None
     except OSError as error:
-        cause: BaseException | None = error
-        while cause is not None and not (isinstance(cause, OSError) and cause.errno):
-            group = cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()
-            cause = group[0] if group else cause.__cause__
-        number = cause.errno if isinstance(cause, OSError) else None
-        why = os.strerror(number).lower() if number else str(error)
-        raise OSError(f"{where}: connect: {why}") from None
+        raise OSError(f"{where}: connect: {_reason(error)}") from None
+
+
+def _reason(error: OSError) -> str:
+    """The system's word for what went wrong first."""
+    cause: BaseException | None = error
+    while cause is not None and not (isinstance(cause, OSError) and cause.errno):
+        group = cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()
+        cause = group[0] if group else cause.__cause__
+    number = cause.errno if isinstance(cause, OSError) else None
+    return os.strerror(number).lower() if number else str(error)

@@ -29,13 +29,11 @@ def write_pod_files(sandbox: Sandbox) -> None:
 
 
 def hosts(sandbox: Sandbox) -> str:
-    """The pod's names beside the local ones; with the host's network the host's file is the base."""
+    """The pod's names beside the local ones; with its node's network it has the node's name."""
     config = sandbox.config
-    if config.host_network:
-        text = "# Kubernetes-managed hosts file (host network).\n" + _read("/etc/hosts")
-    else:
-        names = f"{config.fqdn}\t{config.hostname}" if config.fqdn else config.hostname
-        text = f"# Kubernetes-managed hosts file.\n{_LOCAL}{sandbox.address}\t{names}\n"
+    names = f"{config.fqdn}\t{config.hostname}" if config.fqdn else config.hostname
+    kind = " (host network)" if config.host_network else ""
+    text = f"# Kubernetes-managed hosts file{kind}.\n{_LOCAL}{sandbox.address}\t{names}\n"
     if config.host_aliases:
         lines = ("\t".join((address, *names)) + "\n" for address, names in config.host_aliases)
         text += "\n# Entries added by HostAliases.\n" + "".join(lines)

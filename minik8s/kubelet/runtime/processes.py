@@ -202,14 +202,25 @@ def _file_of(spec: dict[str, Any]) -> IO[bytes]:
     return file
 
 
+@attrs.frozen
+class Made:
+    """An answer of the fork server: a socket to whoever answered, descriptors, and what was said of them."""
+
+    control: socket.socket
+    fds: list[int]
+    note: bytes
+
+
 class Spawner:
     """Owns the fork server, which is started when first needed and again should it ever be killed.
 
-    `prefix` is a command that runs the server, in a user namespace for instance.
+    With `isolated` it is in a user namespace whose root the user is. Another one that takes its place is put into the
+    same, so that it has power over what is left there.
     """
 
-    def __init__(self, prefix: Sequence[str] = ()) -> None:
-        self._prefix = prefix
+    def __init__(self, *, isolated: bool = False) -> None:
+        self._isolated = isolated
+        self._users = -1
         self._server: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
         self._slots = asyncio.Semaphore(CONCURRENT_STARTS)
@@ -229,7 +240,7 @@ class Spawner:
         with theirs:
             self._server = subprocess.Popen(
                 [
-                    *self._prefix,
+                    *self._prefix(),
                     sys.executable,
                     "-I",
                     "-S",
@@ -245,6 +256,13 @@ class Spawner:
                 cwd="/",
             )
         self._requests = ours
+
+    def _prefix(self) -> Sequence[str]:
+        if not self._isolated:
+            return ()
+        if self._users < 0:
+            return ("unshare", "--user", "--map-root-user")
+        return ("nsenter", f"--user=/proc/{os.getpid()}/fd/{self._users}", "--preserve-credentials", "--")
 
     async def spawn(self, command: Command) -> Process:
         """Starts a process group. Raises SpawnError; cancelled, it leaves nothing behind."""
@@ -270,10 +288,8 @@ class Spawner:
                 except OSError as error:
                     raise StartError("StartError", f"the fork server is gone: {error}") from error
 
-    async def make(
-        self, kind: bytes, spec: Mapping[str, Any], fds: Sequence[int] = ()
-    ) -> tuple[socket.socket, list[int]]:
-        """Asks for namespaces (see `spawner`): a socket to whoever answered, and their descriptors. Raises OSError."""
+    async def make(self, kind: bytes, spec: Mapping[str, Any], fds: Sequence[int] = ()) -> Made:
+        """Asks for namespaces (see `spawner`). Raises OSError."""
         self.start()
         assert self._requests is not None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -285,15 +301,20 @@ class Spawner:
             answer, made, _, _ = socket.recv_fds(ours, 4096, 8)
             if answer[:1] != b"+":
                 raise OSError(answer[1:].decode(errors="replace") or "the process was lost")
+            if self._users < 0:
+                self._users = os.open(f"/proc/{self.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         except BaseException as error:
             ours.close()
             if isinstance(error, TimeoutError):
                 raise OSError("it takes too long") from None
             raise
-        return ours, made
+        return Made(ours, made, answer[1:])
 
     async def aclose(self) -> None:
         """Ends every process started here and returns when they are gone."""
+        if self._users >= 0:
+            os.close(self._users)
+            self._users = -1
         server, requests = self._server, self._requests
         self._server = self._requests = None
         if server is None or requests is None:

@@ -17,12 +17,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
+from anyio.abc import ByteStream
 
 from minik8s.clock import Clock
 from minik8s.kubelet.runtime.addresses import Addresses, AddressesExhausted
 from minik8s.kubelet.runtime.commands import refuse_empty, refuse_nul
+from minik8s.kubelet.runtime.dialing import connect_locally
 from minik8s.kubelet.runtime.images import ImageRegistry
-from minik8s.kubelet.runtime.network import PodNetwork
+from minik8s.kubelet.runtime.network import NodeNetwork, PodNetwork
 from minik8s.kubelet.runtime.podfiles import write_pod_files
 from minik8s.kubelet.runtime.processes import Command, Spawner, Stdio
 from minik8s.kubelet.runtime.protocol import (
@@ -36,14 +38,12 @@ from minik8s.kubelet.runtime.protocol import (
 from minik8s.kubelet.runtime.rootfs import TERMINATION_LOG, root_directory
 from minik8s.kubelet.runtime.subprocess import SubprocessRuntime
 
-USER_NAMESPACE = ("unshare", "--user", "--map-root-user")
-"""What the spawner of this runtime is to be prefixed with."""
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What containerd sets for an image that sets none."""
 
 
 class SandboxRuntime(SubprocessRuntime):
-    """`spawner` runs in a user namespace (`USER_NAMESPACE`), `network` was opened with it; both may be shared."""
+    """`spawner` is an isolated one, with which `network` was opened; both may be shared. `node` is a node of that."""
 
     name = "minik8s-sandbox"
     takes_roots = True
@@ -57,23 +57,24 @@ class SandboxRuntime(SubprocessRuntime):
         addresses: Addresses,
         spawner: Spawner,
         network: PodNetwork,
-        node_address: str = "127.0.0.1",
+        node: NodeNetwork,
     ) -> None:
         super().__init__(
-            clock=clock, rng=rng, images=images, addresses=addresses, spawner=spawner, node_address=node_address
+            clock=clock, rng=rng, images=images, addresses=addresses, spawner=spawner, node_address=node.address
         )
         self._network = network
-        self._sockets = network.make_socket
+        self._node = node
+        self._sockets = node.reach
         self._namespaces: dict[str, list[int]] = {}
 
     async def create_sandbox(self, config: SandboxConfig) -> Sandbox:
         sandbox: Sandbox | None = None
+        if config.host_network:
+            config = attrs.evolve(config, hostname=self._node.name, fqdn="")
         try:
-            self._network.check()
             sandbox = await super().create_sandbox(config)
             write_pod_files(sandbox)
-            address = "" if config.host_network else sandbox.address
-            self._namespaces[sandbox.id] = await self._network.add_pod(address, config.hostname)
+            self._namespaces[sandbox.id] = await self._make_namespaces(sandbox)
         except BaseException as error:
             if sandbox is not None:
                 await self.remove_sandbox(sandbox)
@@ -81,6 +82,20 @@ class SandboxRuntime(SubprocessRuntime):
                 raise RuntimeFailure("FailedCreatePodSandBox", f"failed to create pod sandbox: {error}") from error
             raise
         return sandbox
+
+    async def _make_namespaces(self, sandbox: Sandbox) -> list[int]:
+        """Descriptors of what the pod's containers share: the network is the last. Raises OSError."""
+        config = sandbox.config
+        if not config.host_network:
+            return await self._network.add_pod(sandbox.address, config.hostname)
+        await self._node.open()
+        return [*await self._network.add_pod("", ""), *self._node.namespaces()]
+
+    async def connect(self, sandbox: Sandbox, port: int) -> ByteStream:
+        """As upstream: to whoever listens on the pod's own loopback addresses."""
+        await self._network.open()
+        network = self._namespaces[sandbox.id][-1]
+        return await connect_locally(port, lambda _, *kind: self._network.socket_in(network, *kind), sandbox.id)
 
     async def remove_sandbox(self, sandbox: Sandbox) -> None:
         try:
@@ -96,7 +111,6 @@ class SandboxRuntime(SubprocessRuntime):
         cwd = Path("/") / (config.working_dir or config.image.working_dir)
         stage = root_directory(sandbox, config.name)
         try:
-            self._network.check()
             stage.mkdir(parents=True, exist_ok=True)
             config.log_path.parent.mkdir(parents=True, exist_ok=True)
             config.termination_log.parent.mkdir(parents=True, exist_ok=True)
@@ -108,10 +122,10 @@ class SandboxRuntime(SubprocessRuntime):
                 "read_only": config.read_only_root,
                 "cwd": str(cwd),
             }
-            control, (mounts,) = await self._spawner.make(b"m", spec)
+            made = await self._spawner.make(b"m", spec)
         except OSError as error:
             raise StartError("CreateContainerError", f"failed to prepare the container's root: {error}") from error
-        control.close()
+        made.control.close()
         return Command(
             argv=config.argv,
             env=env,
@@ -119,7 +133,7 @@ class SandboxRuntime(SubprocessRuntime):
             paths=_paths(config.argv[0], env, cwd),
             log=config.log_path,
             tty=config.tty,
-            namespaces=(*self._namespaces.get(sandbox.id, ()), mounts),
+            namespaces=(*self._namespaces.get(sandbox.id, ()), *made.fds),
             user=config.run_as,
         )
 

@@ -24,7 +24,7 @@ from minik8s.kubelet.runtime.protocol import (
     Sandbox,
     SandboxConfig,
 )
-from minik8s.kubelet.runtime.sandbox import USER_NAMESPACE, SandboxRuntime
+from minik8s.kubelet.runtime.sandbox import SandboxRuntime
 from minik8s.kubelet.runtime.subprocess import ProcessContainer, SubprocessRuntime
 
 
@@ -120,12 +120,18 @@ async def sandbox_bench(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Ben
         pytest.skip(problem)
     rng = random.Random(7)
     addresses = AddressPool("10.244.0.0/16", rng, no_claim, reserved=RESERVED)
-    spawner = Spawner(USER_NAMESPACE)
+    spawner = Spawner(isolated=True)
     network = PodNetwork(spawner, "10.244.0.0/16", "10.96.0.0/12")
     await network.open()
     images = ImageRegistry(directory=tmp_path)
     runtime = SandboxRuntime(
-        clock=RealClock(), rng=rng, images=images, addresses=addresses, spawner=spawner, network=network
+        clock=RealClock(),
+        rng=rng,
+        images=images,
+        addresses=addresses,
+        spawner=spawner,
+        network=network,
+        node=network.node("node-1"),
     )
     pod = await runtime.create_sandbox(SandboxConfig("ns", "web-0", "uid", tmp_path / "pod", "web-0"))
     try:

@@ -18,7 +18,7 @@ from minik8s.kubelet.runtime.feasibility import why_impossible
 from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.network import RESERVED, PodNetwork
 from minik8s.kubelet.runtime.processes import Spawner
-from minik8s.kubelet.runtime.sandbox import USER_NAMESPACE, SandboxRuntime
+from minik8s.kubelet.runtime.sandbox import SandboxRuntime
 from minik8s.kubelet.runtime.simulated import SimulatedRuntime
 from minik8s.kubelet.runtime.subprocess import SubprocessRuntime
 from minik8s.testing.runtime_suite import CHECKS, Behaviour, Check, Harness, Program
@@ -130,11 +130,19 @@ async def sandboxes(directory: Path) -> AsyncIterator[Harness]:
         pytest.skip(problem)
     clock, rng = RealClock(), random.Random(1)
     addresses = AddressPool("10.244.0.0/16", rng, no_claim, reserved=RESERVED)
-    spawner = Spawner(USER_NAMESPACE)
+    spawner = Spawner(isolated=True)
     network = PodNetwork(spawner, "10.244.0.0/16", "10.96.0.0/12")
     await network.open()
     images = ImageRegistry(directory=directory)
-    runtime = SandboxRuntime(clock=clock, rng=rng, images=images, addresses=addresses, spawner=spawner, network=network)
+    runtime = SandboxRuntime(
+        clock=clock,
+        rng=rng,
+        images=images,
+        addresses=addresses,
+        spawner=spawner,
+        network=network,
+        node=network.node("node-1"),
+    )
     try:
         yield Harness(runtime, clock, directory, "busybox:1.36", MISSING, as_process)
     finally:

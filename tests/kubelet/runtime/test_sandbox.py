@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
+from minik8s.clock import RealClock
 from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.protocol import ImageError, Mount, RuntimeFailure, SandboxConfig, StartError
 
@@ -161,42 +162,99 @@ async def test_no_descriptor_is_left(sandbox_bench: Any, tmp_path: Path) -> None
     assert open_files() == before
 
 
-async def test_connections_to_a_pod(sandbox_bench: Any) -> None:
-    """`connect` reaches a port of the pod that is bound to any of its addresses' wildcard; else it is refused."""
-    script = """
-import socket
-listener = socket.create_server(("0.0.0.0", 80))
+SERVER = """
+import socket, sys
+listener = socket.create_server((sys.argv[1], 80), family=socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
 print("listening", flush=True)
 while True:
     client, address = listener.accept()
-    client.sendall(b"hello")
+    client.sendall(sys.argv[1].encode())
     client.close()
 """
-    container = await sandbox_bench.start("python3", "-c", script)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", "::1"])
+async def test_connections_to_a_pod(sandbox_bench: Any, host: str) -> None:
+    """`connect` reaches who listens on the pod's own loopback addresses, be it IPv6; else it says where it tried."""
+    container = await sandbox_bench.start("python3", "-c", SERVER, host)
     assert await sandbox_bench.first_line(container) == b"listening"
     async with await sandbox_bench.runtime.connect(sandbox_bench.pod, 80) as stream:
-        assert await stream.receive() == b"hello"
-    with pytest.raises(OSError, match=r"^dial tcp 10\.244\.\d+\.\d+:81: connect: connection refused$"):
+        assert await stream.receive() == host.encode()
+    with pytest.raises(OSError, match="refused") as caught:
         await sandbox_bench.runtime.connect(sandbox_bench.pod, 81)
+    assert str(caught.value) == (
+        f'failed to connect to localhost:81 inside namespace "{sandbox_bench.pod.id}",'
+        " IPv4: dial tcp4 127.0.0.1:81: connect: connection refused"
+        " IPv6 dial tcp6 [::1]:81: connect: connection refused"
+    )
 
 
-async def test_a_killed_fork_server_is_told(sandbox_bench: Any, tmp_path: Path) -> None:
-    """Its end takes every container along; what is asked for afterwards fails and says what to do."""
-    container = await sandbox_bench.start("sleep", "1000")
+async def test_pods_with_hostnetwork_share_their_nodes(sandbox_bench: Any, tmp_path: Path) -> None:
+    """They have the node's address and name, find each other on its loopback, and reach pods by address."""
+    runtime = sandbox_bench.runtime
+    server = await sandbox_bench.start("python3", "-c", SERVER, "0.0.0.0")
+    await sandbox_bench.first_line(server)
+    pods = [
+        await runtime.create_sandbox(SandboxConfig("ns", name, name, tmp_path / name, name, host_network=True))
+        for name in ("one", "two")
+    ]
+    own = sandbox_bench.pod
+    sandbox_bench.pod = pods[0]
+    await sandbox_bench.first_line(await sandbox_bench.start("python3", "-c", SERVER, "127.0.0.1", name="one"))
+    sandbox_bench.pod = pods[1]
+    ask = "import socket, sys; print(*(socket.create_connection((a, 80), 9).recv(99).decode() for a in sys.argv[1:]))"
+    script = f"hostname; cat /etc/hostname; tail -n 1 /etc/hosts; python3 -c '{ask}' 127.0.0.1 {own.address}"
+    _, log = await sandbox_bench.run(script, name="two")
+    assert log.decode().split() == ["node-1", "node-1", pods[1].address, "node-1", "127.0.0.1", "0.0.0.0"]
+    async with await runtime.connect(pods[1], 80) as stream:
+        assert await stream.receive() == b"127.0.0.1"
+    for pod in pods:
+        assert pod.address == "10.244.0.2"
+        await runtime.remove_sandbox(pod)
+    sandbox_bench.pod = own
+
+
+async def test_a_killed_fork_server_is_replaced(sandbox_bench: Any, tmp_path: Path) -> None:
+    """Its end takes every container along; those that start afterwards find their pod's network, and so do we."""
+    container = await sandbox_bench.start("python3", "-c", SERVER, "0.0.0.0")
+    await sandbox_bench.first_line(container)
     os.kill(sandbox_bench.spawner.pid, signal.SIGKILL)
     assert (await container.wait()).exit_code == 137
-    with anyio.fail_after(20):
-        while True:
-            try:
-                sandbox_bench.runtime._network.check()
-            except OSError:
-                break
-            await anyio.sleep(0.01)  # until the kernel has closed its sockets
-    with pytest.raises(StartError, match="started anew"):
-        await sandbox_bench.sh("true", name="late")
-    with pytest.raises(RuntimeFailure, match="started anew") as caught:
-        await sandbox_bench.runtime.create_sandbox(SandboxConfig("ns", "p", "u", tmp_path / "p", "p"))
-    assert caught.value.reason == "FailedCreatePodSandBox"
+    again = await sandbox_bench.start("python3", "-c", SERVER, "0.0.0.0", name="again")
+    await sandbox_bench.first_line(again)
+    async with await sandbox_bench.runtime.connect(sandbox_bench.pod, 80) as stream:
+        assert await stream.receive() == b"0.0.0.0"
+    other = await sandbox_bench.runtime.create_sandbox(SandboxConfig("ns", "p", "u", tmp_path / "p", "p"))
+    address, sandbox_bench.pod = sandbox_bench.pod.address, other
+    ask = f"import socket; print(socket.create_connection(('{address}', 80), 9).recv(99).decode())"
+    _, log = await sandbox_bench.run(f'python3 -c "{ask}"', name="asks")
+    assert log == b"0.0.0.0\n"
+
+
+async def test_a_killed_maker_of_sockets_is_replaced(sandbox_bench: Any) -> None:
+    """What it made is as good as before, and so are containers; the next request finds another."""
+    network = sandbox_bench.runtime._network
+    container = await sandbox_bench.start("python3", "-c", SERVER, "0.0.0.0")
+    await sandbox_bench.first_line(container)
+    for pid in children_of(sandbox_bench.spawner.pid):
+        if pid != container.process.shim_pid:
+            os.kill(pid, signal.SIGKILL)
+    async with anyio.create_task_group() as group:
+        group.start_soon(network.run, RealClock())
+        with anyio.fail_after(20):
+            while True:
+                try:
+                    async with await sandbox_bench.runtime.connect(sandbox_bench.pod, 80) as stream:
+                        assert await stream.receive() == b"0.0.0.0"
+                        break
+                except OSError:
+                    await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    assert not container.process.ended
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 HOST = """

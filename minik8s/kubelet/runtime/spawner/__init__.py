@@ -18,8 +18,8 @@ control socket the host writes one byte a signal, and the shim answers with line
 byte 0 comes with the writing end of a pipe, to which the container's output is copied from then on.
 
 A server that `unshare` has put into a user namespace also makes namespaces (`isolation`): requests `f`, `p`, `m` with a
-control socket, a marshalled `FabricSpec`, `PodSpec` or `MountSpec` and further descriptors are answered by `+` with
-the new descriptors or by `!` with a complaint. A shim enters those that `Spec["namespaces"]` counts.
+control socket, a marshalled `FabricSpec`, `PodSpec` or `MountSpec` and further descriptors are answered by `+` and a
+note with the new descriptors, or by `!` with a complaint. A shim enters those that `Spec["namespaces"]` counts.
 
 Without Linux (no subreaper, parent-death signal or /proc) a descendant that leaves its process group is not found.
 """
@@ -62,16 +62,18 @@ if TYPE_CHECKING:
     class FabricSpec(TypedDict):
         """The pods' network: the gateway's address, the pods' and the ClusterIPs' ranges.
 
-        `ports` are the first and the last port of connections that are relayed under a pod's address.
+        `ports` are the first and the last port of connections that are relayed under a pod's address; `any_address`
+        whether there can be such, which the note says ("1" or "0") when the network is made.
         """
 
         gateway: str
         pods: str
         ports: tuple[int, int]
         services: str
+        any_address: bool
 
     class PodSpec(TypedDict):
-        """A pod's namespaces; without `address` it has the host's network."""
+        """A pod's namespaces; without `address` it has its node's network."""
 
         address: str
         gateway: str

@@ -9,7 +9,7 @@ import socket
 
 from . import TYPE_CHECKING
 from .mounts import make_mounts
-from .namespaces import make_fabric, make_pod, own, serve_sockets
+from .namespaces import enter, make_fabric, make_pod, own, serve_sockets
 from .system import die_with_parent
 
 if TYPE_CHECKING:
@@ -35,9 +35,8 @@ def make(kind: bytes, server: int, fds: list[int]) -> None:
         with open(fds[1], "rb") as source:
             spec = marshal.load(source)
         if kind == FABRIC:
-            powers: list[bool] = []
-            if _answer(control, lambda: _fabric(spec, powers)):
-                serve_sockets(control, powers[0])
+            if _answer(control, lambda: _fabric(spec, fds[2:]), lambda: b"%d" % spec["any_address"]):
+                serve_sockets(control, spec["any_address"])
         elif kind == POD:
             _answer(control, lambda: make_pod(spec, fds[2:]))
         else:
@@ -47,18 +46,22 @@ def make(kind: bytes, server: int, fds: list[int]) -> None:
         os._exit(code)
 
 
-def _fabric(spec: FabricSpec, powers: list[bool]) -> list[int]:
-    powers.append(make_fabric(spec))
+def _fabric(spec: FabricSpec, passed: list[int]) -> list[int]:
+    """The fabric that is passed, where a process before this one has made it; else a new one."""
+    if passed:
+        enter(passed[0])
+    else:
+        spec["any_address"] = make_fabric(spec)
     return [own("net")]
 
 
-def _answer(control: socket.socket, make_: Callable[[], list[int]]) -> bool:
-    """Sends what is made to the host, or why it could not be made."""
+def _answer(control: socket.socket, make_: Callable[[], list[int]], note: Callable[[], bytes] = bytes) -> bool:
+    """Sends what is made to the host, with a note, or why it could not be made."""
     try:
         made = make_()
     except OSError as error:
         text = error.strerror or str(error)
         control.sendall(b"!" + (f"{error.filename}: {text}" if error.filename else text).encode()[:2000])
         return False
-    socket.send_fds(control, [b"+"], made)
+    socket.send_fds(control, [b"+" + note()], made)
     return True

@@ -2,11 +2,12 @@
 
 All of it happens in the user namespace that the server was started in, whose root it is. The pods' network is a
 network namespace too, the *fabric*: a pod is tied to it by a veth pair, the ClusterIPs are local addresses there, and
-it passes packets from pod to pod. So a pod may bind any port of its own addresses, and whoever has a socket that was
-made in the fabric reaches every pod, under a pod's address if it likes: answers to `FabricSpec["ports"]`, which no
-pod's own connections use, are for the fabric and are not passed on. (Who listens there is reached through Services
-only.) Nothing has a name in any file system: a namespace lives as long as a process is
-in it or somebody holds its descriptor, that is, not longer than the host.
+it passes packets from pod to pod. A node is tied to it as a pod is: its network is that of the pods with hostNetwork.
+So a pod may bind any port of its own addresses, and whoever has a socket that was made in the fabric reaches every
+pod, under a pod's address if it likes: answers to `FabricSpec["ports"]`, which no pod's own connections use, are for
+the fabric and are not passed on. (Who listens there is reached through Services only.) Nothing has a name in any file
+system: a namespace lives as long as a process is in it or somebody holds its descriptor, that is, not longer than the
+host.
 """
 
 from __future__ import annotations
@@ -79,9 +80,9 @@ def become_user(uid: int, gid: int) -> None:
 
 
 def make_pod(spec: PodSpec, passed: list[int]) -> list[int]:
-    """Descriptors of a pod's namespaces: uts, ipc and, if `address` is given, net. `passed` is the fabric's net.
+    """Descriptors of a pod's namespaces: ipc and, if `address` is given, uts and net. `passed` is the fabric's net.
 
-    A pod with the host's network has its host name as well.
+    A pod with its node's network has its host name as well.
     """
     address, gateway = spec["address"], spec["gateway"]
     if not address:
@@ -99,7 +100,7 @@ def make_pod(spec: PodSpec, passed: list[int]) -> list[int]:
         route add default via {gateway} src {address}
         """
     run(["ip", "-batch", "-"], pod, (fabric,))
-    made = [own("uts"), own("ipc"), own("net")]
+    made = [own("ipc"), own("uts"), own("net")]
     enter(fabric)
     run(["ip", "-batch", "-"], f"link set {peer} up\nroute add {address} dev {peer} scope link\n")
     return made
@@ -145,16 +146,22 @@ def _keep_answers(pods: str, first: int, last: int) -> None:
 
 
 def serve_sockets(control: socket.socket, any_address: bool) -> None:
-    """Makes sockets in this process's network until the host is gone: a request is (family, kind, count).
+    """Makes sockets until the host is gone: a request is (family, kind, count), maybe with a network to make them in.
 
-    With `any_address` they may be bound to addresses that are not the network's own.
+    Without one they are of the fabric; with `any_address` those may be bound to addresses that are not its own.
     """
-    while request := control.recv(256):
-        family, kind, count = marshal.loads(request)
+    here = own("net")
+    while True:
+        request, networks, _, _ = socket.recv_fds(control, 256, 1)
+        if not request:
+            return
         made: list[socket.socket] = []
         try:
+            family, kind, count = marshal.loads(request)
+            for fd in networks:
+                enter(fd)
             made.extend(socket.socket(family, kind) for _ in range(count))
-            if any_address and family == socket.AF_INET:
+            if any_address and not networks and family == socket.AF_INET:
                 for sock in made:
                     sock.setsockopt(socket.IPPROTO_IP, _IP_TRANSPARENT, 1)
         except OSError as error:
@@ -163,3 +170,6 @@ def serve_sockets(control: socket.socket, any_address: bool) -> None:
             socket.send_fds(control, [b"0"], [sock.fileno() for sock in made])
         for sock in made:
             sock.close()
+        for fd in networks:
+            os.close(fd)
+            enter(here)
