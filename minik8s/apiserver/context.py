@@ -164,9 +164,12 @@ def _no_node(pod: Doc, what: str) -> ServiceUnavailable:
 class StoreWorld:
     """The server's own objects as admission plugins see them."""
 
-    def __init__(self, store: Store, registry: Registry, authorizer: Authorizer) -> None:
-        self._store, self._registry = store, registry
+    def __init__(self, store: Store, registry: Registry, authorizer: Authorizer, clock: Clock) -> None:
+        self._store, self._registry, self._clock = store, registry, clock
         self.authorizer = authorizer
+
+    def now(self) -> datetime:
+        return self._clock.now()
 
     def get(self, resource: Resource[Any], name: str, namespace: str = "") -> Doc | None:
         entry = self._store.peek(self._registry.served(resource).key(namespace, name))
@@ -218,7 +221,9 @@ class ServerContext:
     """The watches that are open."""
     world: StoreWorld = attrs.field(
         init=False,
-        default=attrs.Factory(lambda self: StoreWorld(self.store, self.registry, self.authorizer), takes_self=True),
+        default=attrs.Factory(
+            lambda self: StoreWorld(self.store, self.registry, self.authorizer, self.clock), takes_self=True
+        ),
     )
     authenticator: Authenticator = attrs.field(
         init=False,

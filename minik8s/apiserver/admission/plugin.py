@@ -9,6 +9,7 @@ k8s.io/apiserver/pkg/admission.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any, ClassVar, Literal, Protocol
 
 import attrs
@@ -71,6 +72,8 @@ class World(Protocol):
 
     @property
     def authorizer(self) -> Authorizer: ...
+
+    def now(self) -> datetime: ...
 
     def get(self, resource: Resource[Any], name: str, namespace: str = "") -> Doc | None: ...
 
