@@ -39,6 +39,7 @@ from minik8s.apiserver.counting import Metrics
 from minik8s.apiserver.customresources import CustomResources
 from minik8s.apiserver.flowcontrol import SchemaKeeper
 from minik8s.apiserver.inflight import InFlight
+from minik8s.apiserver.moulds import Moulds
 from minik8s.apiserver.registry import Registry
 from minik8s.apiserver.serviceresolver import EndpointResolver, ServiceResolver
 from minik8s.apiserver.tokens import TokenIssuer
@@ -241,6 +242,8 @@ class ServerContext:
         init=False, default=attrs.Factory(lambda self: DynamicAdmission(self), takes_self=True)
     )
     """Hooks, policies and webhooks: admission that users register at run time."""
+    moulds: Moulds = attrs.field(init=False, default=attrs.Factory(lambda self: Moulds(self.store), takes_self=True))
+    """What has been worked out about new objects that are equal but for their names."""
     remotes: RemoteApis = attrs.field(init=False, factory=RemoteApis)
     """What other servers serve."""
     apis: ApiServices = attrs.field(init=False)

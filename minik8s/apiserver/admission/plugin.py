@@ -102,6 +102,13 @@ class AdmissionPlugin:
     is_last: ClassVar[bool] = False
     """Whether `validate` runs after policies and webhooks, with nothing awaited between it and the store."""
 
+    def stands_on(self, attributes: Attributes) -> Collection[str] | None:
+        """The resources, by group and plural, whose objects the plugin goes by in the creation that it has been asked
+        about, next to the object itself without its name. As long as none of them changes it would say the same of an
+        equal object of the same user, and is not asked. None: it has to be.
+        """
+        return None
+
     def admit(self, attributes: Attributes, world: World) -> None:
         """May change `attributes.object`; raises ApiError to refuse."""
 
