@@ -1,4 +1,4 @@
-"""Macros at run time: all, exists, exists_one, map, filter, the two-variable ones, optMap and optFlatMap.
+"""Macros at run time: all, exists, exists_one, map, filter, the two-variable ones, optMap, optFlatMap and cel.bind.
 
 Every turn pays the weight of what it computes, so nested loops over long lists end with BudgetError.
 """
@@ -28,6 +28,8 @@ def fold(builder: Builder, node: Fold) -> Eval:
     builder.unbind()
     if node.macro.startswith("opt"):
         return _optional_map(over, places[0], steps[0], flat=node.macro == "optFlatMap")
+    if node.macro == "bind":
+        return _bound(over, places[0], steps[0])
     turns = _turns(over, places, TURN + sum(map(weight, node.steps)))
     if node.macro in ("all", "exists"):
         return _quantifier(turns, steps[0], decisive=node.macro == "exists")
@@ -121,6 +123,14 @@ def _collect_map(turns: Turns, condition: Eval | None, value: Eval, key: int, en
                     raise EvaluationError(f"insert failed: key {name} already exists")
             made.update(new)
         return made
+
+    return run
+
+
+def _bound(value: Eval, place: int, step: Eval) -> Eval:
+    def run(frame: Frame) -> Any:
+        frame[place] = value(frame)
+        return step(frame)
 
     return run
 

@@ -21,6 +21,8 @@ def check_fold(checker: Checker, node: Fold) -> CelType:
     over = checker.settled(checker.visit(node.over))
     if node.macro.startswith("opt"):
         return _optional_map(checker, node, over)
+    if node.macro == "bind":
+        return _bound(checker, node, over)
     variables = _range(checker, node, over)
     checker.locals.append(dict(zip(node.variables, variables, strict=True)))
     types = [checker.visit(step) for step in node.steps]
@@ -28,6 +30,13 @@ def check_fold(checker: Checker, node: Fold) -> CelType:
     result = _result(checker, node, variables, types[-1])
     if node.macro in (*QUANTIFIERS, "filter") or len(types) == 2:
         _condition(checker, node, types[0], result)
+    return result
+
+
+def _bound(checker: Checker, node: Fold, value: CelType) -> CelType:
+    checker.locals.append({node.variables[0]: value})
+    result = checker.visit(node.steps[0])
+    checker.locals.pop()
     return result
 
 

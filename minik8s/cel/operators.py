@@ -10,7 +10,19 @@ from typing import Any
 
 from .errors import EvaluationError
 from .timelib import checked_duration, checked_timestamp
-from .values import MAX_INT, MAX_UINT, MIN_INT, Duration, Optional, Timestamp, UInt, equal, no_such_overload, type_name
+from .values import (
+    MAX_INT,
+    MAX_UINT,
+    MIN_INT,
+    Defaults,
+    Duration,
+    Optional,
+    Timestamp,
+    UInt,
+    equal,
+    no_such_overload,
+    type_name,
+)
 
 _NUMBERS = frozenset({int, float, UInt})
 _ORDERED = frozenset({str, bytes, bool, Timestamp, Duration})
@@ -184,7 +196,7 @@ def key_in(key: Any, mapping: dict[Any, Any]) -> bool:
 def select(value: Any, field: str) -> Any:
     """`value.field`, with the errors that it can have."""
     if isinstance(value, dict):
-        if field in value:
+        if field in value or isinstance(value, Defaults):
             return value[field]
         raise EvaluationError(f"no such key: {field}")
     if isinstance(value, Optional):
@@ -203,7 +215,7 @@ def index(value: Any, key: Any) -> Any:
             return value[key]
         raise EvaluationError(f"index out of bounds: {int(key)}")
     if isinstance(value, dict):
-        if key_in(key, value):
+        if key_in(key, value) or (isinstance(value, Defaults) and isinstance(key, str)):
             return value[key]
         raise EvaluationError(f"no such key: {key_text(key)}")
     if isinstance(value, Optional):

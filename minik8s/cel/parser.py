@@ -35,14 +35,14 @@ class _Stop(Exception):
     """A syntax error has been reported."""
 
 
-def parse(source: str, issues: Issues) -> Node:
-    """The tree of a source; raises CompileError with what is wrong."""
+def parse(source: str, issues: Issues, *, bindings: bool = False) -> Node:
+    """The tree of a source; raises CompileError with what is wrong. `bindings` allows `cel.bind(x, value, result)`."""
     if len(source) > MAX_SOURCE:
         issues.add(0, f"expression code point size exceeds limit: size: {len(source)}, limit {MAX_SOURCE}")
         issues.raise_if_any()
     tokens = tokenize(source, issues)
     issues.raise_if_any()
-    parser = _Parser(tokens, issues)
+    parser = _Parser(tokens, issues, bindings)
     node: Node = Const(0, None)
     try:
         node = parser.expression()
@@ -55,9 +55,10 @@ def parse(source: str, issues: Issues) -> Node:
 
 
 class _Parser:
-    def __init__(self, tokens: list[Token], issues: Issues) -> None:
+    def __init__(self, tokens: list[Token], issues: Issues, bindings: bool) -> None:
         self.tokens = tokens
         self.issues = issues
+        self.bindings = bindings
         self.index = 0
         self.token = tokens[0]
         self.depth = 0
@@ -192,6 +193,8 @@ class _Parser:
         """A call on a target, or the macro of that name and shape."""
         if count := MACROS.get((name, len(args))):
             return self.fold(target, name, pos, args, count)
+        if self.bindings and (name, len(args)) == ("bind", 3) and isinstance(target, Ident) and target.name == "cel":
+            return self.fold(args[1], name, pos, [args[0], args[2]], 1)
         return Call(pos, name, target, args)
 
     def fold(self, target: Node, name: str, pos: int, args: list[Node], count: int) -> Node:

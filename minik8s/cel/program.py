@@ -77,15 +77,20 @@ class Program:
 
 
 def compile_expression(
-    source: str, *, variables: Mapping[str, CelType], result: Result = "any", mutation: bool = False
+    source: str,
+    *,
+    variables: Mapping[str, CelType],
+    result: Result = "any",
+    mutation: bool = False,
+    bindings: bool = False,
 ) -> Program:
     """Compiles; raises CompileError with upstream's text.
 
     `result` is "any", the name of a type ("bool", "string", "null_type", ...), a CelType, or a tuple of those;
     the static type must be exactly that (`dyn` is not bool). `mutation` declares what a MutatingAdmissionPolicy makes:
-    `Object{...}`, `Object.spec{...}`, `JSONPatch{...}` and `jsonpatch.escapeKey`.
+    `Object{...}`, `Object.spec{...}`, `JSONPatch{...}` and `jsonpatch.escapeKey`; `bindings` allows `cel.bind`.
     """
-    program = _compiled(source, tuple(variables.items()), mutation)
+    program = _compiled(source, tuple(variables.items()), mutation, bindings)
     if isinstance(program, CompileError):
         raise CompileError(str(program))
     if result != "any":
@@ -100,18 +105,20 @@ def _check_result(found: CelType, wanted: tuple[str | CelType, ...]) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _compiled(source: str, variables: tuple[tuple[str, CelType], ...], mutation: bool) -> Program | CompileError:
+def _compiled(
+    source: str, variables: tuple[tuple[str, CelType], ...], mutation: bool, bindings: bool
+) -> Program | CompileError:
     try:
-        return _compile(source, dict(variables), mutation)
+        return _compile(source, dict(variables), mutation, bindings)
     except CompileError as error:
         return error
     except RecursionError:
         return CompileError("compilation failed: ERROR: <input>:1:1: expression recursion limit exceeded")
 
 
-def _compile(source: str, variables: dict[str, CelType], mutation: bool) -> Program:
+def _compile(source: str, variables: dict[str, CelType], mutation: bool, bindings: bool) -> Program:
     issues = Issues(source)
-    root = parse(source, issues)
+    root = parse(source, issues, bindings=bindings)
     checker = Checker(Scope(variables, functions(mutation), struct_type if mutation else lambda name: None), issues)
     type_ = checker.check(root)
     used = {name: type_ for name, type_ in variables.items() if name in checker.used}

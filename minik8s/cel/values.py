@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -109,10 +109,24 @@ class Lazy(dict[str, Any]):
         return value
 
 
+class Defaults(dict[str, Any]):
+    """A map that has a value for every key: what `device.attributes["any.domain"]` of a device selector needs.
+
+    `in` and `has` still tell which keys were given.
+    """
+
+    def __init__(self, items: Mapping[str, Any], default: Any) -> None:
+        super().__init__(items)
+        self._default = default
+
+    def __missing__(self, key: object) -> Any:
+        return self._default
+
+
 _NAMES: dict[type, str] = {
     bool: "bool", int: "int", UInt: "uint", float: "double", str: "string", bytes: "bytes", list: "list", dict: "map",
     type(None): "null_type", Duration: "google.protobuf.Duration", Timestamp: "google.protobuf.Timestamp",
-    TypeValue: "type", Optional: "optional_type", Lazy: "map",
+    TypeValue: "type", Optional: "optional_type", Lazy: "map", Defaults: "map",
 }  # fmt: skip
 
 

@@ -1,7 +1,4 @@
-"""What a ResourceClaim and a DeviceClass ask for. Upstream: pkg/apis/resource/validation.
-
-Selectors' CEL expressions are only measured here, not compiled: nothing allocates devices by them.
-"""
+"""What a ResourceClaim and a DeviceClass ask for. Upstream: pkg/apis/resource/validation."""
 
 from __future__ import annotations
 
@@ -10,7 +7,9 @@ from typing import Any
 
 import orjson
 
+from minik8s.api.devices import compile_selector
 from minik8s.api.validation.common import Causes, named, required_name
+from minik8s.cel import CompileError
 from minik8s.machinery import names
 from minik8s.machinery.field import duplicate, forbidden, invalid, not_supported, required, too_long, too_many
 
@@ -106,15 +105,20 @@ def _wanted(request: Part, path: str) -> Causes:
 
 
 def validate_selectors(selectors: Sequence[Part], path: str) -> Causes:
-    """DeviceSelectors, whose expressions are of limited length."""
+    """DeviceSelectors, whose expressions must compile, and be of limited length."""
     return each(selectors, path, MAX_SELECTORS, _selector)
 
 
 def _selector(selector: Part, path: str) -> Causes:
     if (cel := selector.get("cel")) is None:
         yield required(f"{path}.cel")
-    elif len(cel.get("expression", "").encode()) > _MAX_EXPRESSION:
+    elif len((expression := cel.get("expression", "")).encode()) > _MAX_EXPRESSION:
         yield too_long(f"{path}.cel.expression", _MAX_EXPRESSION)
+    else:
+        try:
+            compile_selector(expression)
+        except CompileError as error:
+            yield invalid(f"{path}.cel.expression", expression, str(error))
 
 
 def _constraint(constraint: Part, path: str, known: Requests) -> Causes:

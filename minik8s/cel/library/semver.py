@@ -53,7 +53,8 @@ def _number(text: str, what: str) -> int:
     return int(text)
 
 
-def _parse(text: str, normalize: bool = False) -> Semver:
+def parse_semver(text: str, normalize: bool = False) -> Semver:
+    """Raises EvaluationError with upstream's text."""
     if normalize:
         text = _normalized(text)
     if not text:
@@ -96,7 +97,7 @@ def _normalized(text: str) -> str:
 
 def _is_semver(text: str, normalize: bool = False) -> bool:
     try:
-        _parse(text, normalize)
+        parse_semver(text, normalize)
     except EvaluationError:
         return False
     return True
@@ -105,8 +106,8 @@ def _is_semver(text: str, normalize: bool = False) -> bool:
 _S = Semver.cel_name
 FUNCTIONS = table(
     [
-        ("semver", f"(string) -> {_S}", _parse),
-        ("semver", f"(string, bool) -> {_S}", _parse),
+        ("semver", f"(string) -> {_S}", parse_semver),
+        ("semver", f"(string, bool) -> {_S}", parse_semver),
         ("isSemver", "(string) -> bool", _is_semver),
         ("isSemver", "(string, bool) -> bool", _is_semver),
         ("isGreaterThan", f"{_S}.({_S}) -> bool", lambda a, b: a.rank > b.rank),

@@ -59,6 +59,24 @@ CASES: list[tuple[Resource[Any], dict[str, Any], list[str]]] = [
     ),
     (
         RESOURCE_CLAIMS,
+        claim(
+            exactly(
+                selectors=[
+                    {"cel": {"expression": 'device.attributes["d.example.com"].model == "x"'}},
+                    {"cel": {"expression": "device.nope"}},
+                    {"cel": {"expression": "1 + 1"}},
+                ]
+            )
+        ),
+        [
+            'spec.devices.requests[0].exactly.selectors[1].cel.expression: Invalid value: "device.nope": compilation '
+            "failed: ERROR: <input>:1:7: undefined field 'nope'\n | device.nope\n | ......^",
+            'spec.devices.requests[0].exactly.selectors[2].cel.expression: Invalid value: "1 + 1": must evaluate to '
+            "bool or the unknown type, not int",
+        ],
+    ),
+    (
+        RESOURCE_CLAIMS,
         claim(exactly(selectors=[{}], tolerations=[{"operator": "Exists", "value": "x", "effect": "Foo"}])),
         [
             "spec.devices.requests[0].exactly.selectors[0].cel: Required value",
