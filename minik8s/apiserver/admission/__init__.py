@@ -18,6 +18,7 @@ from minik8s.apiserver.admission.certificates import (
 from minik8s.apiserver.admission.defaultingressclass import DefaultIngressClass
 from minik8s.apiserver.admission.defaultstorageclass import DefaultStorageClass
 from minik8s.apiserver.admission.defaulttolerationseconds import DefaultTolerationSeconds
+from minik8s.apiserver.admission.deviceadminaccess import DeviceAdminAccess
 from minik8s.apiserver.admission.limitranger import LimitRanger
 from minik8s.apiserver.admission.namespacelifecycle import NamespaceLifecycle
 from minik8s.apiserver.admission.noderestriction import NodeRestriction
@@ -54,6 +55,7 @@ BUILTIN_PLUGINS: tuple[type[AdmissionPlugin], ...] = (
     DefaultIngressClass,
     PodTopologyLabels,
     RoleEscalation,
+    DeviceAdminAccess,
     ResourceQuota,
 )
 

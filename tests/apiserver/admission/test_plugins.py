@@ -10,7 +10,7 @@ import pytest
 from minik8s.api import resources as r
 from minik8s.api.resource import Resource
 from minik8s.apiserver.admission import BUILTIN_PLUGINS, builtin_plugins
-from minik8s.machinery.errors import ApiError, Forbidden, NotFound
+from minik8s.machinery.errors import ApiError, Forbidden, Invalid, NotFound
 from tests.apiserver.admission.plugins import CONTAINER, Store, admitted, attributes, pod, refused, run
 
 READY = {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
@@ -297,3 +297,23 @@ def test_an_account_that_keeps_to_its_secrets() -> None:
     assert refused(r.PODS, strict(imagePullSecrets=[{"name": "mine"}]), account).endswith(
         f'imagePullSecrets[0].name="mine" {suffix} imagePullSecret'
     )
+
+
+def admin(resource: Resource[Any], **more: Any) -> dict[str, Any]:
+    devices = {"requests": [{"name": "r", "exactly": {"deviceClassName": "gpu", "adminAccess": True}}]}
+    spec = {"devices": devices}
+    return {"spec": {"spec": spec} if resource is r.RESOURCE_CLAIM_TEMPLATES else spec, **more}
+
+
+@pytest.mark.parametrize("resource", [r.RESOURCE_CLAIMS, r.RESOURCE_CLAIM_TEMPLATES])
+def test_devices_of_others(resource: Resource[Any]) -> None:
+    """Admin access is for namespaces that an administrator has marked; what stands already may be written again."""
+    marked = {"metadata": {"name": "default", "labels": {"resource.kubernetes.io/admin-access": "true"}}}
+    run(attributes(resource, admin(resource)), (r.NAMESPACES, marked))
+    with pytest.raises(Invalid) as told:
+        run(attributes(resource, admin(resource)))
+    assert str(told.value).endswith(
+        "spec.devices.requests[0].adminAccess: Forbidden: admin access to devices requires the "
+        "`resource.kubernetes.io/admin-access: true` label on the containing namespace"
+    )
+    run(attributes(resource, admin(resource), old=admin(resource), operation="UPDATE"))
