@@ -1,7 +1,7 @@
 """Makes the ResourceClaims that pods want from templates, and cleans up behind pods that are done with theirs.
 
-Allocating devices is the scheduler's business, with or without which claims come and go as they should. Upstream:
-`pkg/controller/resourceclaim`; what is decided stands in `resourceclaim_plan`.
+Allocating devices is the scheduler's business; once the last pod that held a claim is done, the devices are free again.
+Upstream: `pkg/controller/resourceclaim`; what is decided stands in `resourceclaim_plan`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, ClassVar, Literal
 
 from minik8s.api.resource import Resource
+from minik8s.api.resourceclaims import FINALIZER, allocation_of, claim_names, holders_of, references
 from minik8s.api.resources import PODS, RESOURCE_CLAIM_TEMPLATES, RESOURCE_CLAIMS
 from minik8s.client.informer import Handler, Informer
 from minik8s.client.lister import Key, key_of
@@ -50,7 +51,7 @@ class ResourceClaimController(Controller[tuple[What, Key]]):
 
     @classmethod
     def concerned_with(cls, obj: Doc) -> bool:
-        return obj["kind"] != PODS.kind or bool(plan.references(obj))
+        return obj["kind"] != PODS.kind or bool(references(obj))
 
     def handlers(self) -> Iterable[tuple[Informer[Any], Handler[Any]]]:
         yield self._pod_cache, self._on_pod
@@ -58,10 +59,10 @@ class ResourceClaimController(Controller[tuple[What, Key]]):
 
     def _on_pod(self, old: Doc | None, new: Doc | None) -> None:
         pod = old if new is None else new
-        if pod is None or not plan.references(pod):
+        if pod is None or not references(pod):
             return
         if new is None or plan.is_done(new):
-            for name in plan.claim_names(pod):
+            for name in claim_names(pod):
                 self.queue.add(("claim", (namespace_of(pod), name)))
             for claim in self._claims.by_index("owner", uid_of(pod)):
                 self.queue.add(("claim", key_of(claim)))
@@ -93,7 +94,7 @@ class ResourceClaimController(Controller[tuple[What, Key]]):
     async def _provide(self, pod: Doc) -> None:
         """The claims of a pod: those of templates are made and written into its status."""
         made = {}
-        for reference in plan.references(pod):
+        for reference in references(pod):
             try:
                 claim = await self._make(pod, reference)
             except (ApiError, LookupError) as error:
@@ -109,7 +110,7 @@ class ResourceClaimController(Controller[tuple[What, Key]]):
             where = {"namespace": namespace_of(pod), "subresource": "status"}
             with suppress(NotFound):
                 await self.client.patch(PODS, name_of(pod), patch, type="strategic", **where)
-        for name in plan.claim_names(pod):
+        for name in claim_names(pod):
             claim = self._claims.get(name, namespace_of(pod))
             if claim is not None and plan.needs_reservation(pod, claim):
                 status = plan.reserved(pod, claim)
@@ -118,7 +119,7 @@ class ResourceClaimController(Controller[tuple[What, Key]]):
     async def _make(self, pod: Doc, reference: Doc) -> Any:
         """The claim of a template, made or found again; None if the pod knows it. Raises ApiError and LookupError."""
         namespace = namespace_of(pod)
-        known = {name: claim for name in plan.claim_names(pod) if (claim := self._claims.get(name, namespace))}
+        known = {name: claim for name in claim_names(pod) if (claim := self._claims.get(name, namespace))}
         if not plan.wants_claim(pod, reference, known):
             return None
         for claim in self._claims.by_index("owner", uid_of(pod)):
@@ -135,15 +136,14 @@ class ResourceClaimController(Controller[tuple[What, Key]]):
         return made
 
     async def _clean(self, claim: Any) -> None:
-        holders = list((claim.get("status") or {}).get("reservedFor") or ())
+        holders = holders_of(claim)
         valid = [holder for holder in holders if await self._holds(namespace_of(claim), holder)]
         unused = not valid
-        allocated = bool((claim.get("status") or {}).get("allocation"))
-        if len(valid) < len(holders) or (unused and allocated and is_terminating(claim)):
+        if len(valid) < len(holders) or (unused and allocation_of(claim) and is_terminating(claim)):
             status = plan.released(claim, valid)
             claim = await self.client.update_status(RESOURCE_CLAIMS, evolve(claim, "status", value=status))
         if unused and plan.may_let_go(claim) and (holders or is_terminating(claim)):
-            kept = [name for name in claim["metadata"]["finalizers"] if name != plan.FINALIZER]
+            kept = [name for name in claim["metadata"]["finalizers"] if name != FINALIZER]
             claim = await self.client.update(RESOURCE_CLAIMS, evolve(claim, "metadata", "finalizers", value=kept))
         if unused and not is_terminating(claim) and self._is_superfluous(claim):
             with suppress(NotFound):

@@ -5,67 +5,40 @@ Rules and names are upstream's (`pkg/controller/resourceclaim`, `k8s.io/dynamic-
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from minik8s.api.pods import is_terminal
+from minik8s.api.resourceclaims import (
+    FINALIZER,
+    NotMadeYet,
+    allocation_of,
+    can_be_reserved,
+    claim_name,
+    claim_names,
+    holder,
+    holders_of,
+    is_made_for,
+    is_reserved_for,
+)
 from minik8s.machinery.meta import (
     Doc,
     Obj,
     annotations_of,
-    controller_of,
     controller_reference,
     is_terminating,
     name_of,
     namespace_of,
-    uid_of,
 )
 
 POD_CLAIM_ANNOTATION = "resource.kubernetes.io/pod-claim-name"
-FINALIZER = "resource.kubernetes.io/delete-protection"
-MAX_CONSUMERS = 256
 MAX_BASE = 57
 """The longest generateName that still has room for its random end in a name of 63 characters."""
-
-
-class NotMadeYet(LookupError):
-    """The claim of a template does not stand in the pod's status."""
-
-
-def references(pod: Doc) -> list[Any]:
-    return list(pod["spec"].get("resourceClaims") or ())
-
-
-def claim_name(pod: Doc, reference: Doc) -> str | None:
-    """The name of the claim that an entry of spec.resourceClaims means; None if none is needed. Raises NotMadeYet."""
-    if name := reference.get("resourceClaimName"):
-        return str(name)
-    for status in (pod.get("status") or {}).get("resourceClaimStatuses") or ():
-        if status["name"] == reference["name"]:
-            return status.get("resourceClaimName") or None
-    raise NotMadeYet(reference["name"])
-
-
-def claim_names(pod: Doc) -> Iterator[str]:
-    """The names of the claims that the pod uses and that are known."""
-    for reference in references(pod):
-        try:
-            name = claim_name(pod, reference)
-        except NotMadeYet:
-            continue
-        if name:
-            yield name
 
 
 def by_claim(pod: Doc) -> tuple[str, ...]:
     """An index of pods: `namespace/claim`."""
     return tuple(f"{namespace_of(pod)}/{name}" for name in claim_names(pod))
-
-
-def is_made_for(pod: Doc, claim: Doc) -> bool:
-    """Whether a claim belongs to the pod."""
-    owner = controller_of(claim)
-    return owner is not None and owner.get("uid") == uid_of(pod)
 
 
 def is_done(pod: Doc) -> bool:
@@ -114,18 +87,14 @@ def is_claim_of(claim: Doc, reference: Doc) -> bool:
 
 def needs_reservation(pod: Doc, claim: Doc) -> bool:
     """Whether a pod that somebody bound by hand has to be entered into an allocated claim."""
-    status = claim.get("status") or {}
-    holders = status.get("reservedFor") or ()
-    if not pod["spec"].get("nodeName") or not status.get("allocation") or is_done(pod):
+    if not pod["spec"].get("nodeName") or not allocation_of(claim) or is_done(pod):
         return False
-    return len(holders) < MAX_CONSUMERS and all(holder.get("uid") != uid_of(pod) for holder in holders)
+    return can_be_reserved(claim) and not is_reserved_for(pod, claim)
 
 
 def reserved(pod: Doc, claim: Doc) -> Obj:
     """The claim's status with the pod among its holders."""
-    status = claim.get("status") or {}
-    holder = {"resource": "pods", "name": name_of(pod), "uid": uid_of(pod)}
-    return {**status, "reservedFor": [*(status.get("reservedFor") or ()), holder]}
+    return {**(claim.get("status") or {}), "reservedFor": [*holders_of(claim), holder(pod)]}
 
 
 def released(claim: Doc, holders: list[Any]) -> Obj:
@@ -135,10 +104,11 @@ def released(claim: Doc, holders: list[Any]) -> Obj:
         del status["reservedFor"]
         if FINALIZER in (claim["metadata"].get("finalizers") or ()):
             status.pop("allocation", None)
+            status.pop("devices", None)  # what drivers say of what was allocated
     return status
 
 
 def may_let_go(claim: Doc) -> bool:
     """Whether the finalizer has served its purpose."""
     held = FINALIZER in (claim["metadata"].get("finalizers") or ())
-    return held and not (claim.get("status") or {}).get("allocation")
+    return held and not allocation_of(claim)

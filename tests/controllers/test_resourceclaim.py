@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from minik8s.api.resourceclaims import FINALIZER
 from minik8s.api.resources import PODS, RESOURCE_CLAIMS
 from minik8s.controllers import resourceclaim_plan as plan
 from minik8s.controllers.resourceclaim import ResourceClaimController
@@ -88,7 +89,7 @@ def test_a_life(virtual: Any, start: Any) -> None:
             name = claim["metadata"]["name"]
             assert user["status"]["resourceClaimStatuses"] == [{"name": "gpu", "resourceClaimName": name}]
 
-            metadata = claim["metadata"] | {"finalizers": [plan.FINALIZER]}
+            metadata = claim["metadata"] | {"finalizers": [FINALIZER]}
             claim = await world.client.update(RESOURCE_CLAIMS, {**claim, "metadata": metadata})
             device = {"request": "r", "driver": "d.example.com", "pool": "p", "device": "gpu-0"}
             allocated = {"allocation": {"devices": {"results": [device]}}}
