@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,6 +14,7 @@ from minik8s.api.resources import CONFIG_MAPS, SECRETS
 from minik8s.client.client import Client
 from minik8s.client.events import EventRecorder
 from minik8s.clock import Clock
+from minik8s.kubelet.devices import prepare
 from minik8s.kubelet.dispatch import PodDispatch
 from minik8s.kubelet.runtime.protocol import Runtime
 from minik8s.kubelet.status import StatusManager
@@ -70,3 +71,8 @@ class NodeContext:
         lister = self.dispatch.service_informer.lister
         master = lister.get("kubernetes", "default")
         return (*lister.by_index("namespace", namespace_of(pod)), *((master,) if master else ()))
+
+    async def prepare_devices(self, pod: Doc, event: Callable[[str, str], None]) -> None:
+        """Waits until the pod's claims are prepared; see `devices`."""
+        if self.files and "resourceClaims" in pod["spec"]:
+            await prepare(self.client, self.clock, pod, event)

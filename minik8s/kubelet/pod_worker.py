@@ -208,6 +208,7 @@ class PodWorker:
                 return
             self.changed()
             await self._mount()
+            await self.node.prepare_devices(self.pod, self.event)
             await self._make_sandbox()
             if await self._initialize():
                 self._initialized = True
