@@ -1,7 +1,8 @@
 """Decisions alone: what one pod costs on a large cluster, without an API server.
 
-Plain pods, pods that are spread over zones, pods that keep away from each other, and pods with the constraints that
-every Deployment's pods get by default. The cost per pod must stay flat as the cluster grows.
+Plain pods, pods that are spread over zones, pods that keep away from each other, pods with the constraints that every
+Deployment's pods get by default: their cost must stay flat as the cluster grows. And pods with a resource claim, no two
+of which are alike to the scheduler: each looks at as many nodes as upstream's would.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from typing import Any
 
 from benchmarks.report import Figure
 from minik8s.machinery.selectors import LabelSelector
+from minik8s.scheduler.binding import reserve
 from minik8s.scheduler.cache import Cache
 from minik8s.scheduler.cycle import Decision, Scheduling
+from minik8s.scheduler.devices.inventory import Inventory
 from minik8s.scheduler.info import PodInfo
 from minik8s.scheduler.plugins.podtopologyspread import HOSTNAME, PodTopologySpread
-from minik8s.scheduler.plugins.registry import default_plugins
+from minik8s.scheduler.plugins.registry import Tools, default_plugins
 from minik8s.scheduler.profile import DEFAULT_SCHEDULER, Profile, Weighted
 
 SIZES, PODS, RUNS, BUDGET = (1000, 5000), 1000, 3, 80
+CLAIMS, DEVICES, DRIVER = 100, 8, "gpu.example.com"
 ZONE = "topology.kubernetes.io/zone"
 LABELS = {"matchLabels": {"app": "bench"}}
 SPREAD = {"maxSkew": 1, "topologyKey": ZONE, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": LABELS}
@@ -38,14 +42,22 @@ def measure() -> list[Figure]:
     figures = []
     for what, spec in SHAPES.items():
         for nodes in SIZES:
-            figures.append(_figure(what, nodes, spec, default_plugins()))
+            figures.append(_figure(what, nodes, spec, _plugins()))
     selector = LabelSelector.from_object(LABELS)
     for nodes in SIZES:
-        plugins = default_plugins()
+        plugins = _plugins()
         spreading = Weighted(PodTopologySpread(lambda pod: selector), 2)
         plugins = [spreading if p.plugin.name == spreading.plugin.name else p for p in plugins]
         figures.append(_figure("pod of a Deployment", nodes, {}, plugins))
+    for nodes in SIZES:
+        cost = statistics.median(_run_claims(nodes) for _ in range(RUNS))
+        figures.append(Figure(f"pod with a claim, {nodes} nodes of {DEVICES} devices", cost * 1e6, "us"))
     return figures
+
+
+def _plugins() -> list[Weighted]:
+    """The default profile, as far as it can decide without volumes."""
+    return default_plugins(Tools(devices=Inventory()))
 
 
 def _figure(what: str, nodes: int, spec: dict[str, Any], plugins: list[Weighted]) -> Figure:
@@ -66,6 +78,42 @@ def _run(nodes: int, spec: dict[str, Any], plugins: list[Weighted]) -> float:
         assert isinstance(decision, Decision)
         cache.assume(pod, decision.node)
     return (time.process_time() - start) / PODS
+
+
+def _run_claims(nodes: int) -> float:
+    """The same for pods that want one of the devices that every node has."""
+    cache, inventory = Cache(), Inventory()
+    inventory.set_class(None, {"metadata": {"name": "gpu"}, "spec": {}})
+    for number in range(nodes):
+        cache.set_node(_node(f"node-{number}", zone=f"zone-{number % 3}"))
+        inventory.set_slice(None, _slice(f"node-{number}"))
+    for number in range(CLAIMS):
+        inventory.set_claim(None, _claim(f"claim-{number}"))
+    profile = Profile(DEFAULT_SCHEDULER, default_plugins(Tools(devices=inventory)))
+    scheduling = Scheduling(profile, cache, Random(1))
+    start = time.process_time()
+    for number in range(CLAIMS):
+        pod = PodInfo(
+            _pod(f"pod-{number}", {"resourceClaims": [{"name": "g", "resourceClaimName": f"claim-{number}"}]})
+        )
+        decision = scheduling.decide(pod)
+        assert isinstance(decision, Decision)
+        cache.assume(pod, decision.node)
+        assert reserve(profile, pod, decision, {}) is None
+    return (time.process_time() - start) / CLAIMS
+
+
+def _slice(node: str) -> dict[str, Any]:
+    pool = {"name": node, "generation": 1, "resourceSliceCount": 1}
+    devices = [{"name": f"gpu-{i}", "attributes": {"model": {"string": "a"}}} for i in range(DEVICES)]
+    return {"metadata": {"name": node}, "spec": {"driver": DRIVER, "nodeName": node, "pool": pool, "devices": devices}}
+
+
+def _claim(name: str) -> dict[str, Any]:
+    selector = {"cel": {"expression": f'device.attributes["{DRIVER}"].model == "a"'}}
+    request = {"name": "r", "exactly": {"deviceClassName": "gpu", "selectors": [selector]}}
+    metadata = {"name": name, "namespace": "default", "uid": name, "resourceVersion": "1"}
+    return {"metadata": metadata, "spec": {"devices": {"requests": [request]}}}
 
 
 def _node(name: str, *, zone: str) -> dict[str, Any]:

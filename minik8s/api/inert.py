@@ -10,8 +10,6 @@ from collections.abc import Mapping
 
 INERT: Mapping[str, str] = {
     "networkpolicies.networking.k8s.io": "traffic is not filtered",
-    "resourceclaims.resource.k8s.io": "devices are not allocated",
-    "resourceslices.resource.k8s.io": "devices are not allocated",
 }
 """Group-resource -> what does not happen."""
 FILTERED_SERVICES: Mapping[str, str] = {

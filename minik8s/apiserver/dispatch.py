@@ -14,7 +14,6 @@ from minik8s.api.resource import ALL_VERBS
 from minik8s.apiserver import (
     accounts,
     connecting,
-    creating,
     deleting,
     eviction,
     metrics,
@@ -25,8 +24,8 @@ from minik8s.apiserver import (
     reading,
     reviews,
     scale,
-    updating,
     watching,
+    writing,
 )
 from minik8s.apiserver.authorization import authorize_request
 from minik8s.apiserver.context import ServerContext
@@ -43,8 +42,8 @@ VERBS: dict[str, Handler] = {
     "get": reading.get,
     "list": reading.list_objects,
     "watch": watching.watch,
-    "create": creating.create,
-    "update": updating.update,
+    "create": writing.create,
+    "update": writing.update,
     "patch": patching.patch,
     "delete": deleting.delete,
     "deletecollection": deleting.delete_collection,
@@ -52,16 +51,16 @@ VERBS: dict[str, Handler] = {
 
 SUBRESOURCES: dict[tuple[str, str], Handler] = {
     ("status", "get"): reading.get,
-    ("status", "update"): updating.update,
+    ("status", "update"): writing.update,
     ("status", "patch"): patching.patch,
     ("approval", "get"): reading.get,
-    ("approval", "update"): updating.update,
+    ("approval", "update"): writing.update,
     ("approval", "patch"): patching.patch,
     ("resize", "get"): reading.get,
-    ("resize", "update"): updating.update,
+    ("resize", "update"): writing.update,
     ("resize", "patch"): patching.patch,
     ("ephemeralcontainers", "get"): reading.get,
-    ("ephemeralcontainers", "update"): updating.update,
+    ("ephemeralcontainers", "update"): writing.update,
     ("ephemeralcontainers", "patch"): patching.patch,
     ("scale", "get"): scale.get_scale,
     ("scale", "update"): scale.update_scale,

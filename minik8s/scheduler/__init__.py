@@ -2,8 +2,9 @@
 
 Upstream counterpart: `pkg/scheduler` (kube-scheduler). Read `framework` first: the extension points and what goes
 through them. `plugins` decide, one file per upstream plugin; `configuration` and `profiles` say which of them are asked
-when; `cache` knows what stands on every node, `tally` how much in every topology domain; `queue` holds the pods that
-wait, and why; `cycle` makes one decision, `podclass` shares it among pods that look alike; `scheduler` talks.
+when; `cache` knows what stands on every node, `tally` how much in every topology domain, `devices` which devices there
+are and whose they are; `queue` holds the pods that wait, and why; `cycle` makes one decision, `podclass` shares it
+among pods that look alike; `scheduler` talks, `volumes` and `claims` write what else belongs to a binding.
 
 Promises
 - A decision is a pure, synchronous function of pod and cache: no copy of the cluster is needed, none is made.
@@ -14,6 +15,5 @@ Promises
 - A file that configures kube-scheduler configures this one, or is refused by the name of what cannot be done.
 - A plugin that fails costs the pod its attempt, and nobody else anything.
 
-Deliberate omissions: dynamic resource allocation (such pods are refused with a clear message), pod groups, extenders
-(write a plugin), scoring by storage capacity, and the limits of in-tree cloud disks, which have become CSI volumes.
+Deliberate omissions: pod groups, extenders (write a plugin), scoring by storage capacity.
 """

@@ -128,10 +128,7 @@ def _election(doc: Doc) -> dict[str, Any]:
         ("retryPeriod", "retry_period"),
     ):
         if key in doc:
-            try:
-                found[name] = parse_duration(str(doc[key])) / 1e9
-            except DecodeError:
-                raise ConfigurationError(f"{path}.{key}: {doc[key]!r} is no duration") from None
+            found[name] = duration(doc, key, path, 0)
     for key, name in (("resourceName", "name"), ("resourceNamespace", "namespace")):
         if value := text(doc, key, path):
             found[name] = value
@@ -204,6 +201,17 @@ def number(doc: Doc, name: str, path: str, default: int, *, least: int = 0, most
         where = f"{path}.{name}" if path else name
         raise ConfigurationError(f"{where}: must be a whole number from {least} to {most}, not {value!r}")
     return value
+
+
+def duration(doc: Doc, name: str, path: str, default: float) -> float:
+    """Seconds."""
+    value = doc.get(name)
+    if value is None:
+        return default
+    try:
+        return parse_duration(str(value)) / 1e9
+    except DecodeError:
+        raise ConfigurationError(f"{path}.{name}: {value!r} is no duration") from None
 
 
 def text(doc: Doc, name: str, path: str) -> str:

@@ -110,7 +110,7 @@ class Scheduling:
         if isinstance(limit, Status):
             refused = Diagnosis(len(cache.nodes), rejection=limit.message, plugins=frozenset((limit.plugin,)))
             refused = attrs.evolve(refused, unresolvable=refused.nodes if limit.code is Code.UNRESOLVABLE else 0)
-            return Refusal(refused, {node.name: limit for node in cache.nodes})
+            return Refusal(refused, {node.name: limit for node in cache.nodes}, state)
         fresh = PodClass(self.profile, cache, self._rng, state, limit, self._nodes(limit))
         enough = nodes_to_find(len(cache.nodes) if limit.names is None else len(limit.names), self._percentage)
         evaluated = fresh.find(pod, enough)

@@ -13,8 +13,9 @@ from minik8s.client.events import Recorders
 from minik8s.clock import Clock
 from minik8s.scheduler.cache import Cache
 from minik8s.scheduler.configuration import ConfigurationError, SchedulerConfiguration
-from minik8s.scheduler.cycle import Scheduling
-from minik8s.scheduler.framework import Handle, HandlePlugin
+from minik8s.scheduler.cycle import Refusal, Scheduling
+from minik8s.scheduler.framework import Handle, HandlePlugin, Nomination, Status
+from minik8s.scheduler.info import PodInfo
 from minik8s.scheduler.profile import Profile, implements
 from minik8s.scheduler.reporting import Reporter
 
@@ -60,6 +61,24 @@ def set_up(
     if len(sorters) > 1:
         raise ConfigurationError(f"all profiles need the same queueSort plugin, not {' and '.join(sorted(sorters))}")
     return desks
+
+
+def run_post_filters(desk: Desk, pod: PodInfo, refusal: Refusal, cache: Cache) -> tuple[Nomination | None, str]:
+    """Where room can be made for the pod, and what there is to say about it; the first plugin that finds room is last.
+
+    The nomination of no node takes an earlier one back; None leaves it.
+    """
+    nomination: Nomination | None = None
+    said: list[str] = []
+    for plugin in desk.profile.post_filters:
+        found = plugin.post_filter(refusal.state, pod, cache, desk.profile, refusal.diagnosis, refusal.statuses)
+        if isinstance(found, Status):
+            return None, found.message
+        if found[0] is not None and found[0].node:
+            return found
+        nomination = nomination if found[0] is None else found[0]
+        said.append(found[1])
+    return nomination, ", ".join(filter(None, said))
 
 
 def attach(profiles: Iterable[Profile], handle: Handle) -> None:

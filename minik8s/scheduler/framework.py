@@ -8,7 +8,7 @@ snapshot and the cycle's state, and answer with a verdict. Upstream: `k8s.io/kub
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import attrs
@@ -16,6 +16,7 @@ import attrs
 from minik8s.machinery.meta import Doc
 
 if TYPE_CHECKING:
+    from minik8s.client.events import EventKind
     from minik8s.scheduler.info import NodeInfo, PodInfo
     from minik8s.scheduler.tally import Tally
 
@@ -53,6 +54,10 @@ class Status:
         return self.code in (Code.UNSCHEDULABLE, Code.UNRESOLVABLE)
 
 
+class PluginFailure(Exception):
+    """Raised by a plugin when something is wrong that ends the attempt: the text is told to the pod, nothing logged."""
+
+
 SKIP = Status(Code.SKIP)
 """Answer of pre_filter and pre_score: this plugin has no opinion on this pod."""
 
@@ -69,6 +74,12 @@ class Event(enum.IntFlag):
     POD_DELETE = enum.auto()
     VOLUME = enum.auto()
     """A claim, a volume or a storage class came or changed; the subject is that object."""
+    RESOURCE_CLAIM = enum.auto()
+    """A ResourceClaim came or its status changed; the subject is that claim."""
+    DEVICE_FREED = enum.auto()
+    """A ResourceClaim lost what it had; the subject is that claim."""
+    DEVICE = enum.auto()
+    """A ResourceSlice or DeviceClass came or changed; the subject is that object."""
     NODE = NODE_ADD | NODE_ALLOCATABLE | NODE_LABEL | NODE_TAINT
 
 
@@ -212,13 +223,20 @@ class FilterPlugin(Protocol):
 
 @runtime_checkable
 class EnqueueExtensions(Protocol):
-    """For plugins that reject: what may change their mind (upstream: EventsToRegister with QueueingHintFn)."""
+    """For plugins that reject: what may change their mind (upstream: EventsToRegister with QueueingHintFn).
+
+    A pod that `pre_enqueue` keeps out is let in by such an event as well, if it passes by then.
+    """
 
     @property
     def events(self) -> Event: ...
     def hint(self, pod: PodInfo, event: Event, subject: Any) -> bool:
         """Whether the event is worth another attempt. It happened to `subject`: a NodeInfo, a PodInfo or a document."""
         ...
+
+
+PostFilterResult: TypeAlias = "tuple[Nomination | None, str] | Status"
+"""How room can be made and what to tell the user; or that something went wrong, and nobody else shall try."""
 
 
 @runtime_checkable
@@ -231,8 +249,8 @@ class PostFilterPlugin(Protocol):
         profile: Any,
         diagnosis: Any,
         statuses: Mapping[str, Status],
-    ) -> tuple[Nomination | None, str]:
-        """Asked when no node fits: how to make room, and what to tell the user. None keeps an earlier nomination."""
+    ) -> PostFilterResult:
+        """Asked when no node fits. None as nomination keeps an earlier one."""
         ...
 
 
@@ -320,6 +338,14 @@ class Handle(Protocol):
 
     def activate(self, uids: Iterable[str]) -> None:
         """Has waiting pods tried again now."""
+        ...
+
+    def do(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Has something carried out beside the decisions, such as a write that an extension point cannot await."""
+        ...
+
+    def event(self, pod: PodInfo, type: EventKind, reason: str, message: str) -> None:
+        """Records an event about a pod."""
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 
 from minik8s.logs import get_logger
-from minik8s.scheduler.framework import Code, Status
+from minik8s.scheduler.framework import Code, PluginFailure, Status
 from minik8s.scheduler.profile import Profile
 
 log = get_logger("minik8s.scheduler")
@@ -19,6 +19,8 @@ def blame(profile: Profile, error: Exception, subject: str) -> Status:
         if not name and any(owner is plugin for plugin in profile.plugins):
             name, point = str(getattr(owner, "name", "")), frame.f_code.co_name
     what = f'running "{name}" {point} plugin: ' if name else ""
+    if isinstance(error, PluginFailure):
+        return Status(Code.ERROR, (f"{what}{error}",), name)
     failure = (name, point, type(error).__name__)
     if failure not in profile.failures:  # a traceback a pod would cost more than the pods
         profile.failures.add(failure)

@@ -166,6 +166,11 @@ class Profile:
         plugins = [self._enqueue.get(name) for name in rejected_by]
         return any(plugin is None or event & plugin.events for plugin in plugins)
 
+    def listens(self, gates: Iterable[str], event: Event) -> bool:
+        """Whether such an event can make one of those plugins let a pod in."""
+        plugins = [self._enqueue.get(name) for name in gates]
+        return any(plugin is not None and event & plugin.events for plugin in plugins)
+
     def wakes(self, rejected_by: Iterable[str], pod: PodInfo, event: Event, subject: NodeInfo | PodInfo | Doc) -> bool:
         """Whether an event is worth another attempt for a pod that those plugins have rejected."""
         for name in rejected_by:

@@ -14,6 +14,7 @@ import attrs
 
 from minik8s.scheduler.configuration import (
     MULTI,
+    VERSION,
     ConfigurationError,
     PluginSet,
     ProfileConfiguration,
@@ -35,7 +36,7 @@ from minik8s.scheduler.framework import (
     ReservePlugin,
     ScorePlugin,
 )
-from minik8s.scheduler.plugins.registry import DEFAULTS, INERT, Tools, is_known, make
+from minik8s.scheduler.plugins.registry import DEFAULTS, REMOVED, Tools, is_known, make
 from minik8s.scheduler.profile import Profile, Weighted, implements
 
 PROTOCOLS: dict[str, type] = {
@@ -100,16 +101,16 @@ class _Builder:
         return Profile(name, plugins, {PROTOCOLS[point]: listed for point, listed in points.items()})
 
     def _check_names(self) -> None:
-        """Every plugin that is named exists."""
+        """Every plugin that is enabled or told something exists; what is disabled need not, as with upstream."""
         where = f"profile {self.wanted.name!r}"
         for name in self.wanted.args:
             if not is_known(name):
-                raise ConfigurationError(f"{where}: pluginConfig names the unknown plugin {name!r}")
+                raise ConfigurationError(f"{where}: pluginConfig names {_unknown(name)}")
         for point, chosen in self.wanted.points.items():
             names = [name for name, _ in chosen.enabled]
-            for name in (*names, *chosen.disabled - {"*"}):
+            for name in names:
                 if not is_known(name) and name not in self.others:
-                    raise ConfigurationError(f"{where}: {point} names the unknown plugin {name!r}")
+                    raise ConfigurationError(f"{where}: {point} names {_unknown(name)}")
                 if names.count(name) > 1:
                     raise ConfigurationError(f"{where}: {point} enables {name!r} twice")
 
@@ -144,7 +145,7 @@ class _Builder:
         left_out = set(weights) if "*" in chosen.disabled else chosen.disabled
         order = [
             *(name for name in here if name in weights),
-            *(name for name in weights if name not in here and name not in left_out and name not in INERT),
+            *(name for name in weights if name not in here and name not in left_out),
             *(name for name in here if name not in weights),
         ]
         found = []
@@ -156,3 +157,10 @@ class _Builder:
 
     def _own_weight(self, name: str) -> int:
         return self.others[name].weight if name in self.others else 1
+
+
+def _unknown(name: str) -> str:
+    """A plugin that does not exist, or no longer."""
+    if name in REMOVED:
+        return f'{name!r}, which was invalid in version "v1" (KubeSchedulerConfiguration is version "{VERSION}")'
+    return f"the unknown plugin {name!r}"

@@ -1,6 +1,6 @@
 """The pods that wait for a node, by what they wait for.
 
-    gated          a PreEnqueue plugin keeps it out; leaves when the pod changes
+    gated          a PreEnqueue plugin keeps it out; leaves when the pod changes, or on an event the plugin cares about
     active         ready for an attempt, in the order of the QueueSort plugin
     backoff        may be tried again, but not yet: 1 s after its first failure, doubling to 10 s
     unschedulable  found no node; leaves on an event that a plugin which rejected it cares about, or after 5 minutes
@@ -12,10 +12,10 @@ Upstream: `backend/queue/scheduling_queue.go`. Like there, an idle scheduler tak
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
@@ -47,6 +47,12 @@ class QueuedPod:
     gate: Status | None = None
     diagnosis: Diagnosis | None = None
     ticket: int = 0
+    pool: dict[str, QueuedPod] = attrs.field(factory=dict)
+    """The pods that wait for the same sorts of events, this one among them."""
+
+
+_Pools: TypeAlias = dict[tuple[str, frozenset[str]], dict[str, QueuedPod]]
+"""Pods that wait for the same sorts of events, by profile and the plugins that keep them waiting."""
 
 
 class _Heap:
@@ -82,7 +88,8 @@ class SchedulingQueue:
         self._backoff = _Heap()
         self._errors = _Heap()
         self._stale = _Heap()
-        self._unschedulable: dict[tuple[str, frozenset[str]], dict[str, QueuedPod]] = {}
+        self._unschedulable: _Pools = {}
+        self._gated: _Pools = {}
         self._tickets = count(1)
         self._counts: Counter[str] = Counter()
 
@@ -147,13 +154,19 @@ class SchedulingQueue:
 
     def wake(self, event: Event, subject: NodeInfo | PodInfo | Doc, now: float) -> None:
         """Moves the pods that the event may have made schedulable."""
-        for (name, rejected_by), pods in list(self._unschedulable.items()):
+        for (name, rejected_by), pods in _filled(self._unschedulable):
             profile = self._profiles[name]
             if rejected_by and not profile.concerns(rejected_by, event):
                 continue
             for queued in list(pods.values()):
                 if not rejected_by or self._is_worth_it(profile, queued, rejected_by, event, subject):
                     self._retry(queued, now)
+        for (name, gate), pods in _filled(self._gated):
+            profile = self._profiles[name]
+            if profile.listens(gate, event):
+                for queued in list(pods.values()):
+                    if self._is_worth_it(profile, queued, gate, event, subject):
+                        self._enter(queued, now)
 
     def activate(self, uid: str, now: float) -> None:
         """Has a pod that waits for an event or the end of its back-off tried now."""
@@ -217,17 +230,29 @@ class SchedulingQueue:
                 self._backoff.push(self._ready_at(queued), queued)
             case "error":
                 self._errors.push(self._ready_at(queued), queued)
+            case "gated":
+                gate = queued.gate.plugin if queued.gate is not None else ""
+                self._join(queued, self._gated, frozenset((gate,)))
             case "unschedulable":
-                self._unschedulable.setdefault(_pool(queued), {})[uid] = queued
+                rejected_by = queued.diagnosis.plugins if queued.diagnosis else frozenset()
+                self._join(queued, self._unschedulable, rejected_by)
                 self._stale.push(queued.since + MAX_UNSCHEDULABLE, queued)
 
+    def _join(self, queued: QueuedPod, pools: _Pools, plugins: frozenset[str]) -> None:
+        """Adds it to the pods of its profile that those plugins keep waiting."""
+        queued.pool = pools.setdefault((scheduler_of(queued.pod.doc), plugins), {})
+        queued.pool[queued.pod.uid] = queued
+
     def _leave_pool(self, queued: QueuedPod) -> None:
-        if queued.place == "unschedulable":
-            key = _pool(queued)
-            pods = self._unschedulable.get(key, {})
-            pods.pop(queued.pod.uid, None)
-            if not pods:
-                self._unschedulable.pop(key, None)
+        queued.pool.pop(queued.pod.uid, None)
+        queued.pool = {}
+
+
+def _filled(pools: _Pools) -> list[tuple[tuple[str, frozenset[str]], dict[str, QueuedPod]]]:
+    """The pools that have pods; the others are dropped."""
+    for key in [key for key, pods in pools.items() if not pods]:
+        del pools[key]
+    return list(pools.items())
 
 
 def scheduler_of(pod: Doc) -> str:
@@ -235,12 +260,14 @@ def scheduler_of(pod: Doc) -> str:
     return str(pod["spec"].get("schedulerName") or DEFAULT_SCHEDULER)
 
 
-def _pool(queued: QueuedPod) -> tuple[str, frozenset[str]]:
-    """Pods that wait for the same sorts of events: of one profile, rejected by the same plugins."""
-    return scheduler_of(queued.pod.doc), queued.diagnosis.plugins if queued.diagnosis else frozenset()
-
-
 def _matters(old: Doc, new: Doc) -> bool:
-    """Whether an update may change the verdict on the pod: its spec, its labels; not its status."""
+    """Whether an update may change the verdict on the pod: its spec, its labels; of its status only its claims."""
     before, after = old["spec"], new["spec"]
-    return (before is not after and before != after) or labels_of(old) != labels_of(new)
+    if (before is not after and before != after) or labels_of(old) != labels_of(new):
+        return True
+    return "resourceClaims" in after and _claims(old) != _claims(new)
+
+
+def _claims(pod: Doc) -> Sequence[Doc]:
+    """The claims that were made for the pod."""
+    return (pod.get("status") or {}).get("resourceClaimStatuses") or ()

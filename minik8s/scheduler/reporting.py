@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from minik8s.api.pods import disruption_target
 from minik8s.api.resources import PODS
 from minik8s.client.client import Client
-from minik8s.client.events import EventRecorder
+from minik8s.client.events import EventKind, EventRecorder
 from minik8s.clock import Clock
 from minik8s.logs import get_logger
 from minik8s.machinery.causes import CAUSE, cause_of
@@ -43,6 +43,9 @@ class Reporter:
         self._recorder.event(
             pod.doc, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node}", action="Binding"
         )
+
+    def event(self, pod: PodInfo, type: EventKind, reason: str, message: str) -> None:
+        self._recorder.event(pod.doc, type, reason, message, action="Scheduling")
 
     async def refused(self, pod: PodInfo, reason: str, message: str, nomination: Nomination | None = None) -> None:
         """Says by event and condition that the pod has no node; `nomination` is where room is being made for it."""

@@ -20,16 +20,18 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from minik8s.api.pods import is_terminal
 from minik8s.api.resources import NAMESPACES, NODES, POD_DISRUPTION_BUDGETS, PODS
 from minik8s.client.client import Client
-from minik8s.client.events import Recorders
+from minik8s.client.events import EventKind, Recorders
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock, TimerHandle
 from minik8s.machinery.causes import CAUSE, cause_of
 from minik8s.machinery.meta import Doc, is_terminating, name_of, uid_of
 from minik8s.scheduler.binding import bind, post_bind, reserve, unreserve
 from minik8s.scheduler.cache import Cache
+from minik8s.scheduler.claims import Claims
 from minik8s.scheduler.configuration import SchedulerConfiguration
 from minik8s.scheduler.cycle import Decision, Refusal
-from minik8s.scheduler.desk import Desk, SchedulerStatistics, attach, set_up
+from minik8s.scheduler.desk import Desk, SchedulerStatistics, attach, run_post_filters, set_up
+from minik8s.scheduler.devices.inventory import Inventory
 from minik8s.scheduler.diagnosis import Diagnosis
 from minik8s.scheduler.framework import Event, Nomination, Plugin, Status
 from minik8s.scheduler.guard import blame
@@ -79,7 +81,9 @@ class Scheduler:
         self.cache = Cache()
         self.statistics = SchedulerStatistics()
         self.waiting = WaitingPods()
-        tools = Tools(self._client, self._volumes, self._owners.selector, lambda: self._budgets.lister.all())
+        self._claims = claims = Claims(self._client, informers, clock, Inventory(rng))
+        budgets = self._budgets.lister.all
+        tools = Tools(self._client, self._volumes, self._owners.selector, budgets, claims.inventory, claims)
         chosen = profiles or build_profiles(configuration.profiles, tools, plugins)
         self._desks = set_up(chosen, configuration, self.cache, rng, self._client, clock, recorders)
         self.profiles = [desk.profile for desk in self._desks.values()]
@@ -126,6 +130,10 @@ class Scheduler:
             self.queue.activate(uid, self._clock.monotonic())
         self._wake.set()
 
+    def event(self, pod: PodInfo, type: EventKind, reason: str, message: str) -> None:
+        """For plugins: records an event about a pod."""
+        self._desk(pod).reporter.event(pod, type, reason, message)
+
     @property
     def idle(self) -> bool:
         """Whether there is nothing to do before the next event or timer."""
@@ -153,6 +161,7 @@ class Scheduler:
         self._acts, self._work = anyio.create_memory_object_stream[Act](math.inf)
         removals = (
             *self._volumes.watch(partial(self._happened, Event.VOLUME)),
+            *self._claims.watch(self._happened),
             *self._owners.watch(),
             namespaces.add_handler(self._on_namespace),
             nodes.add_handler(self._on_node),
@@ -187,7 +196,7 @@ class Scheduler:
             if self._in_flight <= MAX_IN_FLIGHT // 2:
                 self._room.set()
 
-    def _do(self, act: Act) -> None:
+    def do(self, act: Act) -> None:
         """Has a worker carry it out; workers are hired as acts find the hired ones busy."""
         self._in_flight += 1
         if self._hired < WORKERS and self._hired < self._in_flight:
@@ -299,18 +308,13 @@ class Scheduler:
         if decision.state.slow or held_by:
             self._group.start_soon(self._bind, queued, decision, name=f"bind {pod.key}")
         else:
-            self._do(partial(self._bind, queued, decision))
+            self.do(partial(self._bind, queued, decision))
 
     def _refused(self, queued: QueuedPod, desk: Desk, refusal: Refusal) -> None:
         diagnosis, nomination, pod = refusal.diagnosis, None, queued.pod
-        asked = desk.profile.post_filters if diagnosis.nodes and pod.uid not in self._preempting else ()
-        for plugin in asked:
-            nomination, message = plugin.post_filter(
-                refusal.state, pod, self.cache, desk.profile, diagnosis, refusal.statuses
-            )
+        if diagnosis.nodes and pod.uid not in self._preempting:
+            nomination, message = run_post_filters(desk, pod, refusal, self.cache)
             diagnosis = attrs.evolve(diagnosis, post_filter=message)
-            if nomination is not None and nomination.node:
-                break
         self.statistics.unschedulable += 1
         lesser: list[PodInfo] = []
         if nomination is not None:
@@ -318,7 +322,7 @@ class Scheduler:
             if nomination.node:
                 self._preempting.add(pod.uid)
         self.queue.fail(queued, diagnosis, self._clock.monotonic())
-        self._do(partial(self._report, desk, pod, diagnosis.message, nomination, lesser))
+        self.do(partial(self._report, desk, pod, diagnosis.message, nomination, lesser))
 
     def _nominate(self, pod: PodInfo, nomination: Nomination) -> list[PodInfo]:
         """Keeps the room for the pod; the less important pods lose theirs on that node, and may look elsewhere."""
@@ -340,7 +344,7 @@ class Scheduler:
                 self.statistics.unschedulable += 1
                 diagnosis = Diagnosis(len(self.cache.nodes), {status.message: 1}, frozenset((status.plugin,)))
                 self.queue.fail(queued, diagnosis, now)
-                self._do(partial(desk.reporter.refused, pod, "Unschedulable", diagnosis.message))
+                self.do(partial(desk.reporter.refused, pod, "Unschedulable", diagnosis.message))
             else:
                 self._failed(queued, status)
         self._happened(Event.POD_DELETE, pod)
@@ -349,7 +353,7 @@ class Scheduler:
         """Something went wrong that is not the pod's fault."""
         self.statistics.errors += 1
         self.queue.error(queued, self._clock.monotonic())
-        self._do(partial(self._desk(queued.pod).reporter.refused, queued.pod, "SchedulerError", status.message))
+        self.do(partial(self._desk(queued.pod).reporter.refused, queued.pod, "SchedulerError", status.message))
         self._wake.set()
 
     # ------------------------------------------------------------------ acting

