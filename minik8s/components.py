@@ -27,7 +27,7 @@ from minik8s.controllers.manager import ControllerManager
 from minik8s.controllers.runtime import Context
 from minik8s.controlplane import ProxiedResolver, ingress_address
 from minik8s.credentials import Credentials
-from minik8s.dns import dns_address
+from minik8s.dns import MACHINE_NAMES, dns_address
 from minik8s.faults import Component
 from minik8s.nodes import NodePool
 from minik8s.proxy.proxier import Proxier
@@ -136,5 +136,6 @@ class Components:
         from minik8s.dns.server import DnsServer
 
         address = dns_address(self.config.service_cidr)
-        self.dns = DnsServer(self.client, self.informers, address, port=self.config.dns_port)
+        hosts = dict.fromkeys(MACHINE_NAMES, self.nodes.machine) if self.nodes.machine else {}
+        self.dns = DnsServer(self.client, self.informers, address, port=self.config.dns_port, hosts=hosts)
         group.start_soon(self.dns.run, name="dns")

@@ -21,6 +21,11 @@ AUDIT_EVENTS = 1000
 LEASE_SECONDS = 40
 """For how long a node's Lease is good unless told otherwise, as upstream."""
 
+SANDBOX_NODES = 125
+"""How many nodes have an address in the pods' network of the sandbox runtime."""
+LEAST_PODS = 1024
+"""How many addresses that network has at least: a quarter of them are those of nodes and of the way outside."""
+
 Runtime: TypeAlias = Literal["subprocess", "simulated", "sandbox"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 
@@ -104,6 +109,12 @@ def _not_loopback_in_sandbox(config: ClusterConfig, attribute: attrs.Attribute[A
         raise ValueError(f"'{attribute.name}' must not be of 127.0.0.0/8 in the sandbox runtime, not {value!r}")
 
 
+def _large_in_sandbox(config: ClusterConfig, attribute: attrs.Attribute[Any], value: str) -> None:
+    if config.runtime == "sandbox" and IPv4Network(value).num_addresses < LEAST_PODS:
+        wanted = f"at least {LEAST_PODS} addresses (a /22) in the sandbox runtime"
+        raise ValueError(f"'{attribute.name}' must have {wanted}, not {value!r}")
+
+
 def _ports(_: object, attribute: attrs.Attribute[Any], value: tuple[int, int]) -> None:
     if not 1 <= value[0] <= value[1] <= 65535:
         raise ValueError(f"'{attribute.name}' must be the first and the last of a range of ports, not {value!r}")
@@ -181,7 +192,7 @@ class ClusterConfig:
     ingress: bool = attrs.field(default=False, validator=_with_real_containers)
     dns_port: int = attrs.field(default=0, validator=_whole(0, 65535))
     service_cidr: str = attrs.field(validator=[_network, _not_loopback_in_sandbox])
-    pod_cidr: str = attrs.field(validator=[_network, _not_loopback_in_sandbox])
+    pod_cidr: str = attrs.field(validator=[_network, _not_loopback_in_sandbox, _large_in_sandbox])
     load_balancer_cidr: str = attrs.field(default="127.160.0.0/12", validator=_network)
     node_port_range: tuple[int, int] = attrs.field(default=(30000, 32767), validator=_ports)
     history: int = attrs.field(default=10_000, validator=_whole(1))
@@ -202,6 +213,8 @@ class ClusterConfig:
         for given, needed in (("port", "serve"), ("client_ca", "serve"), ("client_ca", "tls"), ("dns_port", "dns")):
             if getattr(self, given) and not getattr(self, needed):
                 raise ValueError(f"{given!r} needs {needed}=True")
+        if self.runtime == "sandbox" and self.nodes > SANDBOX_NODES:
+            raise ValueError(f"'nodes' must be at most {SANDBOX_NODES} in the sandbox runtime, not {self.nodes}")
 
     @dns.default
     def _dns(self) -> bool:

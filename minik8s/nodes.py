@@ -77,6 +77,13 @@ class NodePool:
         self._group: TaskGroup
 
     @property
+    def machine(self) -> str:
+        """The address at which pods find this machine, "" where they do not."""
+        if self._network is None:
+            return MACHINE if self._config.runtime == "subprocess" else ""
+        return "" if self._network.why_closed else self._network.plan.machine
+
+    @property
     def network(self) -> PodNetwork | None:
         """The pods' network where they have one of their own."""
         return self._network
@@ -120,6 +127,7 @@ class NodePool:
         self._network = PodNetwork(self._spawner, config.pod_cidr, config.service_cidr)
         stack.callback(self._network.close)
         await self._network.open()
+        await self._network.open_way_out()
 
     def start(self, group: TaskGroup) -> None:
         """Starts the configured number of nodes."""

@@ -33,3 +33,17 @@ def test_values_that_cannot_be(options: dict[str, Any], message: str) -> None:
     """One clear sentence that names the option and the value, for wrong types as for wrong values."""
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         ClusterConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"pod_cidr": "10.9.0.0/23"}, "'pod_cidr' must have at least 1024 addresses"),
+        ({"nodes": 126}, "'nodes' must be at most 125"),
+    ],
+)
+def test_a_sandbox_has_room(options: dict[str, Any], said: str) -> None:
+    """Nodes and the way outside have their place in the pods' network; too little is refused."""
+    with pytest.raises(ValueError, match=said):
+        ClusterConfig(runtime="sandbox", **options)
+    ClusterConfig(runtime="sandbox", pod_cidr="10.9.0.0/22", nodes=125)

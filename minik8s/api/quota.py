@@ -6,6 +6,7 @@ The admission plugin asks it for one object, the quota controller for all of a n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from minik8s.api.pods import (
@@ -17,7 +18,8 @@ from minik8s.api.pods import (
     qos_class,
 )
 from minik8s.api.resource import Resource
-from minik8s.machinery.meta import Doc
+from minik8s.api.resources import PODS
+from minik8s.machinery.meta import Doc, parse_time
 from minik8s.machinery.quantity import ZERO, Quantity, from_value, parse_quantity
 
 ONE = from_value(1)
@@ -44,13 +46,13 @@ def quota_hard(quota: Doc) -> ResourceAmounts:
     return {name: parse_quantity(amount) for name, amount in (quota["spec"].get("hard") or {}).items()}
 
 
-def usage_of(resource: Resource[Any], obj: Doc) -> ResourceAmounts:
+def usage_of(resource: Resource[Any], obj: Doc, now: datetime) -> ResourceAmounts:
     """What one object uses, under every name that a quota may have for it."""
     usage: ResourceAmounts = {f"count/{resource.group_resource}": ONE}
     if resource.group:
         return usage
     if resource.plural == "pods":
-        usage.update(_pod_usage(obj))
+        usage.update(_pod_usage(obj, now))
     elif resource.plural in _COUNTED_BY_NAME:
         usage[resource.plural] = ONE
         if resource.plural == "services":
@@ -60,9 +62,22 @@ def usage_of(resource: Resource[Any], obj: Doc) -> ResourceAmounts:
     return usage
 
 
-def _pod_usage(pod: Doc) -> ResourceAmounts:
-    """Nothing once the pod has ended; the pod's deletion alone does not free anything."""
-    if is_terminal(pod):
+def overstays_at(resource: Resource[Any], obj: Doc) -> datetime | None:
+    """When a pod that is being deleted counts no more though it is still there, on a lost node for instance.
+
+    That is a second grace period after its deletionTimestamp (upstream's QuotaV1Pod); None for everything else.
+    """
+    metadata = obj["metadata"]
+    grace = metadata.get("deletionGracePeriodSeconds")
+    if resource.group_resource != "pods" or "deletionTimestamp" not in metadata or grace is None:
+        return None
+    return parse_time(metadata["deletionTimestamp"]) + timedelta(seconds=grace)
+
+
+def _pod_usage(pod: Doc, now: datetime) -> ResourceAmounts:
+    """Nothing once the pod has ended or overstays its deletion; the deletion alone does not free anything."""
+    gone = overstays_at(PODS, pod)
+    if is_terminal(pod) or (gone is not None and now > gone):
         return {}
     usage: ResourceAmounts = {"pods": ONE}
     for name, amount in pod_requests(pod).items():

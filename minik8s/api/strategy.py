@@ -48,6 +48,8 @@ class Strategy:
     """DELETE only marks the object; an agent finishes (pods)."""
     returns_deleted: ClassVar[bool] = False
     """DELETE answers the object instead of a Status."""
+    is_moulded: ClassVar[bool] = False
+    """Many objects are made from one template, with equal bodies but for the name (`apiserver.moulds`)."""
     default_propagation: ClassVar[Propagation] = "Background"
     status_is_separate: bool = True
     """A change of the status is no new generation, and the main endpoint does not write it."""

@@ -10,6 +10,8 @@ long: the namespace is looked at once more, and quota is counted last, in the sa
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from minik8s.api.request import ApiRequest
 from minik8s.apiserver.admission.plugin import Attributes, Operation
 from minik8s.apiserver.context import ServerContext
@@ -35,6 +37,26 @@ async def validate(ctx: ServerContext, attributes: Attributes) -> None:
         await ctx.dynamic.validate(attributes)
     for plugin in chain.counting:
         plugin.validate(attributes, world)
+
+
+def count(ctx: ServerContext, attributes: Attributes) -> None:
+    """The last part of `validate`: what is decided anew for every object, however equal they are."""
+    for plugin in ctx.chains.of(attributes.request.resource.group_resource).counting:
+        plugin.validate(attributes, ctx.world)
+
+
+def stands_on(ctx: ServerContext, attributes: Attributes) -> Collection[str] | None:
+    """The resources by which built-in plugins have decided about a new object, apart from counting it.
+
+    None when one of them does not say: then equal objects need not fare alike.
+    """
+    chain, found = ctx.chains.of(attributes.request.resource.group_resource), set[str]()
+    for plugin in (*chain.mutating, *chain.validating):
+        resources = plugin.stands_on(attributes)
+        if resources is None:
+            return None
+        found.update(resources)
+    return sorted(found)
 
 
 async def admit(ctx: ServerContext, attributes: Attributes) -> None:

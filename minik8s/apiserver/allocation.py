@@ -8,7 +8,7 @@ portallocator}; like there, static choices are spared the upper band that automa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from ipaddress import IPv4Network, ip_address
 from random import Random
 from typing import Any
@@ -31,6 +31,9 @@ Claim = tuple[str, str | int]
 """("ip", address) or ("port/<protocol>", number)."""
 
 
+_FOLLOWED = (IP_ADDRESSES, SERVICE_CIDRS)
+
+
 class ServiceAllocator:
     """Claims on addresses of `cidr` and ports of `ports` (inclusive)."""
 
@@ -47,12 +50,19 @@ class ServiceAllocator:
         """The first address: the `kubernetes` Service."""
         return str(self.network[1])
 
-    @contextmanager
-    def transaction(self, resource: Resource[Any], obj: Obj, old: Doc | None, *, dry_run: bool) -> Iterator[Obj]:
+    def transaction(
+        self, resource: Resource[Any], obj: Obj, old: Doc | None, *, dry_run: bool
+    ) -> AbstractContextManager[Obj]:
         """The object with its addresses and ports filled in, claimed if the block succeeds.
 
         Raises Invalid for a choice that is out of range or taken.
         """
+        if resource is SERVICES or resource in _FOLLOWED:
+            return self._transaction(resource, obj, old, dry_run=dry_run)
+        return nullcontext(obj)
+
+    @contextmanager
+    def _transaction(self, resource: Resource[Any], obj: Obj, old: Doc | None, *, dry_run: bool) -> Iterator[Obj]:
         if resource is not SERVICES:
             yield obj
             if not dry_run:

@@ -39,6 +39,7 @@ from minik8s.apiserver.counting import Metrics
 from minik8s.apiserver.customresources import CustomResources
 from minik8s.apiserver.flowcontrol import SchemaKeeper
 from minik8s.apiserver.inflight import InFlight
+from minik8s.apiserver.moulds import Moulds
 from minik8s.apiserver.registry import Registry
 from minik8s.apiserver.serviceresolver import EndpointResolver, ServiceResolver
 from minik8s.apiserver.tokens import TokenIssuer
@@ -164,9 +165,12 @@ def _no_node(pod: Doc, what: str) -> ServiceUnavailable:
 class StoreWorld:
     """The server's own objects as admission plugins see them."""
 
-    def __init__(self, store: Store, registry: Registry, authorizer: Authorizer) -> None:
-        self._store, self._registry = store, registry
+    def __init__(self, store: Store, registry: Registry, authorizer: Authorizer, clock: Clock) -> None:
+        self._store, self._registry, self._clock = store, registry, clock
         self.authorizer = authorizer
+
+    def now(self) -> datetime:
+        return self._clock.now()
 
     def get(self, resource: Resource[Any], name: str, namespace: str = "") -> Doc | None:
         entry = self._store.peek(self._registry.served(resource).key(namespace, name))
@@ -218,7 +222,9 @@ class ServerContext:
     """The watches that are open."""
     world: StoreWorld = attrs.field(
         init=False,
-        default=attrs.Factory(lambda self: StoreWorld(self.store, self.registry, self.authorizer), takes_self=True),
+        default=attrs.Factory(
+            lambda self: StoreWorld(self.store, self.registry, self.authorizer, self.clock), takes_self=True
+        ),
     )
     authenticator: Authenticator = attrs.field(
         init=False,
@@ -236,6 +242,8 @@ class ServerContext:
         init=False, default=attrs.Factory(lambda self: DynamicAdmission(self), takes_self=True)
     )
     """Hooks, policies and webhooks: admission that users register at run time."""
+    moulds: Moulds = attrs.field(init=False, default=attrs.Factory(lambda self: Moulds(self.store), takes_self=True))
+    """What has been worked out about new objects that are equal but for their names."""
     remotes: RemoteApis = attrs.field(init=False, factory=RemoteApis)
     """What other servers serve."""
     apis: ApiServices = attrs.field(init=False)

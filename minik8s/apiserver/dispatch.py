@@ -14,6 +14,7 @@ from minik8s.api.resource import ALL_VERBS
 from minik8s.apiserver import (
     accounts,
     connecting,
+    creating,
     deleting,
     eviction,
     metrics,
@@ -24,8 +25,8 @@ from minik8s.apiserver import (
     reading,
     reviews,
     scale,
+    updating,
     watching,
-    writing,
 )
 from minik8s.apiserver.authorization import authorize_request
 from minik8s.apiserver.context import ServerContext
@@ -42,8 +43,8 @@ VERBS: dict[str, Handler] = {
     "get": reading.get,
     "list": reading.list_objects,
     "watch": watching.watch,
-    "create": writing.create,
-    "update": writing.update,
+    "create": creating.create,
+    "update": updating.update,
     "patch": patching.patch,
     "delete": deleting.delete,
     "deletecollection": deleting.delete_collection,
@@ -51,16 +52,16 @@ VERBS: dict[str, Handler] = {
 
 SUBRESOURCES: dict[tuple[str, str], Handler] = {
     ("status", "get"): reading.get,
-    ("status", "update"): writing.update,
+    ("status", "update"): updating.update,
     ("status", "patch"): patching.patch,
     ("approval", "get"): reading.get,
-    ("approval", "update"): writing.update,
+    ("approval", "update"): updating.update,
     ("approval", "patch"): patching.patch,
     ("resize", "get"): reading.get,
-    ("resize", "update"): writing.update,
+    ("resize", "update"): updating.update,
     ("resize", "patch"): patching.patch,
     ("ephemeralcontainers", "get"): reading.get,
-    ("ephemeralcontainers", "update"): writing.update,
+    ("ephemeralcontainers", "update"): updating.update,
     ("ephemeralcontainers", "patch"): patching.patch,
     ("scale", "get"): scale.get_scale,
     ("scale", "update"): scale.update_scale,

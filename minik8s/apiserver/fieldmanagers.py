@@ -46,7 +46,7 @@ def track(
             now,
             resource.type,
             ignore=unwritten(served, subresource),
-            view=views(registry, served),
+            view=views(registry, served) if kept else None,
         )
     except ValueError:
         entries = [dict(entry) for entry in kept]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 import attrs
@@ -43,22 +44,31 @@ class WriteOptions:
 
 def write_options(request: ApiRequest) -> WriteOptions:
     """Raises Invalid."""
-    options = request.options
-    errors = [*dry_run_errors(request.repeated.get("dryRun") or options.get("dryRun"))]
-    manager = options.get("fieldManager", "")
     is_apply = request.content_type == APPLY_PATCH
+    dry_run = tuple(request.repeated.get("dryRun") or ())
+    return _write_options(request.verb, request.user_agent, is_apply, dry_run, *request.options.items())
+
+
+@lru_cache(maxsize=1024)
+def _write_options(
+    verb: str, user_agent: str, is_apply: bool, dry_run: tuple[str, ...], *given: tuple[str, str]
+) -> WriteOptions:
+    """Cached, for a client's requests are many and all of them say the same."""
+    options = dict(given)
+    errors = [*dry_run_errors(list(dry_run) or options.get("dryRun"))]
+    manager = options.get("fieldManager", "")
     errors += _manager_errors(manager, required=is_apply)
-    if "force" in options and not is_apply and request.verb == "patch":
+    if "force" in options and not is_apply and verb == "patch":
         errors.append(field.forbidden("force", "may not be specified for non-apply patch"))
     validation = options.get("fieldValidation", "") or "Warn"
     if validation not in ("Ignore", "Warn", "Strict"):
         errors.append(field.not_supported("fieldValidation", validation, ("", "Ignore", "Strict", "Warn")))
     if errors:
-        kind = {"create": "CreateOptions", "update": "UpdateOptions"}.get(request.verb, "PatchOptions")
+        kind = {"create": "CreateOptions", "update": "UpdateOptions"}.get(verb, "PatchOptions")
         raise Invalid.object(kind, META_GROUP, "", errors)
     return WriteOptions(
         dry_run=bool(options.get("dryRun")),
-        manager=manager or _manager_of(request.user_agent) or "unknown",
+        manager=manager or _manager_of(user_agent) or "unknown",
         validation=validation,  # type: ignore[arg-type]
         force=truth(options, "force"),
     )

@@ -12,11 +12,12 @@ from minik8s.api.resource import Resource
 from minik8s.apiserver.authorization import authorize_request
 from minik8s.apiserver.body import decode_object, decode_resource, fit, shared_parts, unsupported
 from minik8s.apiserver.context import ServerContext
+from minik8s.apiserver.creating import create_object
 from minik8s.apiserver.fieldmanagers import applied
 from minik8s.apiserver.options import Validation, write_options
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
-from minik8s.apiserver.writing import Write, check_name, check_namespace, check_precondition, create_object, rewrite
+from minik8s.apiserver.writing import Write, check_name, check_namespace, check_precondition, rewrite
 from minik8s.machinery.errors import BadRequest, Conflict, Invalid, NotFound, UnsupportedMediaType
 from minik8s.machinery.field import invalid
 from minik8s.machinery.meta import Doc, Obj, evolve

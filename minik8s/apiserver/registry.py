@@ -243,7 +243,7 @@ class Registry:
         return found
 
     def indexed(self, group_resource: str) -> Mapping[str, Reader]:
-        """The field selector paths of a stored resource that the store keeps an index for."""
+        """The field selector paths of a stored resource that the store may keep an index for."""
         readers = self._indexed.get(group_resource)
         if readers is None:
             if group_resource not in self._stored:

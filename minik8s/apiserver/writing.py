@@ -1,4 +1,4 @@
-"""create, update and patch: one road for every kind.
+"""create, update and patch: one road for every kind. `creating`, `updating` and `patching` are its beginnings.
 
     read body -> default -> prepare -> admission that mutates -> validate -> admission that validates
     -> (dry run stops here) -> compare and swap
@@ -14,35 +14,27 @@ from collections.abc import Callable
 
 import attrs
 
-from minik8s.api.inert import inert_warning
 from minik8s.api.request import ApiRequest
 from minik8s.api.validation.metadata import validate_metadata
 from minik8s.apiserver import objectmeta
 from minik8s.apiserver.admission.plugin import Attributes, Operation
 from minik8s.apiserver.admitting import mutate, validate
-from minik8s.apiserver.authorization import authorize_request
-from minik8s.apiserver.body import read_resource
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.fieldmanagers import set_managed_fields, track
 from minik8s.apiserver.ipaddresses import follow_service
-from minik8s.apiserver.options import WriteOptions, write_options
+from minik8s.apiserver.options import WriteOptions
 from minik8s.apiserver.reading import find
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
 from minik8s.apiserver.storageerrors import uid_conflict
 from minik8s.machinery.errors import (
-    AlreadyExists,
     BadRequest,
     Conflict,
     Invalid,
-    MethodNotAllowed,
-    NotFound,
-    unexplained,
 )
-from minik8s.machinery.field import FieldErrors, invalid
+from minik8s.machinery.field import FieldErrors
 from minik8s.machinery.managedfields import only_times_differ
-from minik8s.machinery.meta import Doc, Obj, is_terminating, rfc3339
-from minik8s.machinery.names import generate_name, new_uid
+from minik8s.machinery.meta import Doc, Obj
 from minik8s.store.protocol import Entry, RevisionMismatch
 
 GENERATE_ATTEMPTS = 8
@@ -129,118 +121,6 @@ class Write:
     def _said(self) -> list[str]:
         """The warnings, each once: a write that was tried again has collected them again."""
         return self.warnings if len(self.warnings) < 2 else list(dict.fromkeys(self.warnings))
-
-
-async def create(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
-    """A new object, under its own name or a generated one."""
-    options = write_options(request)
-    obj, warnings = read_resource(request, served.resource, options.validation)
-    check_namespace(served, request, obj)
-    if obj["metadata"].get("resourceVersion"):
-        raise unexplained("resourceVersion should not be set on objects to be created")
-    return await create_object(Write(ctx, served, request, options, warnings), obj)
-
-
-async def create_object(write: Write, obj: Obj) -> ObjectResponse:
-    """Carries a decoded document to the store."""
-    if write.served.custom is not None and write.served.custom.is_terminating:
-        raise MethodNotAllowed("create not allowed while custom resource definition is terminating")
-    obj = await _prepare_new(write, obj)
-    base = obj["metadata"].get("generateName", "")
-    if obj["metadata"].get("name") or not base:
-        return await _store_new(write, obj)
-    for _ in range(GENERATE_ATTEMPTS):
-        named = {**obj, "metadata": {**obj["metadata"], "name": generate_name(base, write.ctx.rng)}}
-        try:
-            return await _store_new(write, named)
-        except AlreadyExists as error:
-            last = error
-    last.message = f"{last.message}, the server was not able to generate a unique name for the object"
-    last.retry_after = 1
-    raise last
-
-
-async def _prepare_new(write: Write, obj: Obj) -> Obj:
-    """The new object as mutating admission leaves it: without a generated name, uid and date yet, as upstream."""
-    namespace = write.request.namespace
-    write.served.strategy.default(obj)
-    objectmeta.begin_create(obj, namespace)
-    write.dedup_owners(obj, admitted=False)
-    write.own_fields(obj, None)
-    attributes = write.attributes("CREATE", obj, None)
-    if not await mutate(write.ctx, attributes) or attributes.object is None:
-        return obj
-    changed = {**attributes.object, "metadata": dict(attributes.object["metadata"])}
-    objectmeta.begin_create(changed, namespace)
-    write.dedup_owners(changed, admitted=True)
-    set_managed_fields(changed, obj["metadata"].get("managedFields") or [])
-    return changed
-
-
-async def _store_new(write: Write, obj: Obj) -> ObjectResponse:
-    """Gives an admitted object its identity, prepares, validates and stores it."""
-    ctx, served = write.ctx, write.served
-    resource, strategy = served.resource, served.strategy
-    name = obj["metadata"].get("name", "")
-    now = rfc3339(ctx.clock.now())
-    objectmeta.identify(obj, uid=new_uid(ctx.rng), now=now, has_generation=strategy.has_generation)
-    strategy.prepare_create(obj)
-    strategy.sign(obj, write.request.user)
-    if "status" not in obj and (status := served.initial_status()) is not None:
-        obj["status"] = status
-    errors = metadata_errors(served, obj, None) + strategy.validate_create(obj)
-    if errors:
-        raise Invalid.object(resource.kind, resource.group, name, errors)
-    if served.keeper is not None:
-        obj = served.keeper.prepare(obj)
-    converted = await served.custom.to_storage(obj) if served.is_remote and served.custom else None
-    await validate(ctx, write.attributes("CREATE", obj, None))
-    write.warnings += strategy.warnings(obj, None)
-    if inert := inert_warning(resource.group_resource, ctx.inert):
-        write.warnings.append(inert)
-    key = served.key(write.request.namespace, name)
-    if (existing := await ctx.store.get(key)) is not None:
-        prefix = "object is being deleted: " if is_terminating(existing.value) else ""
-        raise AlreadyExists.object(resource.plural, resource.group, name, prefix)
-    with ctx.services.transaction(served.storage, obj, None, dry_run=write.options.dry_run) as obj:
-        if write.options.dry_run:
-            return write.respond_dry(obj, 201)
-        try:
-            entry = await ctx.store.put(key, converted or served.stored(obj), expect=0)
-        except RevisionMismatch:
-            raise AlreadyExists.object(resource.plural, resource.group, name) from None
-    await follow_service(ctx, served.storage, None, obj)
-    return await write.stored(entry, 201)
-
-
-async def update(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
-    """Replaces an object, or its status; creates it for the kinds that allow it."""
-    options = write_options(request)
-    known = ctx.store.peek(served.key(request.namespace, request.name)) if served.shares_bytes else None
-    stored = known.value if known is not None else {}
-    obj, warnings = read_resource(request, served.resource, options.validation, stored=stored)
-    check_namespace(served, request, obj)
-    check_name(obj, request.name)
-    write = Write(ctx, served, request, options, warnings)
-    try:
-        return await rewrite(write, lambda entry: (_checked(served, obj, entry), []))
-    except NotFound:
-        if uid := obj["metadata"].get("uid"):
-            raise uid_conflict(served, request.namespace, request.name, uid, "") from None
-        if served.strategy.creates_on_update and not request.subresource:
-            authorize_request(ctx.authorizer, request, "create")
-            return await create_object(write, obj)
-        raise
-
-
-def _checked(served: Served, obj: Obj, entry: Entry) -> Obj:
-    """A private copy of an update's body, once its identity and version agree with what is stored."""
-    resource = served.resource
-    if served.strategy.requires_version and not obj["metadata"].get("resourceVersion"):
-        cause = invalid("metadata.resourceVersion", 0, "must be specified for an update")
-        raise Invalid.object(resource.plural, resource.group, obj["metadata"]["name"], [cause])
-    check_precondition(served, obj["metadata"], entry)
-    return {**obj, "metadata": dict(obj["metadata"])}
 
 
 def check_precondition(served: Served, metadata: Doc, entry: Entry) -> None:

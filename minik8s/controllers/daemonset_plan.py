@@ -80,6 +80,7 @@ class World:
 class Bounds:
     """How far a rolling update may go at once."""
 
+    desired: int
     unavailable: int
     surge: int
 
@@ -87,11 +88,11 @@ class Bounds:
     def of(cls, ds: Doc, desired: int) -> Bounds:
         strategy = ds["spec"].get("updateStrategy") or {}
         if strategy.get("type") != "RollingUpdate":
-            return cls(0, 0)
+            return cls(desired, 0, 0)
         rolling = strategy.get("rollingUpdate") or {}
         unavailable = resolve(rolling.get("maxUnavailable", 1), desired, round_up=True)
         surge = resolve(rolling.get("maxSurge", 0), desired, round_up=True)
-        return cls(1, 0) if desired and not unavailable and not surge else cls(unavailable, surge)
+        return cls(desired, unavailable or int(desired > 0 and not surge), surge)
 
 
 def plan(world: World) -> Plan:
@@ -197,17 +198,18 @@ class _Pass:
             self.delete.append(old[0])
 
     def _pairs(self) -> list[tuple[str, Doc | None, Doc | None, bool]]:
-        """For each node where one belongs: its new pod, its old pod, and whether it has at most one of each."""
+        """For each node with pods: its new pod, its old pod, and whether it has at most one of each.
+
+        Also for nodes that would not get one any more but keep what they have, because of a taint.
+        """
         pairs = []
-        for name, place in self.world.nodes.items():
-            if not place.run:
-                continue
+        for name in self.world.nodes.keys() & self.world.pods.keys():
             living = [pod for pod in self.world.on(name) if not is_terminating(pod)]
             new = [pod for pod in living if self.world.is_new(pod)]
             old = [pod for pod in living if not self.world.is_new(pod)]
             clear = len(new) <= 1 and len(old) <= 1
             pairs.append((name, new[0] if new else None, old[0] if old else None, clear))
-        return pairs
+        return sorted(pairs, key=lambda pair: pair[0])
 
     def replace(self) -> None:
         """Deletes old pods: all that are not available, and of the others as many as all those leave room for."""
@@ -228,18 +230,29 @@ class _Pass:
         self.delete += candidates[:room]
 
     def surge(self) -> None:
-        """Creates new pods beside old ones, as many as may surge at once; an old one goes when its new is available."""
-        surging = 0
+        """Creates new pods beside old ones, as many as may surge at once; an old one goes when its new is available.
+
+        One on a node that gets no new pod goes when that leaves as many available ones as there shall be.
+        """
+        surging = available = 0
         candidates: list[str] = []
+        leaving: list[Doc] = []
         for name, new, old, clear in self._pairs():
             if not clear:
                 surging += 1
-            elif old is None:
                 continue
-            elif new is None:
+            counted = old if old is not None else new
+            available += counted is not None and self.world.is_available(counted)
+            if old is None:
+                continue
+            if new is not None:
+                if self.world.is_available(new):
+                    self.delete.append(old)
+                else:
+                    surging += 1
+            elif self.world.nodes[name].run:
                 (candidates if self.world.is_available(old) else self.create).append(name)
-            elif self.world.is_available(new):
-                self.delete.append(old)
             else:
-                surging += 1
+                (leaving if self.world.is_available(old) else self.delete).append(old)
         self.create += candidates[: max(0, self.bounds.surge - surging)]
+        self.delete += leaving[: max(0, available - self.bounds.desired)]

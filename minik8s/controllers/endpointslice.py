@@ -6,12 +6,13 @@ the worker waits until its cache has seen what it wrote, so that the next pass d
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minik8s.api.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from minik8s.client.lister import Key, key_of
 from minik8s.controllers import endpointslice_writes, service_endpoints
+from minik8s.controllers import topologycache_plan as topology
 from minik8s.controllers.endpointslice_plan import is_managed, plan_slices
 from minik8s.controllers.runtime import Context, Reconciler, Requeue, mapped
 from minik8s.controllers.service_pods import ServicePods
@@ -36,6 +37,27 @@ class EndpointSliceController(Reconciler[Any]):
         self._pods = ServicePods(self.informers)
         self._triggers = service_endpoints.TriggerTimes()
         self._waiting: dict[Key, None] = {}  # Services with pods on nodes that are not known (yet)
+        self._ratios: topology.Ratios | None = None
+        self._ratios_known = False
+        self._zones: dict[Key, Mapping[str, Mapping[str, int]]] = {}  # Services with hints by topology-mode Auto
+
+    def handlers(self) -> Iterable[Any]:
+        yield from super().handlers()
+        yield self.informers(NODES), self._on_node
+
+    def _on_node(self, old: Doc | None, new: Doc | None) -> None:
+        """When zones have gained or lost nodes, Services look again of which a zone has too few endpoints now."""
+        if not self._ratios_known or (old and topology.counts(old)) == (new and topology.counts(new)):
+            return
+        self._ratios_known = False
+        for key, families in self._zones.items():
+            if any(topology.is_overloaded(zones, self._cpu_ratios()) for zones in families.values()):
+                self.queue.add(key)
+
+    def _cpu_ratios(self) -> topology.Ratios | None:
+        if not self._ratios_known:
+            self._ratios, self._ratios_known = topology.cpu_ratios(self._nodes.all()), True
+        return self._ratios
 
     def services_of_pod(self, pod: Doc) -> Iterable[Key]:
         return self._pods.selecting(pod)
@@ -55,7 +77,9 @@ class EndpointSliceController(Reconciler[Any]):
         names = {pod["spec"].get("nodeName", "") for pod in pods}
         nodes = {name: node for name in names if (node := self._nodes.get(name)) is not None}
         trigger = self._triggers.observe(obj, pods)
-        plan = plan_slices(obj, pods, self._managed(*key), nodes, trigger_time=trigger)
+        ratios = self._cpu_ratios() if topology.is_auto(obj) else None
+        hinted = key in self._zones
+        plan = plan_slices(obj, pods, self._managed(*key), nodes, trigger_time=trigger, ratios=ratios, hinted=hinted)
         self._waiting.pop(key, None)
         if plan.missing_nodes:
             self._waiting[key] = None
@@ -69,12 +93,18 @@ class EndpointSliceController(Reconciler[Any]):
             text = f"Error updating Endpoint Slices for Service {namespace_of(obj)}/{name_of(obj)}: {error.message}"
             self.recorder.event(obj, "Warning", "FailedToUpdateEndpointSlices", text)
             raise
+        self._zones.pop(key, None)
+        if plan.zones:
+            self._zones[key] = plan.zones
+        for kind, reason, message in plan.events:
+            self.recorder.event(obj, "Warning" if kind == "Warning" else "Normal", reason, message)
         return None
 
     async def deleted(self, namespace: str, name: str) -> None:
         """Deletes the slices that the Service still owns; orphaned ones (without its reference) stay."""
         self._triggers.forget(namespace, name)
         self._waiting.pop((namespace, name), None)
+        self._zones.pop((namespace, name), None)
         for slice_ in self._managed(namespace, name):
             if (controller_of(slice_) or {}).get("kind") == SERVICES.kind:
                 await endpointslice_writes.delete(self.client, slice_)

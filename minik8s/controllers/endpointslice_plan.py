@@ -14,6 +14,7 @@ import attrs
 from minik8s.api.nodes import ZONE
 from minik8s.api.pods import is_pod_ready
 from minik8s.controllers import service_endpoints as common
+from minik8s.controllers import topologycache_plan as topology
 from minik8s.machinery.meta import (
     Doc,
     Obj,
@@ -33,7 +34,6 @@ MANAGER = "endpointslice-controller.k8s.io"
 MAX_ENDPOINTS = 100
 """--max-endpoints-per-slice of kube-controller-manager."""
 DISTRIBUTIONS = frozenset(("PreferClose", "PreferSameZone", "PreferSameNode"))
-TOPOLOGY_ANNOTATIONS = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
 _RESERVED_LABELS = (common.SERVICE_NAME_LABEL, MANAGED_BY_LABEL, common.HEADLESS_LABEL)
 
 EndpointKey = tuple[str, tuple[str, ...]]
@@ -45,12 +45,15 @@ class SlicePlan:
     """Slices to write: `create` without a name, `update` and `delete` as the full objects.
 
     `missing_nodes`: pods were left out because their node is not known (yet), so it is worth looking again.
+    `zones`: for each address type with hints of topology-mode Auto, how many endpoints are meant for each zone.
     """
 
     create: list[Obj] = attrs.field(factory=list)
     update: list[Obj] = attrs.field(factory=list)
     delete: list[Doc] = attrs.field(factory=list)
     missing_nodes: bool = False
+    events: list[topology.Event] = attrs.field(factory=list)
+    zones: dict[str, Mapping[str, int]] = attrs.field(factory=dict)
 
 
 def is_managed(slice_: Doc) -> bool:
@@ -66,21 +69,31 @@ def plan_slices(
     *,
     trigger_time: str = "",
     max_endpoints: int = MAX_ENDPOINTS,
+    ratios: topology.Ratios | None = None,
+    hinted: bool = False,
 ) -> SlicePlan:
-    """`pods` are those the selector matches, `existing` the managed slices of the Service, `nodes` by name."""
+    """`pods` are those the selector matches, `existing` the managed slices of the Service, `nodes` by name.
+
+    `ratios` are the zones' parts of all CPUs, `hinted` is whether the Service had hints by topology-mode Auto before.
+    """
     pods = sorted((pod for pod in pods if common.belongs(pod, include_terminating=True)), key=name_of)
     existing = sorted((s for s in existing if is_managed(s) and not is_terminating(s)), key=name_of)
     mine = [s for s in existing if (controller_of(s) or {}).get("uid") == uid_of(service)]
     families = common.families_of(service)
     plan = SlicePlan(delete=[s for s in existing if s not in mine or s.get("addressType") not in families])
     for family in families:
-        part = _Family(service, family, max_endpoints).plan(
-            pods, [s for s in mine if s.get("addressType") == family], nodes
-        )
+        slices = [s for s in mine if s.get("addressType") == family]
+        part = _Family(service, family, max_endpoints).plan(pods, slices, nodes)
+        if topology.is_auto(service):
+            _add_hints(part, family, slices, ratios, enabled=hinted or bool(plan.zones))
         plan.create += part.create
         plan.update += part.update
         plan.delete += part.delete
         plan.missing_nodes |= part.missing_nodes
+        plan.events += part.events
+        plan.zones |= part.zones
+    if hinted and families and not topology.is_auto(service):
+        plan.events.append(topology.disabled(families[0]))
     if is_terminating(service):
         plan.create.clear()
     plan.create = [_stamped(slice_, trigger_time) for slice_ in plan.create]
@@ -111,11 +124,11 @@ def endpoint_for(service: Doc, pod: Doc, node: Doc | None, addresses: Sequence[s
 def hints_for(service: Doc, endpoint: Doc) -> Obj:
     """For whom an endpoint is meant by the Service's trafficDistribution; {} for everybody.
 
-    A Service that asks for topology by the older annotation gets no such hints, as upstream. Upstream:
+    A Service that asks for topology by the older annotation gets those of `topologycache_plan` instead. Upstream:
     `k8s.io/endpointslice/trafficdist`.
     """
     distribution = service["spec"].get("trafficDistribution")
-    if distribution not in DISTRIBUTIONS or _has_topology_mode(service):
+    if distribution not in DISTRIBUTIONS or topology.is_auto(service):
         return {}
     hints: Obj = {}
     if zone := endpoint.get("zone"):
@@ -123,12 +136,6 @@ def hints_for(service: Doc, endpoint: Doc) -> Obj:
     if distribution == "PreferSameNode" and (node := endpoint.get("nodeName")):
         hints["forNodes"] = [{"name": node}]
     return hints
-
-
-def _has_topology_mode(service: Doc) -> bool:
-    annotations = annotations_of(service)
-    mode = next((annotations[name] for name in TOPOLOGY_ANNOTATIONS if name in annotations), "")
-    return mode in ("Auto", "auto")
 
 
 @attrs.define
@@ -149,6 +156,8 @@ class _Family:
 
     def plan(self, pods: Iterable[Doc], existing: Sequence[Doc], nodes: Mapping[str, Doc]) -> SlicePlan:
         result = SlicePlan()
+        if topology.is_auto(self.service):  # its hints are no reason for a change; they are seen to later
+            existing = [topology.without_hints(slice_) for slice_ in existing]
         groups = self._desired(pods, nodes, result)
         for key, group in groups.items():
             slices = [s for s in existing if _port_key(s.get("ports")) == key]
@@ -238,6 +247,22 @@ class _Family:
             "ports": list(ports),
             "endpoints": [],
         }
+
+
+def _add_hints(
+    plan: SlicePlan, family: str, existing: Iterable[Doc], ratios: topology.Ratios | None, *, enabled: bool
+) -> None:
+    touched = {name_of(slice_) for slice_ in (*plan.update, *plan.delete)}
+    unchanged = [slice_ for slice_ in existing if name_of(slice_) not in touched]
+    hinted = topology.add_hints([*plan.create, *plan.update], unchanged, ratios)
+    made = len(plan.create)
+    plan.create, plan.update = hinted.slices[:made], hinted.slices[made:] + hinted.updated
+    if hinted.zones is None:
+        plan.events.append(topology.disabled(family, hinted.why))
+        return
+    plan.zones[family] = hinted.zones
+    if not enabled:
+        plan.events.append(topology.enabled(family))
 
 
 def _reuse(plan: SlicePlan) -> None:

@@ -8,10 +8,11 @@ the admission plugin asks as well.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
 from minik8s.api.pods import ResourceAmounts
-from minik8s.api.quota import applies_to, quota_hard, usage_of
+from minik8s.api.quota import applies_to, overstays_at, quota_hard, usage_of
 from minik8s.api.resource import Resource
 from minik8s.api.resources import PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES
 from minik8s.client.lister import key_of
@@ -47,20 +48,24 @@ def _group_resource(name: str) -> str:
     return PODS.group_resource
 
 
-def plan(quota: Doc, objects: Iterable[tuple[Resource[Any], Doc]]) -> Obj:
-    """The quota's status, given everything in its namespace that may count."""
+def plan(quota: Doc, objects: Iterable[tuple[Resource[Any], Doc]], now: datetime) -> tuple[Obj, float]:
+    """The quota's status, given everything in its namespace that may count, and for how many seconds it holds."""
     hard = quota_hard(quota)
     used: ResourceAmounts = dict.fromkeys(hard, ZERO)
+    recheck = RESYNC_SECONDS
     for resource, obj in objects:
         if not applies_to(quota, resource, obj):
             continue
-        for name, amount in usage_of(resource, obj).items():
+        for name, amount in usage_of(resource, obj, now).items():
             if name in used:
                 used[name] = used[name] + amount
-    return {
+        if (gone := overstays_at(resource, obj)) is not None and gone >= now:
+            recheck = min(recheck, (gone - now).total_seconds() + 1)
+    status = {
         "hard": dict(quota["spec"].get("hard") or {}),
         "used": {name: str(amount) for name, amount in used.items()},
     }
+    return status, recheck
 
 
 class ResourceQuotaController(Reconciler[Any]):
@@ -80,8 +85,9 @@ class ResourceQuotaController(Reconciler[Any]):
         for resource in counted_resources(quota["spec"].get("hard") or (), self._resources()):
             await self._follow(resource)
             objects += [(resource, obj) for obj in self.informers(resource).lister.all(namespace)]
-        await self.write_status(quota, plan(quota, objects))
-        return Requeue.after(RESYNC_SECONDS)
+        status, recheck = plan(quota, objects, self.clock.now())
+        await self.write_status(quota, status)
+        return Requeue.after(recheck)
 
     async def _follow(self, resource: Resource[Any]) -> None:
         """Looks again at a namespace's quotas whenever an object of this resource changes there."""

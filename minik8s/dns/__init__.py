@@ -14,6 +14,8 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 ADDRESS_INDEX = 10
+MACHINE_NAMES = ("host.minikube.internal", "host.docker.internal")
+"""Names under which pods of other local clusters find the machine; they do so here."""
 
 
 def dns_address(service_cidr: str) -> str:

@@ -7,7 +7,7 @@ where pods expect it. Upstream: CoreDNS with its `kubernetes`, `loadbalance` and
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,7 @@ class Listers:
 class DnsServer:
     """Serves one cluster; `address` is where it listens, once it does.
 
-    `port` 0 takes a free one. `servers` are asked for names outside.
+    `port` 0 takes a free one. `servers` are asked for names outside, but for `hosts`, whose addresses are given.
     """
 
     def __init__(
@@ -84,13 +84,14 @@ class DnsServer:
         *,
         port: int = 0,
         servers: Callable[[], Sequence[Server]] = machine_servers,
+        hosts: Mapping[str, str] | None = None,
     ) -> None:
         self.address: tuple[str, int] = (HOST, port)
         self.ready = anyio.Event()
         self._client, self._cluster_ip = client.as_agent("coredns"), cluster_ip
         self._listers = Listers(informers)
         self._zone = Zone(self._listers, DOMAIN)
-        self._outside = Outside(servers)
+        self._outside = Outside(servers, hosts)
         self._conversations = 0
         self._turn = 0
 

@@ -18,7 +18,7 @@ from minik8s.machinery import fieldset
 from minik8s.machinery.fieldset import SELF, FieldSet, Remembered, is_valid
 from minik8s.machinery.meta import Doc, Obj, rfc3339
 from minik8s.machinery.patch.shape import Shape
-from minik8s.machinery.patch.typed import UNTYPED, Node, compare, shape_node
+from minik8s.machinery.patch.typed import UNTYPED, Node, added, compare, shape_node
 
 union, difference = Remembered(fieldset.union), Remembered(fieldset.difference)
 
@@ -66,13 +66,17 @@ class Manager:
 
     def to_entry(self) -> Obj:
         """The ManagedFieldsEntry (meta/v1)."""
-        entry: Obj = {"manager": self.name, "operation": self.operation, "apiVersion": self.api_version}
-        if self.time:
-            entry["time"] = self.time
-        entry |= {"fieldsType": "FieldsV1", "fieldsV1": self.fields}
-        if self.subresource:
-            entry["subresource"] = self.subresource
-        return entry
+        return _entry(self.name, self.operation, self.api_version, self.time, self.fields, self.subresource)
+
+
+def _entry(name: str, operation: str, api_version: str, time: str, fields: FieldSet, subresource: str) -> Obj:
+    entry: Obj = {"manager": name, "operation": operation, "apiVersion": api_version}
+    if time:
+        entry["time"] = time
+    entry["fieldsType"], entry["fieldsV1"] = "FieldsV1", fields
+    if subresource:
+        entry["subresource"] = subresource
+    return entry
 
 
 def read_managers(entries: Iterable[Doc]) -> list[Manager] | None:
@@ -137,7 +141,11 @@ def track_update(
     """
     if old is not None and not managers and old.get("metadata", {}).get("uid"):
         return []
-    changes = Changes(old or {}, new, api_version, type, ignored_fields(type, subresource, ignore), view)
+    ignored = ignored_fields(type, subresource, ignore)
+    if not old and not managers:  # most writes are of this kind, and need none of what follows
+        owned = without_metadata_itself(added(tracked(new, ignored), shape_node(type)))
+        return [_entry(manager, "Update", api_version, rfc3339(now), owned, subresource)] if owned else []
+    changes = Changes(old or {}, new, api_version, type, ignored, view)
     if not changes.touched:
         return [dict(entry) for entry in managers]
     writer = Manager(manager, "Update", api_version, subresource, changes.changed, rfc3339(now))
@@ -266,7 +274,7 @@ def tracked(doc: Doc, ignored: Collection[str]) -> Obj:
 def ignored_fields(type: Shape, subresource: str, ignore: Collection[str] | None) -> Collection[str]:
     """The top-level fields that a write to an endpoint does not own."""
     if ignore is not None:
-        return UNTRACKED.union(ignore)
+        return UNTRACKED.union(ignore) if ignore else UNTRACKED
     return _ignored_by_status(type) if subresource == "status" else _IGNORED_BY_DEFAULT
 
 

@@ -113,7 +113,11 @@ def copy_document(value: Any) -> Any:
 
 def rfc3339(when: datetime) -> str:
     """`2006-01-02T15:04:05Z`: metav1.Time."""
-    return (when if when.tzinfo is UTC else when.astimezone(UTC)).isoformat(timespec="seconds")[:19] + "Z"
+    if when.tzinfo is not UTC:
+        when = when.astimezone(UTC)
+    # twenty of these for a pod that starts, and `isoformat` takes three times as long
+    parts = (when.year, when.month, when.day, when.hour, when.minute, when.second)
+    return "%04d-%02d-%02dT%02d:%02d:%02dZ" % parts  # noqa: UP031
 
 
 def rfc3339_micro(when: datetime) -> str:

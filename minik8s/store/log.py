@@ -39,7 +39,8 @@ class ChangeLog:
         self._revisions.append(change.revision)
         if len(self._changes) > 2 * self.capacity:
             self._drop(len(self._changes) - self.capacity)
-        self.wake()
+        if self._waiting:
+            self.wake()
 
     def prepend(self, changes: list[Change], floor: Revision) -> None:
         """Adds history from before what is known: everything above `floor`. Readers stay where they are."""

@@ -8,6 +8,7 @@ write compare-and-swap loops, because another implementation may stand behind th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import anyio
@@ -45,6 +46,8 @@ class MemoryStore:
         self._floor: Revision = 0
         self._tables: dict[str, Table] = {}
         self._watched: dict[tuple[Prefix, Term | None], ChangeLog] = {}
+        self._properties: Counter[str] = Counter()
+        """Those by which somebody watches, and how many of the logs that are."""
         self._awaited: dict[str, list[Callable[[], object]]] = {}
         self._writes = 0
         self.closed = False
@@ -52,19 +55,21 @@ class MemoryStore:
     def adopt(self, codec: ValueCodec, history: int) -> None:
         """Has `codec` encode and index from now on: a store that was forked or loaded begins a life of its own."""
         self._codec, self._history = codec, history
+        for table in self._tables.values():
+            table.adopt(codec)
 
     def fork(self) -> MemoryStore:
         """A store with the same entries, revision and history, which shares every value with this one."""
         branch = MemoryStore(self._codec, history=self._history)
         branch._revision, branch._floor = self._revision, self._floor
         for name, table in self._tables.items():
-            branch._tables[name] = table.copy()
+            branch._tables[name] = table.copy(self._codec)
         return branch
 
     def restore(self, entries: Iterable[tuple[Key, Value, Revision, Revision]], revision: Revision) -> None:
         """Fills an empty store: (key, value, created, modified); what was before `revision` is compacted."""
         for key, value, created, modified in entries:
-            entry = Entry(key, value, created, modified, self._codec.terms(key, value), self._codec)
+            entry = Entry(key, value, created, modified, self._codec)
             table = self._table(key[0])
             table.put(entry, None)
             table.changed = max(table.changed, modified)
@@ -142,8 +147,7 @@ class MemoryStore:
         self._check(key, old, expect)
         self._revision = revision = self._revision + 1
         stamped = self._codec.stamp(value, revision)
-        terms = self._codec.terms(key, stamped)
-        entry = Entry(key, stamped, old.created if old else revision, revision, terms, self._codec)
+        entry = Entry(key, stamped, old.created if old else revision, revision, self._codec)
         table.put(entry, old)
         self._record(Change(revision, entry, old, False, None, ORIGIN.get()))
         if key[0] in self._awaited:
@@ -159,7 +163,7 @@ class MemoryStore:
             return None
         self._revision = revision = self._revision + 1
         value = self._codec.stamp(old.value, revision)
-        entry = Entry(key, value, old.created, revision, old.terms, self._codec)
+        entry = Entry(key, value, old.created, revision, self._codec)
         table.remove(old)
         self._record(Change(revision, entry, old, True, None, ORIGIN.get()))
         return entry
@@ -202,7 +206,7 @@ class MemoryStore:
     def _table(self, resource: str) -> Table:
         table = self._tables.get(resource)
         if table is None:
-            table = self._tables[resource] = Table(ChangeLog(self._history, self._floor))
+            table = self._tables[resource] = Table(ChangeLog(self._history, self._floor), self._codec)
         return table
 
     def _check(self, key: Key, old: Entry | None, expect: Revision | None) -> None:
@@ -221,11 +225,33 @@ class MemoryStore:
         watched = self._watched
         if not watched:
             return
-        terms = change.entry.terms | change.old.terms if change.old else change.entry.terms
+        terms = self._terms(change.entry)
+        if change.old is not None:
+            terms |= self._terms(change.old)
         for prefix in (key, (resource, namespace), (resource,), ()):
             for term in (None, *terms):
                 if (log := watched.get((prefix, term))) is not None:
                     log.append(change)
+
+    def _terms(self, entry: Entry) -> set[Term]:
+        """What somebody may watch the entry by."""
+        words = [(property, self._codec.word(entry.key, entry.value, property)) for property in self._properties]
+        return {(property, word) for property, word in words if word is not None}
+
+    def _has(self, entry: Entry, term: Term) -> bool:
+        return self._codec.word(entry.key, entry.value, term[0]) == term[1]
+
+    def _is_in(self, entry: Entry, prefix: Prefix, after: tuple[str, str] | None, term: Term | None) -> bool:
+        """Whether an entry is part of a range."""
+        key = entry.key
+        if key[: len(prefix)] != prefix or (after and key[1:] <= after):
+            return False
+        return term is None or self._has(entry, term)
+
+    def _concerns(self, change: Change, prefix: Prefix, term: Term | None) -> bool:
+        if change.entry.key[: len(prefix)] != prefix:
+            return False
+        return term is None or any(self._has(e, term) for e in (change.entry, change.old) if e is not None)
 
     def _entries(
         self, table: Table, prefix: Prefix, at: Revision, after: tuple[str, str] | None, term: Term | None
@@ -234,11 +260,11 @@ class MemoryStore:
             return self._past(table, undone, prefix, after, term)
         if len(prefix) == 3:
             entry = table.get((prefix[0], prefix[1], prefix[2]))
-            return [entry] if entry is not None and _is_in(entry, prefix, after, term) else []
+            return [entry] if entry is not None and self._is_in(entry, prefix, after, term) else []
         if term is None:
             return table.ordered(prefix[1] if len(prefix) == 2 else None, after)
-        found = table.by_term.get(term, {})
-        return [found[key] for key in sorted(found) if _is_in(found[key], prefix, after, term)]
+        found = table.having(term)
+        return [found[key] for key in sorted(found) if self._is_in(found[key], prefix, after, None)]
 
     def _past(
         self,
@@ -256,16 +282,24 @@ class MemoryStore:
                 entries.pop(key, None)
             else:
                 entries[key] = change.old
-        return [entries[key] for key in sorted(entries) if _is_in(entries[key], prefix, after, term)]
+        return [entries[key] for key in sorted(entries) if self._is_in(entries[key], prefix, after, term)]
 
     def _watch_log(self, prefix: Prefix, term: Term | None, after: Revision) -> ChangeLog:
         if len(prefix) == 1 and term is None:
             log = self._table(prefix[0]).log
         else:
-            log = self._watched.setdefault((prefix, term), ChangeLog(self._history, self._revision))
+            log = self._narrow_log(prefix, term)
             if after < log.floor:
                 self._reach_back(log, prefix, term, after)
         log.readers += 1
+        return log
+
+    def _narrow_log(self, prefix: Prefix, term: Term | None) -> ChangeLog:
+        log = self._watched.get((prefix, term))
+        if log is None:
+            log = self._watched[prefix, term] = ChangeLog(self._history, self._revision)
+            if term is not None:
+                self._properties[term[0]] += 1
         return log
 
     def _reach_back(self, log: ChangeLog, prefix: Prefix, term: Term | None, after: Revision) -> None:
@@ -281,7 +315,7 @@ class MemoryStore:
             change
             for table in tables
             for change in table.log.since(begin)
-            if change.revision <= log.floor and _concerns(change, prefix, term)
+            if change.revision <= log.floor and self._concerns(change, prefix, term)
         ]
         log.prepend(sorted(earlier, key=lambda change: change.revision), begin)
 
@@ -289,6 +323,8 @@ class MemoryStore:
         log.readers -= 1
         if not log.readers and self._watched.get((prefix, term)) is log:
             del self._watched[prefix, term]
+            if term is not None:
+                self._properties -= Counter({term[0]: 1})  # drops what falls to zero
 
 
 class MemoryWatch:
@@ -343,15 +379,3 @@ class MemoryWatch:
             self._release()
             self._release = None
             self.poke()
-
-
-def _is_in(entry: Entry, prefix: Prefix, after: tuple[str, str] | None, term: Term | None) -> bool:
-    """Whether an entry is part of a range."""
-    key = entry.key
-    return key[: len(prefix)] == prefix and (not after or key[1:] > after) and (term is None or term in entry.terms)
-
-
-def _concerns(change: Change, prefix: Prefix, term: Term | None) -> bool:
-    if change.entry.key[: len(prefix)] != prefix:
-        return False
-    return term is None or term in change.entry.terms or (change.old is not None and term in change.old.terms)

@@ -8,7 +8,7 @@
    order of revision, whatever the reader's speed; a reader that history has left behind is told `Compacted`.
 5. No writer ever waits for a reader.
 6. The store never looks into a value. What depends on a value's content (its text form, the revision inside
-   it, the terms it can be found by) is asked of the `ValueCodec` that the store is made with.
+   it, the words it can be found by) is asked of the `ValueCodec` that the store is made with.
 7. An entry's encoded bytes are made once, when first asked for, and shared by everybody.
 
 Keys are `(resource, namespace, name)`, ordered by those parts; a prefix is the first parts of a key.
@@ -27,7 +27,7 @@ Key: TypeAlias = tuple[str, str, str]
 Prefix: TypeAlias = tuple[str, ...]
 """`()` everything, `(resource,)` all of a kind, `(resource, namespace)` all of a kind in a namespace, a whole key."""
 Term: TypeAlias = tuple[str, str]
-"""An indexed property of a value, such as `("spec.nodeName", "node-1")`."""
+"""A property of values and the word for it that is looked for, such as `("spec.nodeName", "node-1")`."""
 Value: TypeAlias = Any
 
 
@@ -70,8 +70,8 @@ class ValueCodec(Protocol):
         """The value's text form."""
         ...
 
-    def terms(self, key: Key, value: Value) -> frozenset[Term]:
-        """The terms under which `range` and `watch` find this value."""
+    def word(self, key: Key, value: Value, property: str) -> str | None:
+        """What the value has for a property that it may be looked for by; None when it has no such property."""
         ...
 
 
@@ -85,7 +85,6 @@ class Entry:
     value: Value
     created: Revision
     modified: Revision
-    terms: frozenset[Term]
     _codec: ValueCodec
     _encoded: bytes | None = None
     message: bytes | None = None
@@ -212,7 +211,7 @@ class Store(Protocol):
     ) -> Page:
         """Entries under a prefix that names a resource, in order of (namespace, name).
 
-        `after` is an exclusive (namespace, name) cursor. `term` keeps only entries that carry it. Raises
+        `after` is an exclusive (namespace, name) cursor. `term` keeps only entries that have it. Raises
         Compacted or FutureRevision when `at` is out of reach.
         """
         ...
@@ -226,7 +225,7 @@ class Store(Protocol):
         ...
 
     def watch(self, prefix: Prefix, *, after: Revision, term: Term | None = None) -> Watch:
-        """Every change above `after` that concerns the prefix and, if given, whose old or new entry carries `term`."""
+        """Every change above `after` that concerns the prefix and, if given, whose old or new entry has `term`."""
         ...
 
     async def compact(self, through: Revision) -> None:

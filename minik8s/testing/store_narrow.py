@@ -10,11 +10,11 @@ from typing import Any
 
 import anyio
 
-from minik8s.store.protocol import Change, Key, Revision, Store, Term, Watch
+from minik8s.store.protocol import Change, Key, Revision, Store, Watch
 
 
 class PlainCodec:
-    """Values are dicts; `terms` of a value are its items under "terms"; encodings are counted."""
+    """Values are dicts; a value's words for properties are its items under "terms"; encodings are counted."""
 
     def __init__(self) -> None:
         self.encodings = 0
@@ -26,8 +26,9 @@ class PlainCodec:
         self.encodings += 1
         return repr(value).encode()
 
-    def terms(self, key: Key, value: dict[str, Any]) -> frozenset[Term]:
-        return frozenset(value.get("terms", {}).items())
+    def word(self, key: Key, value: dict[str, Any], property: str) -> str | None:
+        word: str | None = value.get("terms", {}).get(property)
+        return word
 
 
 def pod(name: str, namespace: str = "default") -> Key:
@@ -77,9 +78,9 @@ class NarrowWatches:
             await store.put(pod("a"), {"terms": {"node": "n2"}, "more": 1})
             assert [c.entry.key[2] for c in await take(inside, 1)] == ["b"], "promise 4: bounded by namespace"
             changes = await take(on_node, 2)
-            assert [c.entry.key[2] for c in changes] == ["a", "a"], "promise 4: old or new entry carries the term"
+            assert [c.entry.key[2] for c in changes] == ["a", "a"], "promise 4: old or new entry has the term"
             found = await store.range(("pods",), term=("node", "n2"))
-            assert [e.key[2] for e in found.entries] == ["a", "b"], "a range by term finds what carries it now"
+            assert [e.key[2] for e in found.entries] == ["a", "b"], "a range by term finds what has it now"
 
         self.run(body)
 

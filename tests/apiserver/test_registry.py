@@ -54,8 +54,9 @@ def test_the_codec_stamps_a_copy(frozen: bool) -> None:
     assert "resourceVersion" not in POD["metadata"]
 
 
-def test_the_codec_names_the_terms_it_is_found_by() -> None:
-    """A pod is found by its node; by its name everything is anyway, and nothing is kept for that."""
+def test_the_codec_knows_the_words_that_documents_are_found_by() -> None:
+    """A pod is found by its node; by its name everything is anyway, and no index is kept for that."""
     codec = DocumentCodec(Registry().indexed, frozen=False)
-    assert ("spec.nodeName", "n") in codec.terms(("pods", "ns", "p"), POD)
-    assert codec.terms(("configmaps", "ns", "c"), {"metadata": {"name": "c"}}) == set()
+    assert codec.word(("pods", "ns", "p"), POD, "spec.nodeName") == "n"
+    assert codec.word(("pods", "ns", "p"), POD, "metadata.name") is None
+    assert codec.word(("configmaps", "ns", "c"), {"metadata": {"name": "c"}}, "spec.nodeName") is None

@@ -91,7 +91,7 @@ async def test_generated_names_run_out(server: Any, monkeypatch: pytest.MonkeyPa
         drawn.append(base)
         return f"{base}same"
 
-    monkeypatch.setattr("minik8s.apiserver.writing.generate_name", stuck)
+    monkeypatch.setattr("minik8s.apiserver.creating.generate_name", stuck)
     await server.ok("POST", "configmaps", {"metadata": {"generateName": "x"}})
     message = 'configmaps "xsame" already exists, the server was not able to generate a unique name for the object'
     body = {"metadata": {"generateName": "x"}}

@@ -142,6 +142,34 @@ def test_updates(strategy: Any, pods: Any, create: list[str], delete: list[str])
     assert (sorted(todo.create), names(todo)) == (create, delete)
 
 
+SURGE = rolling(maxUnavailable=0, maxSurge=1)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "pods", "create", "delete"),
+    [
+        (rolling(), [("p1", "a", "new", True), ("p2", "t", "old", True)], [], ["p2"]),
+        (rolling(), [("p1", "a", "new", False), ("p2", "t", "old", True)], [], []),
+        (SURGE, [("p1", "a", "new", True), ("p2", "t", "old", True)], [], ["p2"]),
+        (SURGE, [("p1", "a", "new", False), ("p2", "t", "old", True)], [], []),
+        (SURGE, [("p1", "a", "new", False), ("p2", "t", "old", False)], [], ["p2"]),
+        (SURGE, [("p1", "a", "old", True), ("p2", "t", "old", True)], ["a"], ["p2"]),
+        (SURGE, [("p1", "a", "new", True), ("p2", "t", "new", True)], [], []),
+        (SURGE, [("p1", "a", "new", True), ("p2", "gone", "old", True)], [], []),
+        (SURGE, [("p1", "a", "old", True), ("p2", "s", "old", True)], [], ["p2"]),
+    ],
+)
+def test_updates_of_nodes_that_get_no_pod(strategy: Any, pods: Any, create: list[str], delete: list[str]) -> None:
+    """What a NoSchedule taint lets stay goes within the bounds; what a selector excludes goes at once, surging or not.
+
+    So does upstream: its manage loop deletes before its rollingUpdate looks at what may go.
+    """
+    made = [pod(name, on, digest, ready) for name, on, digest, ready in pods]
+    nodes = [node("a", disk="ssd"), node("t", TAINT, disk="ssd"), node("s")]
+    todo = decide(made, nodes, updateStrategy=strategy, pod_spec={"nodeSelector": {"disk": "ssd"}})
+    assert (sorted(todo.create), names(todo)) == (create, delete)
+
+
 def test_status() -> None:
     """Counts by the first pod of each node; a pod where none belongs is misscheduled."""
     pods = [pod("p1", "a", "old"), pod("p2", "b", ready=False), pod("p3", "c")]

@@ -81,3 +81,11 @@ async def test_too_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert codes == [dns.rcode.SERVFAIL] * 2
         release.set()
     assert codes[2:] == [dns.rcode.NOERROR] * MAX_LOOKUPS
+
+
+async def test_names_that_are_given() -> None:
+    """A host that the server is told of has its address, whoever else may know it, and no other records."""
+    outside = Outside(lambda: [], {"host.example": "10.0.0.9"})
+    found = await outside.ask(dns.message.make_query("HOST.example", "A"))
+    assert [rrset.to_text() for rrset in found.answer] == ["HOST.example. 5 IN A 10.0.0.9"]
+    assert await rcode(outside, "host.example", "AAAA") == dns.rcode.NOERROR

@@ -19,6 +19,9 @@ class DefaultTolerationSeconds(AdmissionPlugin):
     name: ClassVar[str] = "DefaultTolerationSeconds"
     resources: ClassVar[Collection[str]] = ("pods",)
 
+    def stands_on(self, attributes: Attributes) -> Collection[str]:
+        return ()
+
     def admit(self, attributes: Attributes, world: World) -> None:
         pod = attributes.object
         if pod is None or not (attributes.concerns("CREATE", "pods") or attributes.concerns("UPDATE", "pods")):

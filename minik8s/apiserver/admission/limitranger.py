@@ -22,6 +22,9 @@ class LimitRanger(AdmissionPlugin):
     name: ClassVar[str] = "LimitRanger"
     resources: ClassVar[Collection[str]] = ("pods", "persistentvolumeclaims")
 
+    def stands_on(self, attributes: Attributes) -> Collection[str]:
+        return (LIMIT_RANGES.group_resource,)
+
     def admit(self, attributes: Attributes, world: World) -> None:
         pod = attributes.object
         if pod is None or not attributes.concerns("CREATE", "pods"):

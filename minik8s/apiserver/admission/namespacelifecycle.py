@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from minik8s.api.resources import NAMESPACES
@@ -18,6 +19,9 @@ class NamespaceLifecycle(AdmissionPlugin):
     """Upstream: plugin/pkg/admission/namespace/lifecycle."""
 
     name: ClassVar[str] = "NamespaceLifecycle"
+
+    def stands_on(self, attributes: Attributes) -> Collection[str]:
+        return (NAMESPACES.group_resource,)
 
     def admit(self, attributes: Attributes, world: World) -> None:
         request = attributes.request

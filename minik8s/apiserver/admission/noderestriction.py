@@ -6,7 +6,7 @@ Upstream: plugin/pkg/admission/noderestriction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar
 
 from minik8s.api.nodes import HOSTNAME, REGION, ZONE
@@ -44,6 +44,9 @@ class NodeRestriction(AdmissionPlugin):
     """See the module."""
 
     name: ClassVar[str] = "NodeRestriction"
+
+    def stands_on(self, attributes: Attributes) -> Collection[str] | None:
+        return None if attributes.request.user.name.startswith(USER_PREFIX) else ()
 
     def admit(self, attributes: Attributes, world: World) -> None:
         user = attributes.request.user

@@ -9,6 +9,7 @@ k8s.io/apiserver/pkg/admission.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any, ClassVar, Literal, Protocol
 
 import attrs
@@ -72,6 +73,8 @@ class World(Protocol):
     @property
     def authorizer(self) -> Authorizer: ...
 
+    def now(self) -> datetime: ...
+
     def get(self, resource: Resource[Any], name: str, namespace: str = "") -> Doc | None: ...
 
     def list(self, resource: Resource[Any], namespace: str = "") -> Sequence[Doc]: ...
@@ -98,6 +101,13 @@ class AdmissionPlugin:
     resources it is not asked (`chains`). Their subresources are meant as well."""
     is_last: ClassVar[bool] = False
     """Whether `validate` runs after policies and webhooks, with nothing awaited between it and the store."""
+
+    def stands_on(self, attributes: Attributes) -> Collection[str] | None:
+        """The resources, by group and plural, whose objects the plugin goes by in the creation that it has been asked
+        about, next to the object itself without its name. As long as none of them changes it would say the same of an
+        equal object of the same user, and is not asked. None: it has to be.
+        """
+        return None
 
     def admit(self, attributes: Attributes, world: World) -> None:
         """May change `attributes.object`; raises ApiError to refuse."""

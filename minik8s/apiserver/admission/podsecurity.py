@@ -50,6 +50,9 @@ class PodSecurity(AdmissionPlugin):
     name: ClassVar[str] = "PodSecurity"
     resources: ClassVar[Collection[str]] = ("pods", "namespaces", *_TEMPLATES)
 
+    def stands_on(self, attributes: Attributes) -> Collection[str]:
+        return (NAMESPACES.group_resource,)
+
     def validate(self, attributes: Attributes, world: World) -> None:
         obj, plural = attributes.object, attributes.request.resource.group_resource
         if obj is None or attributes.operation not in ("CREATE", "UPDATE"):

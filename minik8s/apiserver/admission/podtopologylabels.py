@@ -22,6 +22,11 @@ class PodTopologyLabels(AdmissionPlugin):
     name: ClassVar[str] = "PodTopologyLabels"
     resources: ClassVar[Collection[str]] = ("pods", "bindings")
 
+    def stands_on(self, attributes: Attributes) -> Collection[str] | None:
+        """Nodes change all the time, and hardly a pod is created with one."""
+        named = attributes.object is not None and (attributes.object.get("spec") or {}).get("nodeName")
+        return None if named else ()
+
     def admit(self, attributes: Attributes, world: World) -> None:
         obj, request = attributes.object, attributes.request
         if obj is None or request.resource.group:

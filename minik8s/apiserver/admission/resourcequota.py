@@ -8,10 +8,11 @@ remembered and kept up by what was written since, so that a full namespace costs
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, ClassVar
 
 from minik8s.api.pods import ResourceAmounts
-from minik8s.api.quota import applies_to, missing_amounts, quota_hard, usage_of
+from minik8s.api.quota import applies_to, missing_amounts, overstays_at, quota_hard, usage_of
 from minik8s.api.resource import Resource
 from minik8s.api.resources import RESOURCE_QUOTAS
 from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
@@ -44,8 +45,9 @@ class ResourceQuota(AdmissionPlugin):
         resource, hard = attributes.request.resource, quota_hard(quota)
         if attributes.operation == "CREATE" and (missing := missing_amounts(resource, new, hard)):
             raise attributes.forbidden(f"failed quota: {name_of(quota)}: must specify {missing}")
-        before = usage_of(resource, attributes.old) if attributes.old is not None else {}
-        wanted = {name: amount - before.get(name, ZERO) for name, amount in usage_of(resource, new).items()}
+        now = world.now()
+        before = usage_of(resource, attributes.old, now) if attributes.old is not None else {}
+        wanted = {name: amount - before.get(name, ZERO) for name, amount in usage_of(resource, new, now).items()}
         wanted = {name: amount for name, amount in wanted.items() if name in hard and amount > ZERO}
         if not wanted:
             return
@@ -77,6 +79,7 @@ class _Tally:
         self._revision = -1
         self._seen: dict[str, ResourceAmounts] = {}
         self._total: ResourceAmounts = {}
+        self._leaving: dict[str, tuple[datetime, Doc]] = {}  # pods that will count no more by time alone
 
     def count(
         self, world: World, resource: Resource[Any], namespace: str, quota: Doc, hard: ResourceAmounts
@@ -84,13 +87,19 @@ class _Tally:
         """The total now; only what was written since the last look is counted."""
         changes = world.changes(resource, self._revision) if self._revision >= 0 else None
         if changes is None:
-            self._seen, self._total = {}, {}
+            self._seen, self._total, self._leaving = {}, {}, {}
             changes = [(namespace, name_of(obj), obj) for obj in world.list(resource, namespace)]
         self._revision = world.revision
-        for home, name, obj in changes:
-            if home == namespace:
-                usage = usage_of(resource, obj) if obj is not None and applies_to(quota, resource, obj) else {}
-                self._move(name, {key: amount for key, amount in usage.items() if key in hard})
+        now = world.now()
+        due = [(namespace, name, obj) for name, (gone, obj) in self._leaving.items() if now > gone]
+        for home, name, obj in (*due, *changes):
+            if home != namespace:
+                continue
+            usage = usage_of(resource, obj, now) if obj is not None and applies_to(quota, resource, obj) else {}
+            self._move(name, {key: amount for key, amount in usage.items() if key in hard})
+            self._leaving.pop(name, None)
+            if obj is not None and (gone := overstays_at(resource, obj)) is not None and gone >= now:
+                self._leaving[name] = gone, obj
         return self._total
 
     def _move(self, name: str, new: ResourceAmounts) -> None:

@@ -17,6 +17,9 @@ class RuntimeClass(AdmissionPlugin):
     name: ClassVar[str] = "RuntimeClass"
     resources: ClassVar[Collection[str]] = ("pods",)
 
+    def stands_on(self, attributes: Attributes) -> Collection[str]:
+        return (RUNTIME_CLASSES.group_resource,)
+
     def admit(self, attributes: Attributes, world: World) -> None:
         pod = attributes.object
         if pod is None or not attributes.concerns("CREATE", "pods"):

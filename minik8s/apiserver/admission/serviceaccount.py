@@ -31,6 +31,9 @@ class ServiceAccount(AdmissionPlugin):
     def __init__(self, rng: Random) -> None:
         self._rng = rng
 
+    def stands_on(self, attributes: Attributes) -> Collection[str]:
+        return (SERVICE_ACCOUNTS.group_resource,)
+
     def admit(self, attributes: Attributes, world: World) -> None:
         pod = attributes.object
         if pod is None or not attributes.concerns("CREATE", "pods"):

@@ -25,7 +25,9 @@ from ipaddress import IPv4Network, ip_address, ip_network
 import anyio
 
 from minik8s.clock import Clock
+from minik8s.config import SANDBOX_NODES
 from minik8s.kubelet.runtime.processes import Spawner
+from minik8s.kubelet.runtime.wayout import WayOut
 from minik8s.logs import get_logger
 
 BATCH = 8
@@ -43,18 +45,21 @@ _log = get_logger(__name__)
 
 
 class Plan:
-    """Who has which address: the first is the gateway's, the next are nodes', then come pods'."""
+    """Who has which address: the first is the gateway's, the next are nodes', then come the way out's, then pods'.
 
-    MOST_NODES = 125
+    `machine` is this machine where there is a way out, `resolver` a name server that asks the machine's own.
+    """
 
     def __init__(self, pod_cidr: str) -> None:
         self.pods = IPv4Network(pod_cidr)
         self.gateway = str(self.pods[1])
+        outside = IPv4Network((self.pods[128], 25))  # slirp4netns takes no less, and chooses the second and the third
+        self.outside, self.machine, self.resolver = str(outside), str(outside[2]), str(outside[3])
 
     def node(self, index: int) -> str:
         """The address of one of so many nodes. Raises OSError when there is none left."""
-        if index >= self.MOST_NODES:
-            raise OSError(f"the pods' network has addresses for {self.MOST_NODES} nodes only")
+        if index >= SANDBOX_NODES:
+            raise OSError(f"the pods' network has addresses for {SANDBOX_NODES} nodes only")
         return str(self.pods[2 + index])
 
 
@@ -107,6 +112,9 @@ class PodNetwork:
         self._spare: dict[tuple[int, int], deque[socket.socket]] = {}
         self._lock = anyio.Lock()
         self._lost = anyio.Event()
+        self._way_out: WayOut | None = None
+        self.why_closed = "it has not been opened"
+        """Why pods do not reach hosts outside; "" when they do."""
 
     async def open(self) -> None:
         """Makes the network, or gets the helper back that was lost. Raises OSError."""
@@ -136,8 +144,24 @@ class PodNetwork:
             self._lost = anyio.Event()
             asyncio.get_running_loop().add_reader(self._control.fileno(), self._lose)
 
+    async def open_way_out(self) -> None:
+        """Lets pods reach hosts outside, where this machine has what it takes."""
+        self._way_out = WayOut(self._fabric, self._spawner.users, self.plan.outside)
+        try:
+            await self._way_out.open()
+            self.why_closed = ""
+        except OSError as error:
+            self._way_out.close()
+            self.why_closed = str(error)
+
     async def run(self, clock: Clock) -> None:
-        """Replaces the helper whenever it is lost, until cancelled."""
+        """Replaces what is lost, until cancelled."""
+        async with anyio.create_task_group() as group:
+            if self._way_out is not None and not self.why_closed:
+                group.start_soon(self._way_out.run, clock, name="way out")
+            await self._keep_helper(clock)
+
+    async def _keep_helper(self, clock: Clock) -> None:
         while True:
             await self._lost.wait()
             try:
@@ -155,6 +179,8 @@ class PodNetwork:
             self._lost.set()
 
     def close(self) -> None:
+        if self._way_out is not None:
+            self._way_out.close()
         self._lose()
         for spare in self._spare.values():
             for sock in spare:

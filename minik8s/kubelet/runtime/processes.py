@@ -220,7 +220,8 @@ class Spawner:
 
     def __init__(self, *, isolated: bool = False) -> None:
         self._isolated = isolated
-        self._users = -1
+        self.users = -1
+        """A descriptor of that namespace, once there is something in it."""
         self._server: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
         self._slots = asyncio.Semaphore(CONCURRENT_STARTS)
@@ -260,9 +261,9 @@ class Spawner:
     def _prefix(self) -> Sequence[str]:
         if not self._isolated:
             return ()
-        if self._users < 0:
+        if self.users < 0:
             return ("unshare", "--user", "--map-root-user")
-        return ("nsenter", f"--user=/proc/{os.getpid()}/fd/{self._users}", "--preserve-credentials", "--")
+        return ("nsenter", f"--user=/proc/{os.getpid()}/fd/{self.users}", "--preserve-credentials", "--")
 
     async def spawn(self, command: Command) -> Process:
         """Starts a process group. Raises SpawnError; cancelled, it leaves nothing behind."""
@@ -301,8 +302,8 @@ class Spawner:
             answer, made, _, _ = socket.recv_fds(ours, 4096, 8)
             if answer[:1] != b"+":
                 raise OSError(answer[1:].decode(errors="replace") or "the process was lost")
-            if self._users < 0:
-                self._users = os.open(f"/proc/{self.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+            if self.users < 0:
+                self.users = os.open(f"/proc/{self.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         except BaseException as error:
             ours.close()
             if isinstance(error, TimeoutError):
@@ -312,9 +313,9 @@ class Spawner:
 
     async def aclose(self) -> None:
         """Ends every process started here and returns when they are gone."""
-        if self._users >= 0:
-            os.close(self._users)
-            self._users = -1
+        if self.users >= 0:
+            os.close(self.users)
+            self.users = -1
         server, requests = self._server, self._requests
         self._server = self._requests = None
         if server is None or requests is None:

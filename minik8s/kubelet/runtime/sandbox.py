@@ -6,7 +6,7 @@ its own view of the file system, in which volumes lie at their true paths. The f
 whose root the user is (`spawner`), so the container's root has power over nothing but what belongs to the sandbox.
 
 It is no protection from hostile code: the container reads whatever its user may read. Left out: process namespaces
-(`shareProcessNamespace`), cgroups, a way from pods to hosts outside, groups beside the container's one.
+(`shareProcessNamespace`), cgroups, groups beside the container's one.
 """
 
 from __future__ import annotations

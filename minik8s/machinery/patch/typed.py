@@ -274,7 +274,7 @@ def _compare_maps(old: Any, new: Any, node: Node) -> Parts:
     if not before and not after:
         return (None if old == new else _LEAF), None
     if not before:
-        return _added(after, node), None
+        return added(after, node), None
     changed: Obj = {}
     removed: Obj = {}
     for key, now in after.items():
@@ -299,8 +299,11 @@ def _compare_maps(old: Any, new: Any, node: Node) -> Parts:
     return share(changed) if changed else None, share(removed) if removed else None
 
 
-def _added(new: Doc, node: Node) -> Obj | None:
-    """The fields of a map that was empty before. Zeros and structs are nothing new: they were there without showing."""
+def added(new: Doc, node: Node) -> Obj | None:
+    """The fields of a map that was empty before, None if there are none.
+
+    Zeros and structs are nothing new: they were there without showing.
+    """
     layout = node.layout(tuple(new))
     if not layout.careful:
         return layout.plain

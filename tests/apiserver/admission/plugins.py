@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -24,6 +25,9 @@ class Store:
     """A world of given objects; `default` with its account is always there. It remembers no history."""
 
     revision = 0
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC)
 
     def __init__(self, *objects: tuple[Resource[Any], dict[str, Any]]) -> None:
         self.objects: dict[tuple[str, str, str], Doc] = {}

@@ -22,6 +22,7 @@ class PodStrategy(KindStrategy):
     has_generation = True
     graceful = True
     returns_deleted = True
+    is_moulded = True
     selectable: ClassVar[Selectable] = {
         "spec.nodeName": reads("spec", "nodeName"),
         "spec.host": reads("spec", "nodeName"),

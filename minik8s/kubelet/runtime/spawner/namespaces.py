@@ -118,6 +118,7 @@ def make_fabric(spec: FabricSpec) -> bool:
         """
     run(["ip", "-batch", "-"], script)
     sysctl("net/ipv4/ip_forward", "1")
+    sysctl("net/ipv4/conf/default/proxy_arp", "1")  # who stands between here and outside finds the pods by it
     sysctl("net/ipv4/ip_unprivileged_port_start", "0")
     try:
         _keep_answers(spec["pods"], *spec["ports"])

@@ -1,0 +1,192 @@
+"""Equal bodies make equal objects, whether the server works them out or casts them from the first one's mould."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from minik8s.apiserver.admission.hooks import Review
+from tests.apiserver.conftest import MERGE
+
+pytestmark = pytest.mark.anyio
+
+OF_ONE_OBJECT = ("name", "uid", "creationTimestamp", "resourceVersion")
+CLASSES = "/apis/scheduling.k8s.io/v1/priorityclasses"
+NAMESPACE = "/api/v1/namespaces/default"
+
+
+def pod(name: str = "", **metadata: Any) -> dict[str, Any]:
+    named = {"name": name} if name else {"generateName": "web-"}
+    labelled = {**named, "labels": {"app": "web"}, **metadata}
+    return {"metadata": labelled, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+
+
+def likeness(made: dict[str, Any]) -> dict[str, Any]:
+    """What an object has in common with its equals: not its identity, dates and the name of its token volume."""
+    metadata = {key: value for key, value in made["metadata"].items() if key not in OF_ONE_OBJECT}
+    metadata["managedFields"] = [{**entry, "time": ""} for entry in metadata["managedFields"]]
+    text = re.sub("kube-api-access-.....", "kube-api-access", json.dumps({**made, "metadata": metadata}))
+    alike: dict[str, Any] = json.loads(text)
+    return alike
+
+
+async def create(server: Any, body: Any, **options: Any) -> Any:
+    """The answer to a creation: code, what there is to compare, and warnings."""
+    response = await server.call("POST", "pods", body, **options)
+    shown = likeness(response.json()) if response.is_success else response.json()["message"]
+    shown = re.sub("web-.....", "web-", shown) if isinstance(shown, str) else shown
+    return response.status_code, shown, response.headers.get_list("warning")
+
+
+async def test_casts_have_an_identity_of_their_own(server: Any) -> None:
+    """Name, uid, version and dates differ from cast to cast, and all else is the same, down to the stored parts."""
+    made = []
+    for _ in range(3):
+        made.append(await server.ok("POST", "pods", pod()))
+        server.clock.advance(60)
+    assert all(re.fullmatch("web-.{5}", one["metadata"]["name"]) for one in made)
+    for key in OF_ONE_OBJECT:
+        assert len({one["metadata"][key] for one in made}) == 3, key
+    assert len({one["metadata"]["managedFields"][0]["time"] for one in made}) == 3
+    assert likeness(made[0]) == likeness(made[1]) == likeness(made[2])
+    named = await server.ok("POST", "pods", pod("mine"))
+    again = await server.ok("POST", "pods", pod("other"))
+    assert (named["metadata"]["name"], again["metadata"]["name"]) == ("mine", "other")
+    assert "generateName" not in again["metadata"]
+
+
+async def test_what_is_done_to_one_is_not_done_to_the_others(server: Any) -> None:
+    """Parts are shared, but a write makes new ones."""
+    for name in ("a", "b"):
+        await server.ok("POST", "pods", pod(name))
+    await server.ok("PATCH", "pods/a", {"metadata": {"labels": {"app": "changed"}}}, type=MERGE)
+    await server.ok("PATCH", "pods/a", {"spec": {"activeDeadlineSeconds": 5}}, type=MERGE)
+    await server.ok("PATCH", "pods/a/status", {"status": {"phase": "Running"}}, type=MERGE)
+    other, new = await server.ok("GET", "pods/b"), await server.ok("POST", "pods", pod("c"))
+    assert likeness(other) == likeness(new)
+    assert other["metadata"]["labels"] == {"app": "web"}
+    assert (other["spec"].get("activeDeadlineSeconds"), other["status"]["phase"]) == (None, "Pending")
+
+
+LIMITS = {"limits": [{"type": "Container", "defaultRequest": {"cpu": "100m"}}]}
+TOO_MUCH = {"limits": [{"type": "Container", "min": {"cpu": "100m"}}]}
+CHANGES: dict[str, list[tuple[Any, ...]]] = {
+    "a LimitRange that sets": [("POST", "limitranges", {"metadata": {"name": "l"}, "spec": LIMITS})],
+    "a LimitRange that refuses": [("POST", "limitranges", {"metadata": {"name": "l"}, "spec": TOO_MUCH})],
+    "an account without token": [("PATCH", "serviceaccounts/default", {"automountServiceAccountToken": False})],
+    "an account that is gone": [("DELETE", "serviceaccounts/default")],
+    "a PriorityClass for all": [("POST", CLASSES, {"metadata": {"name": "p"}, "value": 7, "globalDefault": True})],
+    "a stricter namespace": [
+        ("PATCH", NAMESPACE, {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+    ],
+    "a namespace that warns": [
+        ("PATCH", NAMESPACE, {"metadata": {"labels": {"pod-security.kubernetes.io/warn": "baseline"}}})
+    ],
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+async def test_what_admission_goes_by_changes(server: Any, name: str) -> None:
+    """The next equal body fares as on a server that has never seen the first, and so does the one after it."""
+    spec = {"spec": {"containers": [{"name": "c", "image": "i", "securityContext": {"privileged": True}}]}}
+    body = {**pod(), **spec} if "warns" in name else pod()
+    before = await create(server, body)
+    assert await create(server, body) == before
+    for method, path, *change in CHANGES[name]:
+        await server.ok(method, path, *change, **({"type": MERGE} if method == "PATCH" else {}))
+    after, again = await create(server, body), await create(server, body)
+    server.ctx.moulds._known.clear()
+    assert after == again == await create(server, body)
+    assert after != before
+
+
+async def test_every_cast_is_counted(server: Any) -> None:
+    """A quota is used up by casts as by any other object."""
+    await server.ok("POST", "resourcequotas", {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "2"}}})
+    for name in ("a", "b"):
+        await server.ok("POST", "pods", pod(name))
+    why = 'pods "c" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2'
+    await server.refused("POST", "pods", 403, "Forbidden", why, pod("c"))
+
+
+async def test_what_is_wrong_with_one_name(server: Any) -> None:
+    """A cast is refused for its name in the words that the first object of its kind would have met."""
+    first = await server.call("POST", "pods", pod("Wrong_Name"))
+    await server.ok("POST", "pods", pod("right"))
+    cast = await server.call("POST", "pods", pod("Wrong_Name"))
+    assert (cast.status_code, cast.json()) == (first.status_code, first.json())
+    assert first.status_code == 422
+    taken = 'pods "right" already exists'
+    await server.refused("POST", "pods", 409, "AlreadyExists", taken, pod("right"))
+    numeric = {**pod(), "metadata": {"name": 5}}
+    assert (await server.call("POST", "pods", numeric)).status_code == 400
+
+
+async def test_the_one_who_asks_and_how(server: Any) -> None:
+    """Another field manager owns what it creates; who is strict about unknown fields is told, who ignores is not."""
+    await server.ok("POST", "pods", pod())
+    other = await server.ok("POST", "pods", pod(), params={"fieldManager": "other"})
+    assert other["metadata"]["managedFields"][0]["manager"] == "other"
+    unknown = {**pod(), "odd": 1}
+    for _ in range(2):
+        warned = await create(server, unknown)
+        assert warned[0] == 201
+        assert "unknown field" in warned[2][0]
+        assert (await create(server, unknown, params={"fieldValidation": "Strict"}))[0] == 400
+        assert (await create(server, unknown, params={"fieldValidation": "Ignore"}))[2] == []
+        twice = (
+            b'{"metadata": {"generateName": "x-"}, "spec": {"containers": [{"name": "c", "image": "i"}]}, "spec": 1}'
+        )
+        assert (await server.call("POST", "pods", twice, params={"fieldValidation": "Strict"})).status_code == 400
+
+
+async def test_a_dry_run_makes_no_object_and_its_mould_serves_nobody_else(server: Any) -> None:
+    """Neither does a real creation turn a later dry run into one."""
+    for name in ("a", "b"):
+        await server.ok("POST", "pods", pod(name), params={"dryRun": "All"})
+    assert (await server.ok("GET", "pods"))["items"] == []
+    await server.ok("POST", "pods", pod("a"))
+    await server.ok("POST", "pods", pod("b"), params={"dryRun": "All"})
+    assert [one["metadata"]["name"] for one in (await server.ok("GET", "pods"))["items"]] == ["a"]
+
+
+async def test_admission_of_users_sees_every_object(server: Any) -> None:
+    """From the registration of a hook on nothing is cast, and what it did to one is done to the next by itself."""
+    seen: list[str] = []
+
+    def hook(review: Review) -> None:
+        assert review.object is not None
+        seen.append(review.name)
+        review.object["metadata"]["labels"] = {"seen": str(len(seen))}
+
+    await server.ok("POST", "pods", pod("a"))
+    server.ctx.dynamic.hooks.add(hook, resources=["pods"], operations=["CREATE"])
+    made = [await server.ok("POST", "pods", pod(name)) for name in ("b", "c")]
+    assert seen == ["b", "c"]
+    assert [one["metadata"]["labels"] for one in made] == [{"seen": "1"}, {"seen": "2"}]
+
+
+async def test_pods_that_name_their_node_are_looked_at(server: Any) -> None:
+    """They get the labels that their node has now: nodes change too often for a mould to go by them."""
+    body = pod()
+    body["spec"]["nodeName"] = "n"
+    node = {"metadata": {"name": "n", "labels": {"topology.kubernetes.io/zone": "east"}}}
+    before = await server.ok("POST", "pods", body)
+    await server.ok("POST", "/api/v1/nodes", node)
+    after = await server.ok("POST", "pods", body)
+    assert before["metadata"]["labels"] == {"app": "web"}
+    assert after["metadata"]["labels"] == {"app": "web", "topology.kubernetes.io/zone": "east"}
+
+
+async def test_moulds_are_bounded(server: Any) -> None:
+    """However many templates there are, a fixed number is remembered: those that were used last."""
+    server.ctx.moulds.limit = 3
+    for number in range(5):
+        await server.ok("POST", "pods", pod(f"p{number}", labels={"n": str(number)}))
+        await server.ok("POST", "pods", pod(f"q{number}", labels={"n": "0"}))
+    assert len(server.ctx.moulds._known) == 3
+    labels = [mould.metadata["labels"]["n"] for mould in server.ctx.moulds._known.values()]
+    assert labels == ["3", "4", "0"]
