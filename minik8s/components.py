@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 from anyio.abc import TaskGroup
 
-from minik8s.api.inert import FILTERED_SERVICES
+from minik8s.api.inert import filtered
 from minik8s.apiserver.aggregation.availability import keep_watch
 from minik8s.apiserver.context import ServerContext
 from minik8s.client.client import Client
@@ -27,10 +27,14 @@ from minik8s.controllers.manager import ControllerManager
 from minik8s.controllers.runtime import Context
 from minik8s.controlplane import ProxiedResolver, ingress_address
 from minik8s.credentials import Credentials
-from minik8s.dns import MACHINE_NAMES, dns_address
+from minik8s.dns import DNS_POD, MACHINE_NAMES, dns_address
 from minik8s.faults import Component
 from minik8s.nodes import NodePool
+from minik8s.proxy.guard import Guard
+from minik8s.proxy.networkpolicy import Party
+from minik8s.proxy.policing import Policing
 from minik8s.proxy.proxier import Proxier
+from minik8s.proxy.servicemap import Endpoint
 from minik8s.scheduler.options import read_options
 from minik8s.scheduler.scheduler import Scheduler
 
@@ -56,6 +60,7 @@ class Components:
     manager: ControllerManager = attrs.field(init=False)
     scheduler: Scheduler | None = attrs.field(init=False, default=None)
     proxier: Proxier | None = attrs.field(init=False, default=None)
+    policing: Policing | None = attrs.field(init=False, default=None)
     dns: DnsServer | None = attrs.field(init=False, default=None)
     ingress: IngressController | None = attrs.field(init=False, default=None)
 
@@ -117,12 +122,25 @@ class Components:
         self.scheduler.stop()
 
     def _proxy(self, group: TaskGroup) -> None:
-        real, network = self.config.runtime != "simulated", self.nodes.network
-        self.proxier = Proxier(self.informers, self.clock, self.recorders, network=network, host_ports=real)
+        config, network = self.config, self.nodes.network
+        guard = None if network is None else Guard(self.informers, self._stand_ins)
+        common = (self.informers, self.clock, self.recorders)
+        real = config.runtime != "simulated"
+        self.proxier = Proxier(*common, network=network, guard=guard, host_ports=real)
         group.start_soon(self.proxier.run, name="proxy")
-        if network is not None:
-            self.server.inert = FILTERED_SERVICES
+        if network is not None and guard is not None:
+            self.server.inert = filtered(network.why_unfiltered)
             self.server.resolver = ProxiedResolver(self.server.resolver, self.proxier.address_of)
+            if not network.why_unfiltered:
+                self.policing = Policing(self.informers, self.clock, guard, network, self.proxier.serves)
+                group.start_soon(self.policing.run, name="network policies")
+
+    def _stand_ins(self) -> dict[Endpoint, tuple[Party, int]]:
+        """Policies know cluster DNS, which is no pod here, by the labels that it has everywhere."""
+        if self.dns is None:
+            return {}
+        address = dns_address(self.config.service_cidr)
+        return {Endpoint(*self.dns.address): (Party(address, DNS_POD), 53)}
 
     def _serve_ingresses(self, group: TaskGroup) -> None:
         from minik8s.ingress import IngressController

@@ -175,5 +175,9 @@ class Control:
 
     def _outside(self) -> list[str]:
         """What is waited for that happens outside of the loop: processes, answers of webhooks."""
-        calls = self._context.webhooks.waiting
-        return [*self.nodes.busy(), *(f"call of webhook {url}" for url, number in calls.items() if number)]
+        calls, policing = self._context.webhooks.waiting, self._components.policing
+        return [
+            *self.nodes.busy(),
+            *(f"call of webhook {url}" for url, number in calls.items() if number),
+            *(["rules for network policies"] if policing is not None and policing.busy else []),
+        ]

@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+import anyio
 from anyio.abc import ByteStream, TaskGroup
 
 from minik8s.api.metrics import ContainerUsage
@@ -127,7 +128,9 @@ class NodePool:
         self._network = PodNetwork(self._spawner, config.pod_cidr, config.service_cidr)
         stack.callback(self._network.close)
         await self._network.open()
-        await self._network.open_way_out()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._network.open_way_out)
+            group.start_soon(self._network.try_filter)
 
     def start(self, group: TaskGroup) -> None:
         """Starts the configured number of nodes."""

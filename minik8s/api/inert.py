@@ -12,12 +12,18 @@ INERT: Mapping[str, str] = {
     "networkpolicies.networking.k8s.io": "traffic is not filtered",
 }
 """Group-resource -> what does not happen."""
-FILTERED_SERVICES: Mapping[str, str] = {
-    **INERT,
-    "networkpolicies.networking.k8s.io": "only connections to Services and host ports are filtered, not those from pod"
-    " to pod by address",
-}
-"""The same where the proxy knows who connects."""
+_POLICIES = "networkpolicies.networking.k8s.io"
+
+
+def filtered(why_unfiltered: str) -> Mapping[str, str]:
+    """The same where it is known who connects; `why_unfiltered`: why packets between pods are not, "" if they are."""
+    rest = {name: why for name, why in INERT.items() if name != _POLICIES}
+    if why_unfiltered:
+        not_all = (
+            "only connections to Services and host ports are filtered, not those to pods and other hosts by address"
+        )
+        rest[_POLICIES] = f"{not_all}: {why_unfiltered}"
+    return rest
 
 
 def inert_warning(group_resource: str, inert: Mapping[str, str] = INERT) -> str | None:

@@ -13,9 +13,28 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 
+from minik8s.machinery.meta import Doc
+
 ADDRESS_INDEX = 10
 MACHINE_NAMES = ("host.minikube.internal", "host.docker.internal")
 """Names under which pods of other local clusters find the machine; they do so here."""
+NAME, NAMESPACE = "kube-dns", "kube-system"
+"""The Service by which the server is found."""
+DNS_POD: Doc = {
+    "metadata": {"name": "coredns", "namespace": NAMESPACE, "uid": "coredns", "labels": {"k8s-app": NAME}},
+    "spec": {
+        "containers": [
+            {
+                "name": "coredns",
+                "ports": [
+                    {"name": "dns", "containerPort": 53, "protocol": "UDP"},
+                    {"name": "dns-tcp", "containerPort": 53, "protocol": "TCP"},
+                ],
+            }
+        ]
+    },
+}
+"""What there would be upstream, for those who know cluster DNS by its labels and ports."""
 
 
 def dns_address(service_cidr: str) -> str:

@@ -18,6 +18,7 @@ from anyio.abc import SocketStream, TaskGroup
 from minik8s.api.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES
 from minik8s.client.client import Client
 from minik8s.client.informer import Informers
+from minik8s.dns import NAME, NAMESPACE
 from minik8s.dns.messages import TCP_SIZE, objection, parse, respond, udp_size, wire
 from minik8s.dns.outside import Outside, Server, machine_servers
 from minik8s.dns.records import Answer, Zone, addresses_of, service_of
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 DOMAIN = "cluster.local"
-NAME, NAMESPACE = "kube-dns", "kube-system"
 IDLE_SECONDS = 10.0
 """How long a TCP connection may be silent."""
 MAX_CONVERSATIONS = 256

@@ -1,13 +1,13 @@
 """Who connects: asks the NetworkPolicies about each connection that the proxy is to relay, and says where a client is.
 
-It needs to know whose address the client's is, so it is for runtimes whose pods have networks of their own; what pods
-send each other without a Service does not come by here. A connection that is refused is reset, a datagram is dropped,
-and what has been established stays, as with network plug-ins that go by connections.
+It needs to know whose address the client's is, so it is for runtimes whose pods have networks of their own; `policing`
+asks it about what pods send without a Service. A connection to one that is refused is reset, a datagram is dropped, and
+what has been established stays, as with network plug-ins that go by connections.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from minik8s.api.nodes import ZONE
 from minik8s.api.pods import is_terminal
@@ -21,9 +21,15 @@ _INDEX = "pod-address"
 
 
 class Guard:
-    """The clients of a cluster's Services, by what its caches say."""
+    """The clients of a cluster's Services, by what its caches say.
 
-    def __init__(self, informers: Informers) -> None:
+    `stand_ins` are endpoints that no pod is behind, each with what policies are to take it for: a party and its port.
+    """
+
+    def __init__(
+        self, informers: Informers, stand_ins: Callable[[], Mapping[Endpoint, tuple[Party, int]]] = dict
+    ) -> None:
+        self._stand_ins = stand_ins
         self._informers = (informers(NETWORK_POLICIES), informers(PODS), informers(NAMESPACES), informers(NODES))
         policies, pods, namespaces, nodes = self._informers
         pods.add_index(_INDEX, _addresses)
@@ -38,8 +44,12 @@ class Guard:
         """Whether a client, by its address, may connect to an endpoint."""
         if not len(self._policies):
             return True
-        target = Target(self._party(endpoint.address), protocol, endpoint.port)
-        return is_allowed(self._party(client), target, self._policies.all, self._labels)
+        party, port = self._stand_ins().get(endpoint) or (self._party(endpoint.address), endpoint.port)
+        return is_allowed(self._party(client), Target(party, protocol, port), self._policies.all, self._labels)
+
+    def knows(self, address: str) -> bool:
+        """Whether an address is that of a pod which has told it."""
+        return self._party(address).pod is not None
 
     def place_of(self, client: str) -> Place | None:
         """The node of a pod by its address, None for what is no pod."""

@@ -8,6 +8,7 @@ loopback address with the same host part (10.96.0.10 is 127.96.0.10), so that Se
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from ipaddress import IPv4Address, ip_address
 from typing import Protocol
 
@@ -35,6 +36,15 @@ class Network(Protocol):
 
     def is_node(self, address: str) -> bool:
         """Whether an address is a node's, where the proxy can listen."""
+
+    def is_pod(self, address: str) -> bool:
+        """Whether an address is one that pods have, now or another time."""
+
+    async def filter(self, allows: Callable[[str, str, str, int], bool] | None) -> None:
+        """Asks (source, destination, protocol, port) about each connection that pods begin by address, or no more.
+
+        Raises OSError where the machine has not what it takes.
+        """
 
 
 def plain(address: str, family: int, kind: int, source: str = "", *, listening: bool = False) -> socket.socket:

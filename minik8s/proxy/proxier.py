@@ -55,9 +55,9 @@ class Proxier:
     node_port_addresses   where node ports are opened on this machine, kube-proxy's --nodeport-addresses
     host                  the node name under which Events are signed
     network               the network that pods have of their own, None where they share this machine's: only with the
-                          former nodes have addresses where their ports are opened as well, and it is known who
-                          connects, so that NetworkPolicies are asked, hints heeded, and `internalTrafficPolicy: Local`
-                          means the client's node
+                          former nodes have addresses where their ports are opened as well
+    guard                 asks NetworkPolicies about who connects, and knows where clients are, so that hints are heeded
+                          and `internalTrafficPolicy: Local` means the client's node; goes with a network
     host_ports            whether pods' host ports are served: where there are processes behind them
     """
 
@@ -72,6 +72,7 @@ class Proxier:
         host: str = "",
         binder: Bind | None = None,
         network: Network | None = None,
+        guard: Guard | None = None,
         host_ports: bool = False,
     ) -> None:
         self._services = informers(SERVICES)
@@ -79,7 +80,7 @@ class Proxier:
         self._slices.add_index("service", by_service)
         self._pods = informers(PODS) if host_ports else None
         self._node_cache = None if network is None else informers(NODES)
-        self._guard = None if network is None else Guard(informers)
+        self._guard = guard
         self._clock = clock
         self._recorder = recorders.recorder(COMPONENT, host)
         self._nodes = nodes
@@ -101,6 +102,10 @@ class Proxier:
     def busy(self) -> bool:
         """Whether a change has been seen that has not been acted on yet."""
         return bool(self._dirty)
+
+    def serves(self, frontend: Frontend) -> bool:
+        """Whether what connects to an address meets the proxy there."""
+        return frontend in self._holders
 
     def statuses(self) -> list[Status]:
         """Every wanted frontend and what became of it."""

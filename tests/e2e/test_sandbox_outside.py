@@ -15,7 +15,8 @@ import anyio.to_thread
 import pytest
 
 from minik8s import PODS, Cluster
-from minik8s.kubelet.runtime import wayout
+from minik8s.api.resources import NETWORK_POLICIES
+from minik8s.kubelet.runtime import packetfilter, wayout
 from minik8s.kubelet.runtime.feasibility import why_impossible
 
 PROBLEM = anyio.run(why_impossible)
@@ -96,6 +97,28 @@ async def test_pods_reach_the_machine(cluster: Cluster) -> None:
         assert lines == ["hello", "hello", "hello", "ConnectionRefusedError 111"]
         lines = await said(cluster, pod("node", ASK, targets[0], hostNetwork=True, dnsPolicy="ClusterFirstWithHostNet"))
         assert lines == ["hello"]
+        group.cancel_scope.cancel()
+
+
+@with_program
+@pytest.mark.skipif(not any(map(which, packetfilter.PROGRAMS)), reason="needs iptables")
+async def test_policies_for_hosts_outside(cluster: Cluster) -> None:
+    """An address block lets pods out to what is in it, and to nothing else."""
+    greeter = Greeter()
+    network = cluster.nodes.network
+    assert network is not None
+    machine = network.plan.machine
+    async with anyio.create_task_group() as group:
+        group.start_soon(greeter.serve)
+        for name, cidr in (("in", f"{machine}/32"), ("out", "192.0.2.0/24")):
+            egress = [{"to": [{"ipBlock": {"cidr": cidr}}]}]
+            spec = {"podSelector": {"matchLabels": {"app": name}}, "policyTypes": ["Egress"], "egress": egress}
+            metadata = {"name": name, "namespace": "default"}
+            await cluster.client.create(NETWORK_POLICIES, {"metadata": metadata, "spec": spec})
+        await cluster.settle()
+        ask, target = ASK.replace("10)", "1)"), f"{machine}:{greeter.port}"
+        assert await said(cluster, pod("in", ask, target)) == ["hello"]
+        assert await said(cluster, pod("out", ask, target)) == ["TimeoutError None"]
         group.cancel_scope.cancel()
 
 

@@ -13,6 +13,7 @@ import anyio
 from minik8s.api.resources import ENDPOINT_SLICES, NAMESPACES, NETWORK_POLICIES, NODES, PODS, SERVICES
 from minik8s.client.lister import Indexer, key_of
 from minik8s.clock import RealClock
+from minik8s.proxy.guard import Guard
 from minik8s.proxy.networks import bind, plain
 from minik8s.proxy.proxier import Proxier
 
@@ -85,12 +86,19 @@ class OwnNetwork:
 
     def __init__(self, *nodes: str) -> None:
         self.nodes = nodes
+        self.allows: Any = None
 
     def make_socket(self, *asked: Any, listening: bool = False) -> socket.socket:
         return plain(*asked)
 
     def is_node(self, address: str) -> bool:
         return address in self.nodes
+
+    def is_pod(self, address: str) -> bool:
+        return address.startswith("127.64.")
+
+    async def filter(self, allows: Any) -> None:
+        self.allows = allows
 
 
 class World:
@@ -107,7 +115,10 @@ class World:
             NAMESPACES: self.namespaces,
             NODES: self.nodes,
         }
-        self.proxier = Proxier(caches.__getitem__, self.clock, self.recorder, binder=binder, **options)
+        self.informers: Any = caches.__getitem__
+        if "network" in options and options["network"] is not None:
+            options.setdefault("guard", Guard(self.informers))
+        self.proxier = Proxier(self.informers, self.clock, self.recorder, binder=binder, **options)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["World"]:

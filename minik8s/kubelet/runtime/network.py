@@ -20,12 +20,13 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Sequence
-from ipaddress import IPv4Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 
 import anyio
 
 from minik8s.clock import Clock
 from minik8s.config import SANDBOX_NODES
+from minik8s.kubelet.runtime.packetfilter import NETLINK, Allows, PacketFilter
 from minik8s.kubelet.runtime.processes import Spawner
 from minik8s.kubelet.runtime.wayout import WayOut
 from minik8s.logs import get_logger
@@ -115,6 +116,9 @@ class PodNetwork:
         self._way_out: WayOut | None = None
         self.why_closed = "it has not been opened"
         """Why pods do not reach hosts outside; "" when they do."""
+        self._filter = PacketFilter(self._run, lambda: self._request(*NETLINK, 1)[0])
+        self.why_unfiltered = "it has not been tried"
+        """Why `filter` is not possible; "" when it is."""
 
     async def open(self) -> None:
         """Makes the network, or gets the helper back that was lost. Raises OSError."""
@@ -143,6 +147,24 @@ class PodNetwork:
             self._control.settimeout(ANSWER_SECONDS)
             self._lost = anyio.Event()
             asyncio.get_running_loop().add_reader(self._control.fileno(), self._lose)
+
+    async def try_filter(self) -> None:
+        """Finds out whether this machine lets us filter."""
+        try:
+            await self._filter.set(lambda *_: True)
+            await self._filter.set(None)
+            self.why_unfiltered = ""
+        except OSError as error:
+            self._filter.close()
+            self.why_unfiltered = str(error)
+
+    async def filter(self, allows: Allows | None) -> None:
+        """Asks about each connection that pods begin by address, or does not any more. Raises OSError."""
+        await self._filter.set(allows)
+
+    async def _run(self, argv: Sequence[str], text: str) -> None:
+        made = await self._spawner.make(b"r", {"argv": list(argv), "text": text}, [self._fabric])
+        made.control.close()
 
     async def open_way_out(self) -> None:
         """Lets pods reach hosts outside, where this machine has what it takes."""
@@ -181,6 +203,7 @@ class PodNetwork:
     def close(self) -> None:
         if self._way_out is not None:
             self._way_out.close()
+        self._filter.close()
         self._lose()
         for spare in self._spare.values():
             for sock in spare:
@@ -202,6 +225,11 @@ class PodNetwork:
     def is_node(self, address: str) -> bool:
         """Whether an address is that of a node of this network."""
         return any(node.address == address for node in self._nodes.values())
+
+    def is_pod(self, address: str) -> bool:
+        """Whether an address is one that pods of this network have."""
+        parsed = ip_address(address)
+        return isinstance(parsed, IPv4Address) and parsed in self.plan.pods and parsed > self.plan.pods[RESERVED]
 
     def has(self, address: str) -> bool:
         """Whether an address is a pod's, a node's or a Service's."""
@@ -227,7 +255,7 @@ class PodNetwork:
                     return node.bindable(family, kind)
         spare = self._spare.setdefault((family, kind), deque())
         if not spare:
-            spare.extend(self._request(family, kind, BATCH))
+            spare.extend(self._request(family, kind, 0, BATCH))
         sock = spare.popleft()
         if source and source not in (address, self.plan.gateway) and ip_address(source) in self.plan.pods:
             with contextlib.suppress(OSError):
@@ -236,13 +264,15 @@ class PodNetwork:
 
     def socket_in(self, namespace: int, family: int, kind: int) -> socket.socket:
         """A socket of the network behind a descriptor. Raises OSError."""
-        return self._request(family, kind, 1, [namespace])[0]
+        return self._request(family, kind, 0, 1, [namespace])[0]
 
-    def _request(self, family: int, kind: int, count: int, network: Sequence[int] = ()) -> list[socket.socket]:
+    def _request(
+        self, family: int, kind: int, protocol: int, count: int, network: Sequence[int] = ()
+    ) -> list[socket.socket]:
         if self._control is None:
             raise OSError("the process that makes the pods' sockets was lost")
         try:
-            socket.send_fds(self._control, [marshal.dumps((int(family), int(kind), count))], network)
+            socket.send_fds(self._control, [marshal.dumps((int(family), int(kind), protocol, count))], network)
             answer, made, _, _ = socket.recv_fds(self._control, 64, BATCH)
         except OSError:
             self._lose()

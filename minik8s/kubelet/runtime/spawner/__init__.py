@@ -17,9 +17,10 @@ control socket the host writes one byte a signal, and the shim answers with line
 `failed ERRNO STAGE`; later `exited WAIT_STATUS`, when nothing of the container is left and its output is in the log. A
 byte 0 comes with the writing end of a pipe, to which the container's output is copied from then on.
 
-A server that `unshare` has put into a user namespace also makes namespaces (`isolation`): requests `f`, `p`, `m` with a
-control socket, a marshalled `FabricSpec`, `PodSpec` or `MountSpec` and further descriptors are answered by `+` and a
-note with the new descriptors, or by `!` with a complaint. A shim enters those that `Spec["namespaces"]` counts.
+A server that `unshare` has put into a user namespace also makes namespaces (`isolation`): requests `f`, `p`, `m`, `r`
+with a control socket, a marshalled `FabricSpec`, `PodSpec`, `MountSpec` or `RulesSpec` and further descriptors are
+answered by `+` and a note with the new descriptors, or by `!` with a complaint. A shim enters those that
+`Spec["namespaces"]` counts.
 
 Without Linux (no subreaper, parent-death signal or /proc) a descendant that leaves its process group is not found.
 """
@@ -78,6 +79,12 @@ if TYPE_CHECKING:
         address: str
         gateway: str
         hostname: str
+
+    class RulesSpec(TypedDict):
+        """A tool that changes the rules of the network whose descriptor is passed, and what it reads."""
+
+        argv: list[str]
+        text: str
 
     class MountSpec(TypedDict):
         """A container's mounts: (source, path, read-only). `root` is a directory, "" for this machine's own.

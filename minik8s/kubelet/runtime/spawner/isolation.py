@@ -9,15 +9,15 @@ import socket
 
 from . import TYPE_CHECKING
 from .mounts import make_mounts
-from .namespaces import enter, make_fabric, make_pod, own, serve_sockets
+from .namespaces import enter, make_fabric, make_pod, own, run, serve_sockets
 from .system import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from . import FabricSpec
+    from . import FabricSpec, RulesSpec
 
-FABRIC, POD, MOUNTS = b"f", b"p", b"m"
+FABRIC, POD, MOUNTS, RULES = b"f", b"p", b"m", b"r"
 
 
 def make(kind: bytes, server: int, fds: list[int]) -> None:
@@ -39,6 +39,8 @@ def make(kind: bytes, server: int, fds: list[int]) -> None:
                 serve_sockets(control, spec["any_address"])
         elif kind == POD:
             _answer(control, lambda: make_pod(spec, fds[2:]))
+        elif kind == RULES:
+            _answer(control, lambda: _rules(spec, fds[2]))
         else:
             _answer(control, lambda: make_mounts(spec))
         code = 0
@@ -55,6 +57,13 @@ def _fabric(spec: FabricSpec, passed: list[int]) -> list[int]:
     return [own("net")]
 
 
+def _rules(spec: RulesSpec, network: int) -> list[int]:
+    """Gives the packets of a network other rules."""
+    enter(network)
+    run(spec["argv"], spec["text"])
+    return []
+
+
 def _answer(control: socket.socket, make_: Callable[[], list[int]], note: Callable[[], bytes] = bytes) -> bool:
     """Sends what is made to the host, with a note, or why it could not be made."""
     try:
@@ -63,5 +72,5 @@ def _answer(control: socket.socket, make_: Callable[[], list[int]], note: Callab
         text = error.strerror or str(error)
         control.sendall(b"!" + (f"{error.filename}: {text}" if error.filename else text).encode()[:2000])
         return False
-    socket.send_fds(control, [b"+" + note()], made)
+    socket.send_fds(control, [b"+" + note()], made)  # no descriptors are a message like any other
     return True

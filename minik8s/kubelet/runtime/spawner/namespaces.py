@@ -147,7 +147,7 @@ def _keep_answers(pods: str, first: int, last: int) -> None:
 
 
 def serve_sockets(control: socket.socket, any_address: bool) -> None:
-    """Makes sockets until the host is gone: a request is (family, kind, count), maybe with a network to make them in.
+    """Makes sockets until the host is gone: a request is (family, kind, protocol, count), maybe with their network.
 
     Without one they are of the fabric; with `any_address` those may be bound to addresses that are not its own.
     """
@@ -158,10 +158,10 @@ def serve_sockets(control: socket.socket, any_address: bool) -> None:
             return
         made: list[socket.socket] = []
         try:
-            family, kind, count = marshal.loads(request)
+            family, kind, protocol, count = marshal.loads(request)
             for fd in networks:
                 enter(fd)
-            made.extend(socket.socket(family, kind) for _ in range(count))
+            made.extend(socket.socket(family, kind, protocol) for _ in range(count))
             if any_address and not networks and family == socket.AF_INET:
                 for sock in made:
                     sock.setsockopt(socket.IPPROTO_IP, _IP_TRANSPARENT, 1)
