@@ -12,7 +12,7 @@ from typing import Literal
 
 import attrs
 
-from minik8s.kubelet.restart import Role
+from minik8s.api.restart import Role
 from minik8s.kubelet.runtime.protocol import Exit
 from minik8s.machinery.meta import Doc, Obj, rfc3339
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import anyio
 
+from minik8s.api.restart import Role, Verdict, after_exit
 from minik8s.client.events import EventKind
 from minik8s.kubelet.backoff import INITIAL, restart_delay
 from minik8s.kubelet.command import argv, working_dir
@@ -25,7 +26,6 @@ from minik8s.kubelet.latch import Latch
 from minik8s.kubelet.pod_spec import full_name
 from minik8s.kubelet.prober import Prober
 from minik8s.kubelet.probes import Probe, declared
-from minik8s.kubelet.restart import Role, Verdict, after_exit
 from minik8s.kubelet.runtime.protocol import (
     ContainerConfig,
     Exit,

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from minik8s.api.pods import is_sidecar
-from minik8s.kubelet.restart import Verdict, after_exit
+from minik8s.api.restart import Verdict, after_exit
 from minik8s.machinery.meta import Doc
 
 _STATUSES = ("initContainerStatuses", "containerStatuses")

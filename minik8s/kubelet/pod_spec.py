@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from minik8s.api.restart import role_of
 from minik8s.kubelet.container_status import ContainerRecord, record_of
 from minik8s.kubelet.env import references
-from minik8s.kubelet.restart import role_of
 from minik8s.kubelet.volumes.payload import volume_references
 from minik8s.machinery.meta import Doc, name_of, namespace_of, uid_of
 

@@ -18,6 +18,7 @@ import anyio
 import anyio.abc
 
 from minik8s.api.resources import CONFIG_MAPS, SECRETS
+from minik8s.api.restart import role_of
 from minik8s.client.events import EventKind
 from minik8s.clock import TimerHandle
 from minik8s.kubelet.admission import Claim
@@ -33,7 +34,6 @@ from minik8s.kubelet.latch import Latch
 from minik8s.kubelet.pod_network import sandbox_config
 from minik8s.kubelet.pod_spec import FIELDS, records_of, referenced, resize_restarts
 from minik8s.kubelet.pod_status import PodView, pod_status
-from minik8s.kubelet.restart import role_of
 from minik8s.kubelet.runtime.protocol import Mount, RuntimeFailure, Sandbox
 from minik8s.kubelet.volumes.manager import MountFailure, PodVolumes
 from minik8s.machinery.meta import (

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from minik8s.api.restart import Role, Verdict, after_exit
 from minik8s.kubelet.admission import Claim, admit, claim_of
 from minik8s.kubelet.backoff import mount_delay, restart_delay
 from minik8s.kubelet.command import argv, working_dir
@@ -14,7 +15,6 @@ from minik8s.kubelet.images import go_duration
 from minik8s.kubelet.logs import chosen_container_id
 from minik8s.kubelet.pod_spec import hostname, resize_restarts
 from minik8s.kubelet.probes import Action, Probe, ProbeKind, declared, initial, step
-from minik8s.kubelet.restart import Role, Verdict, after_exit
 from minik8s.kubelet.runtime.protocol import Image
 from minik8s.kubelet.termination_message import message_limit
 from minik8s.machinery.errors import BadRequest

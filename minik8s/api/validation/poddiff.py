@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minik8s.api.pods import is_sidecar
+from minik8s.api.restart import Verdict, after_exit, role_of
 from minik8s.api.validation.common import IMMUTABLE, MAX_INT32, Causes, in_range, named
 from minik8s.machinery import names
 from minik8s.machinery.field import duplicate, forbidden, invalid
@@ -127,11 +127,9 @@ def validate_pod_status_change(pod: Doc, old: Doc) -> Causes:
     if before.get("qosClass") and status.get("qosClass") != before["qosClass"]:
         yield invalid("status.qosClass", status.get("qosClass", ""), IMMUTABLE)
     spec = old["spec"]
-    restart = spec.get("restartPolicy", "Always")
-    sidecars = {c.get("name", "") for c in spec.get("initContainers") or () if is_sidecar(c)}
-    yield from _revived(status, before, "containerStatuses", restart, set())
-    yield from _revived(status, before, "initContainerStatuses", restart, sidecars)
-    yield from _revived(status, before, "ephemeralContainerStatuses", "Never", set())
+    yield from _revived(status, before, "containers", spec)
+    yield from _revived(status, before, "initContainers", spec)
+    yield from _revived(status, before, "ephemeralContainers", spec)
     yield from _claim_statuses(status.get("resourceClaimStatuses") or (), spec.get("resourceClaims") or ())
     hosts = status.get("hostIPs") or ()
     if hosts and hosts[0].get("ip", "") != status.get("hostIP", ""):
@@ -168,16 +166,34 @@ def _claim_statuses(statuses: Sequence[Part], claims: Sequence[Part]) -> Causes:
             yield from named(claim, path, names.dns1123_subdomain)
 
 
-def _revived(status: Part, before: Part, field: str, restart: str, exempt: set[str]) -> Causes:
+def _revived(status: Part, before: Part, field: str, spec: Part) -> Causes:
     """Containers that have ended for good but are reported as something else."""
-    if restart == "Always":
-        return
-    now = {container.get("name", ""): container for container in status.get(field) or ()}
-    for index, container in enumerate(before.get(field) or ()):
-        ended = (container.get("state") or {}).get("terminated")
-        name = container.get("name", "")
-        if ended is None or name in exempt or (ended.get("exitCode", 0) and restart == "OnFailure"):
-            continue
+    reported = f"{field.removesuffix('s')}Statuses"
+    now = {container.get("name", ""): container for container in status.get(reported) or ()}
+    for index, container in enumerate(before.get(reported) or ()):
+        ended, name = (container.get("state") or {}).get("terminated"), container.get("name", "")
         new = now.get(name)
-        if new is not None and "terminated" not in (new.get("state") or {}):
-            yield forbidden(f"status.{field}[{index}].state", _ENDED)
+        if ended is None or new is None or "terminated" in (new.get("state") or {}):
+            continue
+        if not _may_start_again(spec, field, name, ended.get("exitCode", 0)):
+            yield forbidden(f"status.{reported}[{index}].state", _ENDED)
+
+
+def _may_start_again(spec: Part, field: str, name: str, exit_code: int) -> bool:
+    """Whether a container that has ended may come to life: by its rules, its policy, the pod's, or its pod's new start.
+
+    An init container that has succeeded is judged by its policy, too: it runs again in a new sandbox.
+    """
+    if field != "ephemeralContainers" and _may_start_over(spec):
+        return True
+    declared: Part = next((c for c in spec.get(field) or () if c.get("name", "") == name), {})
+    role = role_of(declared, field)
+    policy = spec.get("restartPolicy", "Always")
+    return after_exit(policy, declared, "app" if role == "init" else role, exit_code) is not Verdict.STAY
+
+
+def _may_start_over(spec: Part) -> bool:
+    """Whether some container's exit can have the whole pod started over."""
+    containers = [*(spec.get("initContainers") or ()), *spec["containers"]]
+    rules = (rule for container in containers for rule in container.get("restartPolicyRules") or ())
+    return any(rule.get("action") == "RestartAllContainers" for rule in rules)

@@ -193,6 +193,10 @@ def test_a_template_change_counts_for_daemons(make: Any) -> None:
     assert newer["metadata"]["annotations"][key] == "2"
 
 
+def _rule(action: str) -> dict[str, Any]:
+    return {"action": action, "exitCodes": {"operator": "In", "values": [42]}}
+
+
 def test_status_of_a_pod(make: Any) -> None:
     """A kubelet cannot change the service class, nor make an ended container undone."""
     old = make(r.PODS, pod(restartPolicy="Never"))
@@ -205,6 +209,28 @@ def test_status_of_a_pod(make: Any) -> None:
     assert [(e.field, e.message) for e in strategy.validate_status_update(new, old)] == [
         ("status.containerStatuses[0].state", "Forbidden: may not be transitioned to non-terminated state")
     ]
+
+
+@pytest.mark.parametrize(
+    ("policy", "container", "exit_code", "allowed"),
+    [
+        ("Never", {}, 42, False),
+        ("Never", {"restartPolicy": "Always"}, 42, True),
+        ("Always", {"restartPolicy": "Never"}, 42, False),
+        ("Never", {"restartPolicy": "Never", "restartPolicyRules": [_rule("Restart")]}, 42, True),
+        ("Never", {"restartPolicy": "Never", "restartPolicyRules": [_rule("Restart")]}, 1, False),
+        ("Never", {"restartPolicy": "Never", "restartPolicyRules": [_rule("RestartAllContainers")]}, 1, True),
+        ("OnFailure", {}, 0, False),
+        ("OnFailure", {}, 1, True),
+    ],
+)
+def test_who_may_come_to_life(make: Any, policy: str, container: dict[str, Any], exit_code: int, allowed: bool) -> None:
+    """A kubelet may report what rules, the container's policy and the pod's, in this order, have it do."""
+    old = make(r.PODS, pod(restartPolicy=policy, containers=[{**CONTAINER, **container}]))
+    old["status"]["containerStatuses"] = [{"name": "c", "state": {"terminated": {"exitCode": exit_code}}}]
+    new = copy_document(old)
+    new["status"]["containerStatuses"] = [{"name": "c", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]
+    assert (not list(strategy_for(r.PODS).validate_status_update(new, old))) is allowed
 
 
 def test_when_a_pod_can_go_at_once(make: Any) -> None:
