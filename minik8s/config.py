@@ -18,6 +18,9 @@ VERSION = "v1.36.2"
 AUDIT_EVENTS = 1000
 """How many requests the audit log remembers unless told otherwise."""
 
+SEATS = 600
+"""How many requests may be under way at once unless told otherwise: upstream's 400 and 200."""
+
 LEASE_SECONDS = 40
 """For how long a node's Lease is good unless told otherwise, as upstream."""
 
@@ -161,7 +164,8 @@ class ClusterConfig:
     audit_events    how many answered requests `cluster.audit` remembers; 0 for none
     audit_log       a file that every audit event is appended to, one JSON document a line; None for none
     max_requests_inflight, max_mutating_requests_inflight
-                    how many requests may be under way at once before others are told to try again; 0 for no limit
+                    how many requests by HTTP may be under way at once: the sum of both is what priority and fairness
+                    divides among its levels; a sum of 0 is no limit
     freeze          stored documents refuse mutation with an error: on in tests, costs a copy a write
     strict          a bug in a controller ends the cluster instead of being logged and tried again: on in tests
 

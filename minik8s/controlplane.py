@@ -19,7 +19,6 @@ from minik8s.apiserver.authorization.node import NodeAuthorizer
 from minik8s.apiserver.authorization.rbac import RBACAuthorizer
 from minik8s.apiserver.codec import DocumentCodec
 from minik8s.apiserver.context import ServerContext
-from minik8s.apiserver.inflight import InFlight
 from minik8s.apiserver.registry import Registry
 from minik8s.apiserver.serviceresolver import ServiceResolver
 from minik8s.apiserver.tokens import TokenIssuer
@@ -55,7 +54,7 @@ def server_context(
         plugins=builtin_plugins(rng, disabled=disabled),
         services=services,
         tokens=tokens,
-        inflight=InFlight(config.max_requests_inflight, config.max_mutating_requests_inflight),
+        seats=config.max_requests_inflight + config.max_mutating_requests_inflight,
         audit=AuditLog(config.audit_events, rng, clock),
         anonymous=ANONYMOUS if config.tls else ADMIN,  # client-go sends no credentials over plain HTTP
     )

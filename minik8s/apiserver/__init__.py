@@ -10,6 +10,6 @@ Promises: an in-process call and an HTTP request take the same road, with the sa
 caller can do wrong ends as an `ApiError` with upstream's text and never as a 500; a write is one compare-and-swap, a
 watch has no gaps; nothing runs for a client that is not being served.
 
-Left out on purpose: aggregated API servers, request throttling, audit logs, encryption
-at rest. The nodes are reached through `context.NodeConnector`: the server imports no kubelet and no client.
+`flowcontrol` lets HTTP requests in, or makes them wait. Left out on purpose: encryption at rest. The nodes are reached
+through `context.NodeConnector`: the server imports no kubelet and no client.
 """

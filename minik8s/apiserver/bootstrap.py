@@ -15,7 +15,7 @@ from minik8s.apiserver.aggregation.remote import EXTRA_PREFIX, FRONT_PROXY, GROU
 from minik8s.apiserver.authorization.bootstrap import create_roles
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.dispatch import dispatch
-from minik8s.apiserver.flowschemas import create_flow_control
+from minik8s.apiserver.flowcontrol.maintaining import create_flow_control
 from minik8s.apiserver.ipaddresses import create_default_cidr
 from minik8s.machinery.errors import AlreadyExists
 from minik8s.machinery.meta import Obj, rfc3339

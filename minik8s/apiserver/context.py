@@ -37,7 +37,8 @@ from minik8s.apiserver.authentication import Authenticator
 from minik8s.apiserver.authorization import AlwaysAllow, Authorizer
 from minik8s.apiserver.counting import Metrics
 from minik8s.apiserver.customresources import CustomResources
-from minik8s.apiserver.flowcontrol import SchemaKeeper
+from minik8s.apiserver.flowcontrol.flows import FlowControl
+from minik8s.apiserver.flowcontrol.maintaining import Keeper
 from minik8s.apiserver.inflight import InFlight
 from minik8s.apiserver.moulds import Moulds
 from minik8s.apiserver.registry import Registry
@@ -45,7 +46,7 @@ from minik8s.apiserver.serviceresolver import EndpointResolver, ServiceResolver
 from minik8s.apiserver.tokens import TokenIssuer
 from minik8s.apiserver.webhooks import WebhookConnections
 from minik8s.clock import Clock
-from minik8s.config import AUDIT_EVENTS
+from minik8s.config import AUDIT_EVENTS, SEATS
 from minik8s.machinery.errors import ServiceUnavailable
 from minik8s.machinery.meta import Doc
 from minik8s.store.protocol import Compacted, Store
@@ -213,7 +214,13 @@ class ServerContext:
     authorizer: Authorizer = attrs.field(factory=AlwaysAllow)
     anonymous: User = ANONYMOUS
     address: tuple[str, int] = ("127.0.0.1", 0)
-    inflight: InFlight = attrs.field(factory=lambda: InFlight(400, 200))
+    seats: int = SEATS
+    """How many requests of users may be under way at once; 0 for any number."""
+    flows: FlowControl = attrs.field(
+        init=False, default=attrs.Factory(lambda self: FlowControl(self.store, self.clock, self.seats), takes_self=True)
+    )
+    """Who of them is let in."""
+    inflight: InFlight = attrs.field(init=False, factory=InFlight)
     metrics: Metrics = attrs.field(init=False, factory=Metrics)
     audit: AuditLog = attrs.field(
         default=attrs.Factory(lambda self: AuditLog(AUDIT_EVENTS, self.rng, self.clock), takes_self=True)
@@ -258,7 +265,7 @@ class ServerContext:
     def _apis(self) -> ApiServices:
         apis = ApiServices(self.store, self.registry, self.clock, self.rng, self.remotes)
         self.registry.keepers[API_SERVICES.group_resource] = apis
-        self.registry.keepers[FLOW_SCHEMAS.group_resource] = schemas = SchemaKeeper(self.store, self.clock)
+        self.registry.keepers[FLOW_SCHEMAS.group_resource] = schemas = Keeper(self.store, self.clock, self.rng)
         self.registry.keepers[PRIORITY_LEVEL_CONFIGURATIONS.group_resource] = schemas
         return apis
 

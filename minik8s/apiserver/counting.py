@@ -86,8 +86,10 @@ class Metrics:
             counts[series.labels] += series.count
         yield from counter("apiserver_request_total", "Counter of apiserver requests", _component(_CODED), counts)
         what = "Response latency distribution in seconds"
-        yield from _histogram("apiserver_request_duration_seconds", what, (*_LABELS, "dry_run"), self._durations)
-        yield from _histogram("apiserver_response_sizes", "Response size distribution in bytes", _LABELS, self._sizes)
+        names = _component((*_LABELS, "dry_run"))
+        yield from histogram("apiserver_request_duration_seconds", what, names, _own(self._durations))
+        what = "Response size distribution in bytes"
+        yield from histogram("apiserver_response_sizes", what, _component(_LABELS), _own(self._sizes))
         what = "Gauge of all active long-running apiserver requests"
         yield from gauge("apiserver_longrunning_requests", what, _component(_LABELS), +self.longrunning)
         what = "Number of events sent in watch clients"
@@ -99,6 +101,10 @@ class Metrics:
 
 def _component(names: Labels) -> Labels:
     return (*names, "component")
+
+
+def _own(histograms: Mapping[Labels, Histogram]) -> Mapping[Labels, Histogram]:
+    return {(*labels, "apiserver"): histogram for labels, histogram in histograms.items()}
 
 
 def gauge(name: str, what: str, names: Labels, values: Mapping[Labels, float]) -> Iterator[str]:
@@ -118,18 +124,18 @@ def _metric(name: str, kind: str, what: str, names: Labels, values: Mapping[Labe
         yield f"{name}{_labels(names, labels)} {_number(value)}"
 
 
-def _histogram(name: str, what: str, names: Labels, values: Mapping[Labels, Histogram]) -> Iterator[str]:
+def histogram(name: str, what: str, names: Labels, values: Mapping[Labels, Histogram]) -> Iterator[str]:
+    """A metric of what was observed how often."""
     yield f"# HELP {name} {what}"
     yield f"# TYPE {name} histogram"
-    for labels, histogram in values.items():
+    for labels, observed in values.items():
         total = 0
-        named = _component(names)
-        for bound, count in zip((*histogram.bounds, float("inf")), histogram.buckets, strict=True):
+        for bound, count in zip((*observed.bounds, float("inf")), observed.buckets, strict=True):
             total += count
             le = "+Inf" if bound == float("inf") else _number(bound)
-            yield f"{name}_bucket{_labels((*named, 'le'), (*labels, 'apiserver', le))} {total}"
-        yield f"{name}_sum{_labels(named, labels)} {_number(histogram.sum)}"
-        yield f"{name}_count{_labels(named, labels)} {total}"
+            yield f"{name}_bucket{_labels((*names, 'le'), (*labels, le))} {total}"
+        yield f"{name}_sum{_labels(names, labels)} {_number(observed.sum)}"
+        yield f"{name}_count{_labels(names, labels)} {total}"
 
 
 def _labels(names: Labels, values: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.counting import Labels, counter, gauge
+from minik8s.apiserver.flowcontrol import showing
 from minik8s.clock import process_started
 from minik8s.config import VERSION
 
@@ -17,7 +18,8 @@ Values = dict[Labels, float]
 
 def metrics_text(ctx: ServerContext) -> str:
     """Everything, in Prometheus' text format."""
-    return "".join(f"{line}\n" for part in (ctx.metrics.lines(), _server(ctx), _process()) for line in part)
+    parts = (ctx.metrics.lines(), showing.metrics(ctx.flows), _server(ctx), _process())
+    return "".join(f"{line}\n" for part in parts for line in part)
 
 
 def _server(ctx: ServerContext) -> Iterator[str]:

@@ -58,6 +58,8 @@ class Session(Protocol):
     """Called when the session has something of its own to say."""
     leave: Callable[[], object] | None
     """Called when the session can read for others no more."""
+    begun: Callable[[], object]
+    """Called when the present state has been sent, if it was asked for, and changes are what comes next."""
 
 
 @attrs.define(eq=False)

@@ -17,14 +17,14 @@ from minik8s.apiserver.authorization.authorizer import selected_name
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.dispatch import answer
 from minik8s.apiserver.encoding import encode_document
-from minik8s.apiserver.flowcontrol import FlowControl
-from minik8s.apiserver.httpcall import ClientLeft, HttpCall, Receive, Scope, Send, headers_of
+from minik8s.apiserver.flowcontrol.flows import Refused
+from minik8s.apiserver.httpcall import ClientLeft, HttpCall, Receive, Scope, Send, headers_of, verb_meant
 from minik8s.apiserver.impersonation import impersonate, is_impersonating
-from minik8s.apiserver.inflight import LONG_RUNNING, is_lasting, request_seconds
+from minik8s.apiserver.inflight import DEFAULT_SECONDS, LONG_RUNNING, LONGEST_WAIT, is_lasting, request_seconds
 from minik8s.apiserver.negotiation import DEFAULT, Representation, check_shape, has_protobuf, negotiate
 from minik8s.apiserver.nonresource import Site
 from minik8s.apiserver.observing import Observer
-from minik8s.apiserver.plain import NOT_FOUND, TOO_MANY, PlainResponse
+from minik8s.apiserver.plain import NOT_FOUND, PlainResponse, too_many
 from minik8s.apiserver.requestinfo import PASSES_ON, RequestInfo, check_scope, parse_path, verb_of
 from minik8s.apiserver.response import WatchResponse
 from minik8s.clock import Deadline
@@ -45,7 +45,7 @@ class HttpApp:
         self._site = Site(ctx)
         self._answerer = Answerer(ctx)
         self._observer = Observer(ctx)
-        self._flows = FlowControl(ctx.store)
+        self._flows = ctx.flows
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -65,25 +65,41 @@ class HttpApp:
             self._observer.end(call)
 
     async def _admit(self, call: HttpCall) -> None:
-        """Lets a request in if there is room, for as long as requests of its sort may take."""
+        """Lets a request in when there is room, for as long as requests of its sort may take."""
         user = self._user(call)
         info = call.info = parse_path(call.path)
-        call.extra = (*call.extra, *self._flows.headers(user, call))
-        if info is not None and is_lasting(call.method, info, call.options):
+        if info is not None and info.subresource in LONG_RUNNING:
             await self._serve(call, user, info)
             return
-        inflight, mutating = self._ctx.inflight, call.method != "GET"
-        if inflight.full(mutating) and not is_privileged(user):
-            await self._plain(call, TOO_MANY)
-            return
-        inflight.current[mutating] += 1
+        flow = self._flows.flow(user, call)
+        call.extra = (*call.extra, *flow.headers)
+        lasts = info is not None and is_lasting(call.method, info, call.options)
+        seconds = DEFAULT_SECONDS if lasts else request_seconds(call.options.get("timeout"))
         try:
-            await Deadline(self._ctx.clock, request_seconds(call.options.get("timeout")), self._serve(call, user, info))
+            seat = call.seat = self._flows.enter(flow, width := self._flows.width(flow, call))
+            if seat is None:
+                came = self._ctx.clock.monotonic()
+                seat = call.seat = await self._flows.wait(flow, width, seconds * LONGEST_WAIT)
+                seconds -= self._ctx.clock.monotonic() - came
+        except Refused as refused:
+            self._ctx.metrics.terminations[("429",)] += 1
+            await self._plain(call, too_many(refused.retry_after))
+            return
+        try:
+            await (self._serve(call, user, info) if lasts else self._serve_in_time(call, user, info, seconds))
+        finally:
+            seat.leave()
+
+    async def _serve_in_time(self, call: HttpCall, user: User, info: RequestInfo | None, seconds: float) -> None:
+        current, mutating = self._ctx.inflight.current, call.method != "GET"
+        current[mutating] += 1
+        try:
+            await Deadline(self._ctx.clock, seconds, self._serve(call, user, info))
         except TimeoutError:
             self._ctx.metrics.terminations[("504",)] += 1
             raise Timeout("Timeout: request did not complete within the allotted timeout") from None
         finally:
-            inflight.current[mutating] -= 1
+            current[mutating] -= 1
 
     async def _serve(self, call: HttpCall, user: User, info: RequestInfo | None) -> None:
         if info is None:
@@ -109,6 +125,8 @@ class HttpApp:
             self._observer.lasting(call, request)
         representation = _representation(call, request)
         response = await answer(self._ctx, request)
+        if isinstance(response, WatchResponse) and call.seat is not None:
+            response.begun(call.seat.leave)
         try:
             await self._answerer.respond(call, request, response, representation)
         finally:
@@ -119,6 +137,8 @@ class HttpApp:
         """Another server has the answer."""
         from minik8s.apiserver.aggregation.forwarding import pass_on
 
+        if call.seat is not None and verb_meant(call) == "watch":
+            call.seat.leave()  # when its first events are sent, only the other server knows
         if (instead := await pass_on(self._ctx, call, user, api)) is not None:
             await self._plain(call, instead)
 

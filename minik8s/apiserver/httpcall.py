@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from minik8s.api.request import JSON, ApiRequest, User
@@ -17,6 +17,9 @@ from minik8s.apiserver.options import truth
 from minik8s.apiserver.requestinfo import RequestInfo, verb_of
 from minik8s.apiserver.upgrade.stream import Upgradable, Upgraded
 from minik8s.machinery.errors import BadRequest, MethodNotAllowed, RequestEntityTooLarge
+
+if TYPE_CHECKING:
+    from minik8s.apiserver.flowcontrol.flows import Seat
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -60,6 +63,7 @@ class HttpCall:
     user: User | None = None
     acting: User | None = None
     lasts: tuple[str, ...] | None = None
+    seat: Seat | None = None
     extra: Sequence[Header] = ()
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:

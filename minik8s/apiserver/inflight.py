@@ -1,8 +1,7 @@
-"""How many requests may be under way at once, and for how long one may be.
+"""For how long a request may be under way, and how many are. How many may be is `flowcontrol`'s to say.
 
-Upstream: apiserver `pkg/server/filters/maxinflight.go`, `pkg/endpoints/filters/request_deadline.go`. Requests that last
-as long as their clients like (watches, logs that follow, streams into containers) are under neither limit, and who is
-in system:masters is always let in.
+Upstream: apiserver `pkg/endpoints/filters/request_deadline.go`. Requests that last as long as their clients like
+(watches, logs that follow, streams into containers) are not limited.
 """
 
 from __future__ import annotations
@@ -16,21 +15,18 @@ from minik8s.machinery.errors import BadRequest
 from minik8s.schema.scalars import DecodeError, parse_duration
 
 DEFAULT_SECONDS: Final = 60.0
+LONGEST_WAIT: Final = 0.25
+"""The part of its time that a request waits at most until it is let in."""
 LONG_RUNNING: Final = frozenset({"log", "attach", "exec", "portforward", "proxy"})
 """Subresources whose requests last."""
 
 
 class InFlight:
-    """Counts what is under way; a limit of 0 is none."""
+    """Counts what is under way and will end by itself."""
 
-    def __init__(self, read_only: int, mutating: int) -> None:
-        self.limits = {False: read_only, True: mutating}
+    def __init__(self) -> None:
         self.current = {False: 0, True: 0}
         """Requests under way, by whether they are mutating."""
-
-    def full(self, mutating: bool) -> bool:
-        limit = self.limits[mutating]
-        return 0 < limit <= self.current[mutating]
 
 
 def is_lasting(method: str, info: RequestInfo, options: Mapping[str, str]) -> bool:

@@ -19,6 +19,7 @@ from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.counting import MEDIA_TYPE
 from minik8s.apiserver.encoding import encode_document
 from minik8s.apiserver.exposition import metrics_text
+from minik8s.apiserver.flowcontrol import showing
 from minik8s.apiserver.negotiation import REFUSAL, Representation, negotiate
 from minik8s.apiserver.plain import NOT_FOUND, TEXT, PlainResponse
 from minik8s.config import VERSION
@@ -67,6 +68,8 @@ class Site:
             return PlainResponse(_line(self._openid_configuration(headers)), headers=_KEYS)
         if whole == "openid/v1/jwks":
             return PlainResponse(_line(self._ctx.tokens.jwks()), "application/jwk-set+json", headers=_KEYS)
+        if whole.startswith(showing.PREFIX):
+            return self._flows(whole.removeprefix(showing.PREFIX))
         make = simple.get(whole)
         if make is None:
             return NOT_FOUND
@@ -81,6 +84,11 @@ class Site:
         namespace = options.get("namespace", "") if found.namespaced else ""
         document = history.history(self._ctx, found, options.get("name", ""), namespace).to_dict()
         return PlainResponse(orjson.dumps(document, default=str), headers=_NO_CACHE)
+
+    def _flows(self, what: str) -> PlainResponse:
+        self._ctx.flows.refresh()
+        text = showing.dump(self._ctx.flows, what, self._ctx.clock)
+        return NOT_FOUND if text is None else PlainResponse(text.encode(), TEXT)
 
     def unserved(self, group: str) -> PlainResponse:
         """The answer to a resource path that leads nowhere; raises NotFound where the group exists."""

@@ -25,6 +25,9 @@ class PlainResponse:
 
 
 NOT_FOUND = PlainResponse(b"404 page not found\n", TEXT, 404)
-TOO_MANY = PlainResponse(
-    b"Too many requests, please try again later.\n", TEXT, 429, {"retry-after": "1", **NOSNIFF}, only_get=False
-)
+
+
+def too_many(retry_after: int) -> PlainResponse:
+    """For whom there is no room; `retry_after` is in seconds."""
+    text = b"Too many requests, please try again later.\n"
+    return PlainResponse(text, TEXT, 429, {"retry-after": str(retry_after), **NOSNIFF}, only_get=False)

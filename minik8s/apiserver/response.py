@@ -53,6 +53,13 @@ class WatchResponse:
     """The watch behind the events, for who can share its reader with others."""
     warnings: list[str] = attrs.field(factory=list)
 
+    def begun(self, tell: Callable[[], None]) -> None:
+        """Calls `tell` when the first events have been sent, or at once where nobody knows."""
+        if self.session is None:
+            tell()
+        else:
+            self.session.begun = tell
+
 
 @attrs.define(eq=False)
 class StreamResponse:

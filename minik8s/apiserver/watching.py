@@ -93,6 +93,7 @@ class WatchSession:
         self.seen = after
         self.wake: Callable[[], object] | None = None
         self.leave: Callable[[], object] | None = None
+        self.begun: Callable[[], object] = _nothing
         self._watch = ctx.store.watch(chosen.prefix, after=after, term=chosen.term)
         self._bookmark_due = False
         self._ended = False
@@ -149,6 +150,7 @@ class WatchSession:
             self._timers.append(clock.call_later(options.timeout, self.end))
             if options.after is None and (batch := await self._initial()):
                 yield batch
+            self.begun()
             if options.bookmarks:
                 self._schedule_bookmark()
             async for changes in self._watch:
@@ -243,6 +245,10 @@ class WatchSession:
         self._watch.poke()
         if self.wake is not None:
             self.wake()
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _documents(changes: Sequence[Change]) -> list[Obj]:

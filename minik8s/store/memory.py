@@ -180,8 +180,17 @@ class MemoryStore:
             log.trim(self._floor)
 
     def sizes(self) -> dict[str, int]:
-        counts = {name: sum(len(s.entries) for s in table.spaces.values()) for name, table in self._tables.items()}
+        counts = {name: self.size((name,)) for name in self._tables}
         return {name: count for name, count in counts.items() if count}
+
+    def size(self, prefix: Prefix) -> int:
+        table = self._tables.get(prefix[0])
+        if table is None:
+            return 0
+        if len(prefix) > 1:
+            space = table.spaces.get(prefix[1])
+            return len(space.entries) if space is not None else 0
+        return sum(len(space.entries) for space in table.spaces.values())
 
     def statistics(self) -> StoreStatistics:
         spaces = [space for table in self._tables.values() for space in table.spaces.values()]

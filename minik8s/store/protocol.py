@@ -236,6 +236,10 @@ class Store(Protocol):
         """How many objects there are of each resource that there are any of."""
         ...
 
+    def size(self, prefix: Prefix) -> int:
+        """The same under a prefix that names a resource and perhaps a namespace, without looking at objects."""
+        ...
+
     def statistics(self) -> StoreStatistics: ...
 
     async def aclose(self) -> None:

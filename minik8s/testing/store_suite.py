@@ -9,7 +9,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from minik8s.store.protocol import Compacted, FutureRevision, RevisionMismatch, Store, Watch
+from minik8s.store.protocol import Compacted, FutureRevision, Prefix, RevisionMismatch, Store, Watch
 from minik8s.testing.store_narrow import NarrowWatches, PlainCodec, pod, take
 
 
@@ -107,6 +107,8 @@ class StoreSuite(NarrowWatches):
             for key in (pod("a"), ("pods", "elsewhere", "a"), ("nodes", "", "n")):
                 await store.put(key, {})
             assert store.sizes() == {"pods": 2, "nodes": 1}, "every namespace counts"
+            prefixes: tuple[Prefix, ...] = (("pods",), ("pods", "elsewhere"), ("pods", "nowhere"), ("secrets",))
+            assert [store.size(prefix) for prefix in prefixes] == [2, 1, 0, 0], "`size` counts what is under a prefix"
             await store.delete(("nodes", "", "n"))
             assert store.sizes() == {"pods": 2}, "the last node has gone"
 

@@ -68,26 +68,6 @@ async def test_zipped_bodies_are_not_understood(server: Any) -> None:
     assert response.status_code == 400
 
 
-@pytest.mark.parametrize(("method", "mutating"), [("GET", False), ("POST", True), ("DELETE", True)])
-async def test_too_many_requests(guarded: Any, method: str, mutating: bool) -> None:
-    """Whoever comes when all places are taken is told to come again; the others' places are free."""
-    guarded.ctx.inflight.limits[mutating] = guarded.ctx.inflight.current[mutating] = 1
-    response = await guarded.call(method, "configmaps")
-    assert (response.status_code, response.text) == (429, "Too many requests, please try again later.\n")
-    assert response.headers["retry-after"] == "1"
-    other = await guarded.call("POST" if method == "GET" else "GET", "configmaps")
-    assert other.status_code == 403
-
-
-async def test_who_is_never_too_many(guarded: Any, admin: dict[str, str]) -> None:
-    """system:masters, and requests that last."""
-    inflight = guarded.ctx.inflight
-    inflight.limits[False] = inflight.current[False] = 1
-    assert (await guarded.call("GET", "configmaps", headers=admin)).status_code == 200
-    assert (await guarded.call("GET", "configmaps?watch=1")).status_code == 403
-    assert inflight.current == {False: 1, True: 0}
-
-
 async def test_places_are_given_back(server: Any) -> None:
     """Whatever came of the request."""
     for path in ("configmaps", "configmaps/none", "/nonsense", "/api/v1/pods?limit=x"):

@@ -1,4 +1,4 @@
-"""FlowSchema and PriorityLevelConfiguration: kept for clients that read them; nothing here queues by them."""
+"""FlowSchema and PriorityLevelConfiguration: which requests wait for which (see `apiserver.flowcontrol`)."""
 
 from __future__ import annotations
 

@@ -5,9 +5,13 @@ Upstream: pkg/apis/flowcontrol/validation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from minik8s.api.flowcontrol import mandatory, spec_equalish
+from minik8s.api.resource import Resource
+from minik8s.api.resources import FLOW_SCHEMAS, PRIORITY_LEVEL_CONFIGURATIONS
 from minik8s.api.validation.common import Causes, in_range, named, required_name
 from minik8s.machinery import names
 from minik8s.machinery.field import forbidden, invalid, not_supported, required
@@ -17,6 +21,9 @@ Part = Mapping[str, Any]
 
 EXEMPT = "exempt"
 MAX_PRECEDENCE = 10_000
+MAX_QUEUES = 10_000_000
+HASH_BITS = 60
+"""What a flow's hand of queues may need of its hash."""
 _METHODS = ("ByNamespace", "ByUser")
 _SUBJECTS = ("Group", "ServiceAccount", "User")
 _VERBS = ("*", "create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch")
@@ -43,6 +50,15 @@ def validate_flow_schema(schema: Doc) -> Causes:
         yield required(path, "must reference a priority level")
     for index, rule in enumerate(spec.get("rules") or ()):
         yield from _rule(rule, f"spec.rules[{index}]")
+    yield from _fixed(FLOW_SCHEMAS, schema)
+
+
+def _fixed(resource: Resource[Any], obj: Doc) -> Causes:
+    """The specs of mandatory objects are laid down, but for what is set aside for the exempt."""
+    wanted = mandatory(resource.group_resource).get(name_of(obj))
+    if wanted is not None and not spec_equalish(wanted["spec"], obj["spec"]):
+        exception = " except the 'spec.exempt' field" if "exempt" in wanted["spec"] else ""
+        yield invalid("spec", obj["spec"], f"spec of '{name_of(obj)}'{exception} must equal the fixed value")
 
 
 def _rule(rule: Part, path: str) -> Causes:
@@ -154,6 +170,7 @@ def validate_priority_level(level: Doc) -> Causes:
             yield from _response(limited.get("limitResponse") or {}, "spec.limited.limitResponse")
     else:
         yield not_supported("spec.type", kind, ("Exempt", "Limited"))
+    yield from _fixed(PRIORITY_LEVEL_CONFIGURATIONS, level)
 
 
 def _shares(part: Part, path: str) -> Causes:
@@ -186,5 +203,10 @@ def _queuing(queuing: Part, path: str) -> Causes:
         if queuing.get(field, 0) <= 0:
             yield invalid(f"{path}.{field}", queuing.get(field, 0), "must be positive")
     hand, queues = queuing.get("handSize", 0), queuing.get("queues", 0)
-    if 0 < queues < hand:
+    if queues > MAX_QUEUES:
+        yield invalid(f"{path}.queues", queues, f"must not be greater than {MAX_QUEUES}")
+    if hand > queues > 0:
         yield invalid(f"{path}.handSize", hand, f"should not be greater than queues ({queues})")
+    elif hand > 0 and queues > 0 and math.ceil(math.log2(queues) * hand) > HASH_BITS:
+        needed = f"required entropy bits of deckSize {queues} and handSize {hand}"
+        yield invalid(f"{path}.handSize", hand, f"{needed} should not be greater than {HASH_BITS}")

@@ -37,7 +37,10 @@ CASES: list[tuple[Resource[Any], dict[str, Any], list[str]]] = [
     (r.FLOW_SCHEMAS, schema(matchingPrecedence=1), [
         "spec.matchingPrecedence: Invalid value: 1: only the schema named 'exempt' may have matchingPrecedence 1"
     ]),
-    (r.FLOW_SCHEMAS, schema(name="exempt", matchingPrecedence=1), []),
+    (r.FLOW_SCHEMAS, schema(name="exempt", matchingPrecedence=1), [
+        'spec: Invalid value: {"priorityLevelConfiguration":{"name":"exempt"},"matchingPrecedence":1}: '
+        "spec of 'exempt' must equal the fixed value"
+    ]),
     (r.FLOW_SCHEMAS, schema(matchingPrecedence=10001),
      ["spec.matchingPrecedence: Invalid value: 10001: must not be greater than 10000"]),
     (r.FLOW_SCHEMAS, schema(matchingPrecedence=-1),

@@ -8,7 +8,7 @@ import pytest
 
 from minik8s.api.request import User
 from minik8s.api.resources import FLOW_SCHEMAS, PRIORITY_LEVEL_CONFIGURATIONS
-from minik8s.apiserver.flowcontrol import matches
+from minik8s.apiserver.flowcontrol.matching import matches
 from minik8s.apiserver.requestinfo import RequestInfo, parse_path
 from minik8s.machinery.meta import name_of
 from minik8s.schema.decode import decode

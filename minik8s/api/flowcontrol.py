@@ -6,19 +6,22 @@ and shared by its clusters but for uid and date.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
-from random import Random
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from minik8s.api.resource import Resource
 from minik8s.api.resources import FLOW_SCHEMAS, PRIORITY_LEVEL_CONFIGURATIONS
 from minik8s.machinery.frozen import freeze
 from minik8s.machinery.meta import Doc, Obj
-from minik8s.machinery.names import new_uid
-from minik8s.store.protocol import Store
 
-_ANNOTATIONS = {"apf.kubernetes.io/autoupdate-spec": "true"}
+Key: TypeAlias = tuple[str, str, str]
+"""(resource with group, "", name)"""
+AUTO_UPDATE: Final = "apf.kubernetes.io/autoupdate-spec"
+"""The annotation that says whether a suggested object's spec follows the server's version of it."""
+MANDATORY: Final = frozenset({"exempt", "catch-all"})
+"""The schemas and levels whose specs are fixed; the others are suggested."""
+_ANNOTATIONS = {AUTO_UPDATE: "true"}
 _LIMITED = {  # name: (shares, lendable percent, queues, hand size, queue length)
     "system": (30, 33, 64, 6, 50),
     "node-high": (40, 25, 64, 6, 50),
@@ -78,30 +81,32 @@ def found(level: str) -> Obj:
     return {"type": "Dangling", "status": "False", "reason": "Found", "message": message}
 
 
-async def create_flow_control(store: Store, now: str, rng: Random) -> None:
-    """Puts them into a store that has none."""
-    for key, document in _documents():
-        metadata = {**document["metadata"], "uid": new_uid(rng), "creationTimestamp": now}
-        value = {**document, "metadata": metadata}
-        if conditions := document["status"].get("conditions"):
-            value["status"] = {"conditions": [{**conditions[0], "lastTransitionTime": now}]}
-        await store.put(key, value)
-
-
 @cache
-def _documents() -> tuple[tuple[tuple[str, str, str], Doc], ...]:
-    made = [*_levels(), *_schemas()]
-    return tuple((key, freeze(document)) for key, document in made)
+def defaults() -> Mapping[Key, Doc]:
+    """All of them, levels first, without what differs from cluster to cluster: uid and dates."""
+    return {key: freeze(document) for key, document in [*_levels(), *_schemas()]}
 
 
-def _document(resource: Resource[Any], name: str, spec: Obj, status: Obj) -> tuple[tuple[str, str, str], Obj]:
+def mandatory(resource: str) -> dict[str, Doc]:
+    """Those of them that are mandatory and of one resource, by name."""
+    return {key[2]: document for key, document in defaults().items() if key[0] == resource and key[2] in MANDATORY}
+
+
+def spec_equalish(wanted: Doc, actual: Doc) -> bool:
+    """Whether a spec is as it should be; what is set aside for an exempt level, and lent, is the user's to say."""
+    if "exempt" in wanted and "exempt" in actual:
+        wanted, actual = ({key: part for key, part in spec.items() if key != "exempt"} for spec in (wanted, actual))
+    return wanted == actual
+
+
+def _document(resource: Resource[Any], name: str, spec: Obj, status: Obj) -> tuple[Key, Obj]:
     metadata = {"name": name, "generation": 1, "annotations": _ANNOTATIONS}
     head: Obj = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
     return (resource.group_resource, "", name), {**head, "spec": spec, "status": status}
 
 
-def _levels() -> Iterable[tuple[tuple[str, str, str], Obj]]:
-    def level(name: str, type_: str, **spec: Obj) -> tuple[tuple[str, str, str], Obj]:
+def _levels() -> Iterable[tuple[Key, Obj]]:
+    def level(name: str, type_: str, **spec: Obj) -> tuple[Key, Obj]:
         return _document(PRIORITY_LEVEL_CONFIGURATIONS, name, {"type": type_, **spec}, {})
 
     yield level("exempt", "Exempt", exempt={"nominalConcurrencyShares": 0, "lendablePercent": 0})
@@ -114,7 +119,7 @@ def _levels() -> Iterable[tuple[tuple[str, str, str], Obj]]:
         yield level(name, "Limited", limited=limited)
 
 
-def _schemas() -> Iterable[tuple[tuple[str, str, str], Obj]]:
+def _schemas() -> Iterable[tuple[Key, Obj]]:
     for name, precedence, level, distinguisher, subjects, rules in _SCHEMAS:
         spec: Obj = {"priorityLevelConfiguration": {"name": level}, "matchingPrecedence": precedence}
         if distinguisher:
