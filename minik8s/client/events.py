@@ -1,26 +1,30 @@
 """Recording events: a controller says what happened and goes on; writing it down happens in the background.
 
 An event is never worth failing or waiting for: the queue is bounded, what the server refuses is dropped, and
-`correlation.py` keeps a source that repeats itself from flooding the API. client-go `tools/record` is the
-counterpart; events are core/v1 ones.
+`correlation.py` keeps a source that repeats itself from flooding the API. client-go `tools/record` is the counterpart,
+and `tools/events` for the recorders of `events_v1`: upstream's scheduler writes events.k8s.io/v1, which have an action,
+may name a second object, and count by series; everybody else writes core/v1.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from random import Random
+from socket import gethostname
 from typing import Any, Literal
 
 import anyio
 import attrs
 
-from minik8s.api.resources import EVENTS
+from minik8s.api.resource import Resource
+from minik8s.api.resources import EVENTS, EVENTS_V1
 from minik8s.client.client import Client
 from minik8s.client.correlation import Correlated, Correlator, cut
+from minik8s.client.series import FINISH_SECONDS, SeriesCorrelator
 from minik8s.clock import Clock
 from minik8s.logs import get_logger
 from minik8s.machinery.errors import ApiError, NotFound
-from minik8s.machinery.meta import Doc, Obj, rfc3339
+from minik8s.machinery.meta import Doc, Obj, rfc3339, rfc3339_micro
 from minik8s.machinery.names import dns1123_subdomain, new_uid
 
 EventKind = Literal["Normal", "Warning"]
@@ -36,7 +40,8 @@ log = get_logger("minik8s.client.events")
 
 @attrs.define
 class EventStatistics:
-    """Counters since the start. `dropped` found the queue full, `suppressed` were over their source's budget."""
+    """Counters since the start. `dropped` found the queue full, `suppressed` were over their source's budget, or
+    are only counted for now."""
 
     recorded: int = 0
     written: int = 0
@@ -48,12 +53,14 @@ class EventStatistics:
 class EventRecorder:
     """Records the events of one component (on one host)."""
 
+    resource: Resource[Any] = EVENTS
+
     def __init__(self, recorders: Recorders, component: str, host: str, client: Client | None) -> None:
         self._recorders = recorders
         self._component = component
         self._host = host
         self.client = (client or recorders.client).as_agent(component)
-        self.correlator = Correlator()
+        self.correlator: Correlator | SeriesCorrelator = Correlator()
 
     def event(
         self,
@@ -82,12 +89,7 @@ class EventRecorder:
         now = rfc3339(self._recorders.clock.now())
         source = {"component": self._component, "host": self._host}
         return {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {
-                "name": self._recorders.event_name(about.get("name", "")),
-                "namespace": about.get("namespace", "default"),
-            },
+            **self._head(about),
             "involvedObject": about,
             "reason": reason,
             "message": cut(message),
@@ -99,6 +101,36 @@ class EventRecorder:
             "eventTime": None,
             "reportingComponent": self._component,
             "reportingInstance": self._host,
+        }
+
+    def _head(self, about: Doc) -> Obj:
+        name, namespace = self._recorders.event_name(about.get("name", "")), about.get("namespace", "default")
+        metadata = {"name": name, "namespace": namespace}
+        return {"apiVersion": self.resource.api_version, "kind": "Event", "metadata": metadata}
+
+
+class EventsV1Recorder(EventRecorder):
+    """Records events of events.k8s.io/v1, each of which has to have an `action`."""
+
+    resource = EVENTS_V1
+
+    def __init__(
+        self, recorders: Recorders, component: str, correlator: SeriesCorrelator, client: Client | None
+    ) -> None:
+        super().__init__(recorders, component, gethostname(), client)
+        self.correlator = correlator
+
+    def _event(self, obj: Doc, type: EventKind, reason: str, message: str, field_path: str) -> Obj:
+        about = reference(obj, field_path)
+        return {
+            **self._head(about),
+            "regarding": about,
+            "reason": reason,
+            "note": cut(message),
+            "type": type,
+            "eventTime": rfc3339_micro(self._recorders.clock.now()),
+            "reportingController": self._component,
+            "reportingInstance": f"{self._component}-{self._host}",
         }
 
 
@@ -113,11 +145,20 @@ class Recorders:
         self._queue: deque[tuple[EventRecorder, Obj]] = deque()
         self._wake = anyio.Event()
         self._writing = False
+        self._series: list[tuple[EventRecorder, SeriesCorrelator]] = []
+        self._open = anyio.Event()
         self._last_name = 0
 
     def recorder(self, component: str, host: str = "", client: Client | None = None) -> EventRecorder:
         """A recorder with a correlation memory of its own; it writes as the user of `client`."""
         return EventRecorder(self, component, host, client)
+
+    def events_v1(self, component: str, client: Client | None = None) -> EventsV1Recorder:
+        """One that writes events.k8s.io/v1."""
+        correlator = SeriesCorrelator()
+        recorder = EventsV1Recorder(self, component, correlator, client)
+        self._series.append((recorder, correlator))
+        return recorder
 
     def enqueue(self, recorder: EventRecorder, event: Obj) -> None:
         """Takes an event for writing, or drops it when too many wait."""
@@ -141,24 +182,43 @@ class Recorders:
 
     async def run(self) -> None:
         """Writes until cancelled."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._count, name="event series")
+            while True:
+                while self._queue:
+                    self._writing = True
+                    try:
+                        await self._handle(*self._queue.popleft())
+                    finally:
+                        self._writing = False
+                self._wake = anyio.Event()
+                await self._wake.wait()
+
+    async def _count(self) -> None:
+        """Writes what series have come to, as long as there are any."""
         while True:
-            while self._queue:
-                self._writing = True
-                try:
-                    await self._handle(*self._queue.popleft())
-                finally:
-                    self._writing = False
-            self._wake = anyio.Event()
-            await self._wake.wait()
+            await self._open.wait()
+            while any(correlator.open for _, correlator in self._series):
+                await self.clock.sleep(FINISH_SECONDS)
+                for recorder, correlator in self._series:
+                    for correlated in correlator.tick(self.clock.monotonic()):
+                        await self._try(recorder, correlated)
+            self._open = anyio.Event()
 
     async def _handle(self, recorder: EventRecorder, event: Obj) -> None:
         correlated = recorder.correlator.correlate(event, self.clock.monotonic())
         if correlated is None:
             self.statistics.suppressed += 1
             return
+        if "series" in correlated.event:
+            self._open.set()
+        await self._try(recorder, correlated)
+
+    async def _try(self, recorder: EventRecorder, correlated: Correlated) -> None:
+        event = correlated.event
         for _ in range(MAX_TRIES):
             try:
-                await self._write(recorder.client, correlated)
+                await self._write(recorder.client, recorder.resource, correlated)
                 self.statistics.written += 1
                 return
             except ApiError as error:
@@ -169,18 +229,18 @@ class Recorders:
                 await self.clock.sleep(RETRY_SECONDS * self._rng.random())
         self.statistics.refused += 1
 
-    async def _write(self, client: Client, correlated: Correlated) -> None:
+    async def _write(self, client: Client, resource: Resource[Any], correlated: Correlated) -> None:
         event = correlated.event
         if correlated.patch is not None:
             meta = event["metadata"]
             try:
                 await client.patch(
-                    EVENTS, meta["name"], correlated.patch, namespace=meta["namespace"], type="strategic"
+                    resource, meta["name"], correlated.patch, namespace=meta["namespace"], type="strategic"
                 )
                 return
             except NotFound:
                 pass  # it has outlived its hour: the count goes on in a new one
-        await client.create(EVENTS, event)
+        await client.create(resource, event)
 
 
 def reference(obj: Doc, field_path: str = "") -> dict[str, Any]:
@@ -196,3 +256,14 @@ def reference(obj: Doc, field_path: str = "") -> dict[str, Any]:
         "fieldPath": field_path,
     }
     return {key: value for key, value in parts.items() if value}
+
+
+def last_seen(event: Doc) -> str:
+    """When an event (core/v1) of either kind happened last."""
+    series = event.get("series") or {}
+    return str(series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or "")
+
+
+def times_seen(event: Doc) -> int:
+    """How often an event (core/v1) of either kind has happened."""
+    return int((event.get("series") or {}).get("count") or event.get("count") or 1)

@@ -16,6 +16,7 @@ from minik8s.api.resource import Resource
 from minik8s.api.resources import EVENTS, PERSISTENT_VOLUME_CLAIMS, PODS
 from minik8s.api.volumes import claims_of, is_bound
 from minik8s.client.client import Client
+from minik8s.client.events import last_seen, times_seen
 from minik8s.machinery.errors import BadRequest
 from minik8s.machinery.meta import Doc, find_condition, is_terminating, name_of, namespace_of, uid_of
 from minik8s.machinery.selectors import LabelSelector
@@ -152,9 +153,9 @@ def _claim_findings(claims: Mapping[str, Doc | None]) -> Iterator[str]:
 def _event_findings(events: Sequence[Doc]) -> Iterator[str]:
     """The last few warnings."""
     warnings = [event for event in events if event.get("type") == "Warning"]
-    warnings.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+    warnings.sort(key=last_seen)
     for event in warnings[-MOST_EVENTS:]:
-        times = f" ({event['count']} times)" if (event.get("count") or 1) > 1 else ""
+        times = f" ({count} times)" if (count := times_seen(event)) > 1 else ""
         yield f"event {event.get('reason', '')}{times}: {(event.get('message') or '').strip()}"
 
 

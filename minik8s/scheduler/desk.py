@@ -55,7 +55,7 @@ def set_up(
     for profile in profiles:
         percentage = said.get(profile.name)
         scheduling = Scheduling(profile, cache, rng, configuration.percentage if percentage is None else percentage)
-        reporter = Reporter(client, clock, recorders.recorder(profile.name, client=client), profile.name)
+        reporter = Reporter(client, clock, recorders.events_v1(profile.name, client=client), profile.name)
         desks[profile.name] = Desk(profile, scheduling, reporter)
     sorters = {getattr(desk.profile.queue_sort, "name", "") for desk in desks.values()}
     if len(sorters) > 1:

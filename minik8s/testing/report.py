@@ -19,6 +19,7 @@ from minik8s.apiserver.history import BRIEF, Step
 from minik8s.apiserver.interception import Proceed, Where
 from minik8s.apiserver.requestlog import LoggedRequest
 from minik8s.apiserver.response import ApiResponse
+from minik8s.client.events import last_seen, times_seen
 from minik8s.client.why import explain_pod
 from minik8s.cluster import Cluster
 from minik8s.machinery.difference import shown
@@ -129,9 +130,9 @@ def _phase(pod: Doc) -> str:
 
 
 def _events(world: StoreWorld) -> Iterator[str]:
-    events: list[Any] = sorted(world.list(EVENTS), key=lambda event: str(event.get("lastTimestamp") or ""))
+    events: list[Any] = sorted(world.list(EVENTS), key=last_seen)
     for event in events[-MOST_EVENTS:]:
         about = event["involvedObject"]
-        times = f" x{event['count']}" if (event.get("count") or 1) > 1 else ""
+        times = f" x{count}" if (count := times_seen(event)) > 1 else ""
         what = f"{event.get('type')} {event.get('reason')}{times} {about.get('kind', '')}/{about.get('name', '')}"
-        yield f"{event.get('lastTimestamp')} {what}: {event.get('message')}"
+        yield f"{last_seen(event)} {what}: {event.get('message')}"

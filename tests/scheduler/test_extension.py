@@ -211,7 +211,7 @@ async def test_profiles_side_by_side(node: Any, pod: Any) -> None:
         await add_pod(up, taken)
         await add_pod(up, pod("packed", requests={"cpu": "1", "memory": "1Gi"}, schedulerName="packer"))
         assert await bound(up, "packed") == "a"
-        assert (await event(up, "Scheduled"))["source"] == {"component": "packer"}
+        assert (await event(up, "Scheduled"))["reportingComponent"] == "packer"
         await add_pod(up, pod("spread", requests={"cpu": "1", "memory": "1Gi"}))
         assert await bound(up, "spread") == "b"
 

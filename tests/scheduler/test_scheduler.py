@@ -94,7 +94,7 @@ async def test_binds_and_says_so(node: Any, pod: Any) -> None:
         assert await bound(up, "p") == "large"
         told = await event(up, "Scheduled")
         assert (told["type"], told["message"]) == ("Normal", "Successfully assigned default/p to large")
-        assert told["source"] == {"component": "default-scheduler"}
+        assert (told["reportingComponent"], told["action"]) == ("default-scheduler", "Binding")
 
 
 async def test_unschedulable_until_a_node_comes(node: Any, pod: Any) -> None:
