@@ -135,7 +135,8 @@ class ClusterConfig:
     lease_seconds   for how long a node's Lease is good: it is renewed four times in that, and a node is lost after a
                     quarter more. 400 makes a day of a thousand nodes in virtual time ten times as fast
     images          image name -> command line (an entrypoint) or argv, beside the built-in images; for the sandbox
-                    runtime also a directory that holds a root file system
+                    runtime also a directory that holds a root file system, an OCI image layout (a directory or a tar)
+                    or a `docker save` archive
     host, port      where the API server listens; port 0 takes a free one; `serve=False` opens no socket
     tls             serve HTTPS with a CA of the cluster's own
     tokens          bearer token -> who its bearer is: a user's name, or a mapping with name, uid, groups and extra

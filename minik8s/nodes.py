@@ -67,7 +67,9 @@ class NodePool:
         self._spawner: Spawner | None = None
         self._network: PodNetwork | None = None
         self._addresses: Addresses
-        self._registry = ImageRegistry(config.images, directory=directory / "images")
+        self._registry = ImageRegistry(
+            config.images, directory=directory / "images", mountable=config.runtime == "sandbox"
+        )
         self.kubelets: dict[str, Kubelet] = {}
         self._lost: dict[str, Kubelet] = {}
         self._boots: dict[str, int] = {}
@@ -96,6 +98,7 @@ class NodePool:
         """
         config = self._config
         stack.callback(self._commons.memory.close)
+        stack.callback(self._registry.close)
         if config.stages:
             from minik8s.kubelet.stages.manifest import by_kind, load_stages
 

@@ -131,7 +131,7 @@ _CLUSTER_OPTIONS: tuple[Callable[[Command], Command], ...] = (
         multiple=True,
         metavar="NAME=COMMAND",
         callback=_images,
-        help="A local command as an image; repeatable.",
+        help="An image: a local command, a directory with a root file system, or an image on disk; repeatable.",
     ),
     click.option(
         "--images",

@@ -222,7 +222,7 @@ class ContainerWorker:
                 await self._sleep(delay - SYNC_SECONDS)
 
     def _config(self, image: Image, env: Mapping[str, str]) -> ContainerConfig:
-        check_user(self.host.pod, self.spec)
+        check_user(self.host.pod, self.spec, image.user)
         directory, attempt = self.host.directory, self._attempt()
         termination_log = directory / "containers" / self.record.name / f"{attempt}.termination-log"
         mounts = image.mounts + self.host.mounts(self.spec, env)

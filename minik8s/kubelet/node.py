@@ -16,6 +16,8 @@ from minik8s.machinery.meta import Doc, Obj, find_condition, transition_time
 
 KUBELET_PORT = 10250
 MAX_IMAGES = 50
+MAX_NAMES = 5
+"""Of an image (upstream: MaxNamesPerImageInNodeStatus)."""
 DEFAULT_CAPACITY: Mapping[str, str] = {
     "cpu": "8",
     "memory": "32Gi",
@@ -92,7 +94,7 @@ def node_status(
         "conditions": [_condition(*row, find_condition(known, row[0]), now) for row in rows],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": KUBELET_PORT}},
         "nodeInfo": _node_info(name, runtime, boot),
-        "images": [_image(image) for image in runtime.images()[:MAX_IMAGES]],
+        "images": image_list(runtime.images()),
     }
 
 
@@ -147,5 +149,12 @@ def _node_info(name: str, runtime: Runtime, boot: int) -> Obj:
     }
 
 
-def _image(image: Image) -> Obj:
-    return {"names": [image.name], "sizeBytes": image.size_bytes}
+def image_list(images: Iterable[Image]) -> list[Obj]:
+    """The node's images: the largest, each under its names; the same content under several names is one."""
+    by_id: dict[str, Obj] = {}
+    for image in sorted(images, key=lambda image: -image.size_bytes):
+        known = by_id.setdefault(image.id, {"names": [], "sizeBytes": image.size_bytes})
+        for name in (image.id, image.name) if "@" in image.id else (image.name,):
+            if name not in known["names"] and len(known["names"]) < MAX_NAMES:
+                known["names"].append(name)
+    return list(by_id.values())[:MAX_IMAGES]

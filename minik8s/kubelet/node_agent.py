@@ -1,7 +1,8 @@
 """Keeps the Node object: registers it, reports its status, renews its Lease.
 
 Four times in its Lease's duration (`heartbeats`) it renews the Lease, and every five minutes it writes the status
-(upstream: nodeStatusReportFrequency). A node that somebody deleted stays deleted until the kubelet starts again.
+(upstream: nodeStatusReportFrequency), or with the next beat when what it has to say has changed. A node that somebody
+deleted stays deleted until the kubelet starts again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from minik8s.kubelet.node import (
     EVENTS,
     HAS_DISK_PRESSURE,
     declared,
+    image_list,
     lease,
     new_node,
     node_labels,
@@ -58,6 +60,7 @@ class NodeAgent:
         self._capacity = capacity
         self._lease: Doc | None = None
         self._reported = 0.0
+        self._listed: list[Obj] = []
 
     @property
     def node(self) -> Doc:
@@ -83,7 +86,7 @@ class NodeAgent:
         due = self._node.clock.monotonic() - self._reported >= STATUS_SECONDS
         with suppress(ApiError, OSError):
             await self._renew()
-            if due or not self._is_true() or not offers_declared(self.node.get("status") or {}, self._capacity):
+            if due or self._says_otherwise():
                 await self._report()
 
     async def report(self) -> None:
@@ -136,7 +139,7 @@ class NodeAgent:
         self.object = await node.client.patch(
             NODES, node.name, {"status": patch}, type="strategic", subresource="status"
         )
-        self._reported = node.clock.monotonic()
+        self._reported, self._listed = node.clock.monotonic(), status["images"]
         for condition in status["conditions"]:
             known = find_condition(before.get("conditions"), condition["type"])
             if known is None or known["status"] != condition["status"]:
@@ -163,6 +166,13 @@ class NodeAgent:
         except Conflict:
             self._lease = None
             raise
+
+    def _says_otherwise(self) -> bool:
+        """Whether the API does not say of the node what its kubelet would say now."""
+        status = self.node.get("status") or {}
+        if not self._is_true() or not offers_declared(status, self._capacity):
+            return True
+        return self._reports and self._listed != image_list(self._node.runtime.images())
 
     def _is_true(self) -> bool:
         """Whether the API says of the node what its kubelet would say; the node controller may think otherwise."""

@@ -11,23 +11,35 @@ from minik8s.kubelet.pod_spec import full_name
 from minik8s.machinery.meta import Doc
 
 
-def run_as(pod: Doc, container: Doc) -> tuple[int, int] | None:
-    """The uid and gid to run with, None when neither is asked for; what is not said is 0, an image's default."""
+def run_as(pod: Doc, container: Doc) -> tuple[int | None, int | None]:
+    """The uid and gid to run with, None for what is not asked for: then it is the image's affair."""
     context = _context(pod, container)
-    user, group = context.get("runAsUser"), context.get("runAsGroup")
-    return None if user is None and group is None else (user or 0, group or 0)
+    return context.get("runAsUser"), context.get("runAsGroup")
 
 
 def read_only_root(container: Doc) -> bool:
     return bool((container.get("securityContext") or {}).get("readOnlyRootFilesystem"))
 
 
-def check_user(pod: Doc, container: Doc) -> None:
-    """Raises ConfigError for a container that would run as root although it must not (verifyRunAsNonRoot)."""
+def check_user(pod: Doc, container: Doc, of_image: str | None) -> None:
+    """Raises ConfigError for a container that would run as root although it must not (verifyRunAsNonRoot).
+
+    `of_image` is the user that the image names, "" for root; None for an image that has no say in it.
+    """
     context = _context(pod, container)
-    if context.get("runAsNonRoot") and context.get("runAsUser") == 0:
-        where = f'pod: "{full_name(pod)}", container: {container["name"]}'
-        raise ConfigError(f"container's runAsUser breaks non-root policy ({where})")
+    if not context.get("runAsNonRoot"):
+        return
+    where = f'(pod: "{full_name(pod)}", container: {container["name"]})'
+    if (user := context.get("runAsUser")) is not None:
+        if user == 0:
+            raise ConfigError(f"container's runAsUser breaks non-root policy {where}")
+        return
+    name = (of_image or "").partition(":")[0]
+    if name and not name.isdecimal():
+        problem = f"container has runAsNonRoot and image has non-numeric user ({name}), cannot verify user is non-root"
+        raise ConfigError(f"{problem} {where}")
+    if of_image is not None and int(name or 0) == 0:
+        raise ConfigError(f"container has runAsNonRoot and image will run as root {where}")
 
 
 def _context(pod: Doc, container: Doc) -> Doc:

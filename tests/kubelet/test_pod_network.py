@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from minik8s.kubelet.pod_network import fqdn, resolv_conf, sandbox_config
-from minik8s.kubelet.security import run_as
 
 DNS = "10.96.0.10"
 CLUSTER_SEARCH = "search ns.svc.cluster.local svc.cluster.local cluster.local"
@@ -69,18 +68,3 @@ def test_host_aliases() -> None:
     spec = {"hostAliases": [{"ip": "1.2.3.4", "hostnames": ["a", "b"]}, {"ip": "::1"}]}
     config = sandbox_config(pod(**spec), Path("/x"), DNS)
     assert config.host_aliases == (("1.2.3.4", ("a", "b")), ("::1", ()))
-
-
-@pytest.mark.parametrize(
-    ("of_pod", "of_container", "user"),
-    [
-        ({}, {}, None),
-        ({"runAsUser": 1}, {}, (1, 0)),
-        ({"runAsUser": 1, "runAsGroup": 2}, {"runAsUser": 3}, (3, 2)),
-        ({}, {"runAsGroup": 5}, (0, 5)),
-        ({"runAsUser": 1}, {"runAsUser": 0}, (0, 0)),
-    ],
-)
-def test_users(of_pod: dict[str, Any], of_container: dict[str, Any], user: tuple[int, int] | None) -> None:
-    """The container's wishes go before the pod's, field by field."""
-    assert run_as(pod(securityContext=of_pod), {"name": "c", "securityContext": of_container}) == user

@@ -10,7 +10,7 @@
 - `simulated` runs nothing: a table says how long things take and how they end. For scale and virtual time.
 - `coroutine` runs Python code of the hosting process in a simulated node: `image: python://module:name`; `asgi` is the
   HTTP to it, by the names of Services.
-- `images` maps image names to local commands, for both.
+- `images` maps image names (`references`) to local commands, directories and images on disk (`oci`), for both.
 
 Deliberately missing: in the subprocess runtime isolation of files, users and network (a container sees the host's); in
 all of them process namespaces, cgroup limits, image downloads, log rotation, and telling stdout from stderr in a log

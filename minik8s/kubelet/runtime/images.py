@@ -1,98 +1,39 @@
-"""Image names and the local commands they stand for.
+"""Image names and what they stand for: commands of this machine, root file systems, and images on disk.
 
 Nothing is downloaded: an image is known (built in, or registered by the user) or it is not found, as in a registry
-without it. References are normalised as upstream does (`distribution/reference`), so `busybox`,
-`docker.io/library/busybox:latest` and `busybox:1.36` all find `busybox`.
+without it. `busybox`, `docker.io/library/busybox:latest` and `busybox:1.36` all find `busybox` (`references`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shlex
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
 from minik8s.kubelet.runtime import e2eimages
+from minik8s.kubelet.runtime.oci import ARCHIVE_SUFFIXES, BadImage
 from minik8s.kubelet.runtime.protocol import Image, ImageError, Mount
+from minik8s.kubelet.runtime.references import Reference, not_found, parse_reference
 
-DEFAULT_DOMAIN = "docker.io"
-_DOMAIN = re.compile(
-    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::\d+)?\Z"
-)
-_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
-_TAG = re.compile(r"[\w][\w.-]{0,127}\Z", re.ASCII)
-_DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}\Z")
-_MAX_NAME = 255
-
-
-@attrs.frozen
-class Reference:
-    """A normalised image reference; `str()` is its full name, as containerd and node status write it."""
-
-    repository: str
-    tag: str = ""
-    digest: str = ""
-
-    def __str__(self) -> str:
-        tag = f":{self.tag}" if self.tag else ""
-        return self.repository + tag + (f"@{self.digest}" if self.digest else "")
-
-
-def parse_reference(image: str) -> Reference:
-    """Normalises `image`: default registry and `library/`, tag `latest` without tag or digest.
-
-    Raises ImageError InvalidImageName with the kubelet's text.
-    """
-    rest, at, digest = image.partition("@")
-    if at and not _DIGEST.match(digest):
-        raise _invalid(image, "invalid reference format")
-    head, colon, tag = rest.rpartition(":")
-    if not colon or "/" in tag:
-        head, colon, tag = rest, "", ""
-    if colon and not _TAG.match(tag):
-        raise _invalid(image, "invalid reference format")
-    domain, slash, path = head.partition("/")
-    if not slash or not ("." in domain or ":" in domain or domain == "localhost" or domain.lower() != domain):
-        domain, path = DEFAULT_DOMAIN, head
-    if domain in (DEFAULT_DOMAIN, "index.docker.io"):
-        domain, path = DEFAULT_DOMAIN, path if "/" in path else f"library/{path}"
-    if path.lower() != path:
-        raise _invalid(image, f"invalid reference format: repository name ({path}) must be lowercase")
-    if not _DOMAIN.match(domain) or not all(map(_COMPONENT.match, path.split("/"))):
-        raise _invalid(image, "invalid reference format")
-    if len(path) > _MAX_NAME:
-        raise _invalid(image, f"repository name must not be more than {_MAX_NAME} characters")
-    return Reference(f"{domain}/{path}", tag if tag or digest else "latest", digest)
-
-
-def _invalid(image: str, why: str) -> ImageError:
-    message = f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": {why}'
-    return ImageError("InvalidImageName", message)
-
-
-def not_found(reference: Reference) -> ImageError:
-    """What containerd says of an image that its registry does not have."""
-    message = (
-        f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}": '
-        f"{reference}: not found"
-    )
-    return ImageError("ErrImagePull", message)
+if TYPE_CHECKING:
+    from minik8s.kubelet.runtime.oci.store import ImageStore, Loaded
 
 
 @attrs.frozen
 class Entry:
     """What an image does; the tag that was asked for becomes `$VERSION` where `version` says so.
 
-    `root` is its own root file system, None for a command of this machine. `files` are programs that it brings along,
-    by their path in the container: their text.
+    `root` is its own root file system, `archive` an image on disk that has one (`oci`); without either it is a command
+    of this machine. `files` are programs that it brings along, by their path in the container: their text.
     """
 
     argv: tuple[str, ...] = ()
@@ -101,6 +42,7 @@ class Entry:
     working_dir: str = ""
     version: bool = False
     root: Path | None = None
+    archive: Path | None = None
     files: Mapping[str, str] = attrs.field(factory=dict)
 
 
@@ -121,17 +63,28 @@ def parse_entries(text: str) -> dict[str, str]:
 def _entry(command: str | Path | Sequence[str]) -> Entry:
     """A user's command runs where the cluster was started, as an image's runs among the files it brought along.
 
-    A directory is no command: it is a root file system, and what to run in it is the container's affair. A word without
-    a slash is a command, whatever lies here.
+    A path may be of a directory or a file that is an image, too (`oci.recognition`): then what to run is its or the
+    container's affair. A word without a slash is a command, whatever lies here, unless only an archive has such a name.
     """
-    if (isinstance(command, Path) or (isinstance(command, str) and "/" in command)) and Path(command).is_dir():
-        return Entry(root=Path(command).absolute())
+    if isinstance(command, Path) or (isinstance(command, str) and ("/" in command or _is_archive_name(command))):
+        from minik8s.kubelet.runtime.oci.recognition import kind_of
+
+        path = Path(command).absolute()
+        match kind_of(path):
+            case "root":
+                return Entry(root=path)
+            case "archive":
+                return Entry(archive=path)
     if isinstance(command, Path):
         command = (str(command),)
     argv = tuple(shlex.split(command) if isinstance(command, str) else command)
     if not argv:
         raise ValueError("an image needs a command")
     return Entry(argv=argv, working_dir=str(Path.cwd()))
+
+
+def _is_archive_name(name: str) -> bool:
+    return name.endswith(ARCHIVE_SUFFIXES) and not any(char.isspace() for char in name)
 
 
 def _python() -> Entry:
@@ -154,11 +107,12 @@ def _pause() -> Entry:
 class ImageRegistry:
     """Resolves image names.
 
-    `entries` maps names, with a tag (that tag only) or without (every tag), to commands (shell-like text or argv) or to
-    directories with a root file system.
+    `entries` maps names, with a tag (that tag only) or without (every tag), to commands (shell-like text or argv), to
+    directories with a root file system, or to images on disk.
     `allow_unknown_with_command` resolves unknown names to images without an entrypoint: a container that sets
     `command` runs it, another fails to start. `directory` is where links to busybox's applets and what images bring
-    along may be made; without it there are none of the latter.
+    along may be made, and images on disk are unpacked; without it there are none of the latter two. `mountable` tells
+    that unpacked files are only ever seen through mounts, which protect them.
     """
 
     def __init__(
@@ -167,11 +121,14 @@ class ImageRegistry:
         *,
         directory: Path | None = None,
         allow_unknown_with_command: bool = False,
+        mountable: bool = True,
     ) -> None:
         self._allow_unknown = allow_unknown_with_command
         self._directory = directory
         is_useful = shutil.which("busybox") or shutil.which("bash")
         self._applets = directory / "busybox" if directory is not None and is_useful else None
+        self._mountable = mountable
+        self._store: ImageStore | None = None
         self._linked = False
         self._linking = threading.Lock()
         self._entries: dict[str, Entry] = {}
@@ -197,7 +154,10 @@ class ImageRegistry:
         return self._allow_unknown or self._find(reference) is not None
 
     def resolve(self, image: str) -> Image:
-        """The image behind a name. Raises ImageError InvalidImageName or ErrImagePull."""
+        """The image behind a name; of one on disk only where it is, until it is prepared.
+
+        Raises ImageError InvalidImageName or ErrImagePull.
+        """
         reference = parse_reference(image)
         entry = self._find(reference)
         if entry is None:
@@ -242,21 +202,46 @@ class ImageRegistry:
 
     def unprepared(self, image: Image) -> bool:
         """Whether `prepare` has to be called before this image can be used."""
-        return self._needs_applets(image) or any(not mount.host_path.exists() for mount in image.mounts)
+        if image.archive is not None or self._needs_applets(image):
+            return True
+        return any(not mount.host_path.exists() for mount in image.mounts)
 
     def _needs_applets(self, image: Image) -> bool:
         return self._applets is not None and str(self._applets) in image.env.get("PATH", "") and not self._linked
 
-    def prepare(self, image: Image) -> None:
-        """Makes what the image needs: a few hundred links, some tens of milliseconds, so rather in a thread."""
+    def prepare(self, image: Image, check: Callable[[], object] = lambda: None) -> Image:
+        """Makes what the image needs, and answers the image as it is then.
+
+        A few hundred links take some tens of milliseconds, unpacking takes seconds: to be called in a thread. `check`
+        is called now and then and may raise. Raises BadImage or OSError.
+        """
+        reference = parse_reference(image.name)
+        if image.archive is not None:
+            return unpacked_image(reference, self._store_of_images().load(image.archive, reference, check))
         if self._needs_applets(image):
             self._link_applets()
-        if (entry := self._find(parse_reference(image.name))) is None:
-            return
-        for mount in image.mounts:
-            mount.host_path.parent.mkdir(parents=True, exist_ok=True)
-            mount.host_path.write_text(entry.files[mount.container_path])
-            mount.host_path.chmod(0o755)
+        if (entry := self._find(reference)) is not None:
+            for mount in image.mounts:
+                mount.host_path.parent.mkdir(parents=True, exist_ok=True)
+                mount.host_path.write_text(entry.files[mount.container_path])
+                mount.host_path.chmod(0o755)
+        return image
+
+    def _store_of_images(self) -> ImageStore:
+        """Made when it is first needed: most clusters need none, nor what it imports."""
+        from minik8s.kubelet.runtime.oci.store import ImageStore
+
+        with self._linking:
+            if self._directory is None:
+                raise BadImage("there is no place to unpack it")
+            if self._store is None:
+                self._store = ImageStore(self._directory / "unpacked", read_only=not self._mountable)
+            return self._store
+
+    def close(self) -> None:
+        """Removes what was unpacked."""
+        if self._store is not None:
+            self._store.remove()
 
     def _link_applets(self) -> None:
         with self._linking:
@@ -295,9 +280,29 @@ def as_image(reference: Reference, entry: Entry, directory: Path | None = None) 
         env=env,
         working_dir=entry.working_dir,
         root=entry.root,
+        archive=entry.archive,
         mounts=tuple(Mount(_kept(directory, path, text), path, True) for path, text in entry.files.items())
         if directory is not None
         else (),
+    )
+
+
+def unpacked_image(reference: Reference, loaded: Loaded) -> Image:
+    """An image on disk under the name it was asked for. Without a manifest its configuration is its identity."""
+    config = loaded.config
+    is_by_manifest = loaded.digest != loaded.config_digest
+    return Image(
+        name=str(reference),
+        id=f"{reference.repository}@{loaded.digest}" if is_by_manifest else loaded.digest,
+        argv=config.entrypoint,
+        args=config.cmd,
+        env=config.env,
+        working_dir=config.working_dir,
+        stop_signal=config.stop_signal or "SIGTERM",
+        size_bytes=loaded.size,
+        user=config.user,
+        root=loaded.root,
+        volumes=config.volumes,
     )
 
 

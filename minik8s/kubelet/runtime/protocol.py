@@ -41,18 +41,23 @@ class StartError(RuntimeFailure):
 
 @attrs.frozen
 class Mount:
-    """`host_path` is to be seen at `container_path`."""
+    """`host_path` is to be seen at `container_path`; with `no_exec` nothing in it can be run."""
 
     host_path: Path
     container_path: str
     read_only: bool = False
+    no_exec: bool = False
 
 
 @attrs.frozen
 class Image:
-    """A resolved image. `present` tells that no pull was needed; `argv` is its entrypoint, `args` its default
-    arguments (both may be empty), `env` what it sets, `stop_signal` what ends it, `root` its own root file system;
-    `mounts` are single files that it brings along, where it has no root of its own."""
+    """A resolved image; `id` is what a container's status says as imageID.
+
+    `argv` is its entrypoint, `args` its default arguments (both may be empty), `env` what it sets, `stop_signal` what
+    ends it, `user` who runs it (as a Dockerfile says it; "" for root, None where nobody says). `root` is its own root
+    file system, `archive` an image on disk from which that is unpacked first; `volumes` are directories of it that take
+    writes even where the root does not. `mounts` are single files that it brings along where it has no root.
+    """
 
     name: str
     id: str
@@ -62,7 +67,10 @@ class Image:
     working_dir: str = ""
     stop_signal: str = "SIGTERM"
     size_bytes: int = 0
+    user: str | None = None
     root: Path | None = None
+    archive: Path | None = None
+    volumes: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
 
 
@@ -101,8 +109,8 @@ class ContainerConfig:
 
     `log_path` is where its output goes. `termination_log` is the host file of terminationMessagePath. With `stdin_once`
     standard input ends with the first client that was attached to it.
-    `resources` is the container's `resources` field as in the API. `run_as` (uid, gid) and `read_only_root` are
-    wishes of its securityContext that only a runtime with namespaces can fulfil.
+    `resources` is the container's `resources` field as in the API. `run_as` (uid, gid, None for what is not said) and
+    `read_only_root` are wishes of its securityContext that only a runtime with namespaces can fulfil.
     """
 
     name: str
@@ -118,7 +126,7 @@ class ContainerConfig:
     stdin_once: bool = False
     tty: bool = False
     resources: Mapping[str, Any] = attrs.field(factory=dict)
-    run_as: tuple[int, int] | None = None
+    run_as: tuple[int | None, int | None] = (None, None)
     read_only_root: bool = False
 
 
@@ -236,8 +244,8 @@ class Runtime(Protocol):
         """Whether the image needs no pull."""
         ...
 
-    async def pull(self, image: str) -> Image:
-        """Resolves an image, pulling it if need be. Raises ImageError."""
+    async def pull(self, image: str, *, volume: bool = False) -> Image:
+        """Resolves an image, pulling it if need be; for its files alone if it is to be a volume. Raises ImageError."""
         ...
 
     def images(self) -> Sequence[Image]:

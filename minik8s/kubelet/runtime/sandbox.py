@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import anyio.to_thread
 import attrs
 from anyio.abc import ByteStream
 
@@ -25,6 +28,8 @@ from minik8s.kubelet.runtime.commands import refuse_empty, refuse_nul
 from minik8s.kubelet.runtime.dialing import connect_locally
 from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.network import NodeNetwork, PodNetwork
+from minik8s.kubelet.runtime.oci.paths import Misled, resolve
+from minik8s.kubelet.runtime.oci.store import remove_tree
 from minik8s.kubelet.runtime.podfiles import write_pod_files
 from minik8s.kubelet.runtime.processes import Command, Spawner, Stdio
 from minik8s.kubelet.runtime.protocol import (
@@ -37,6 +42,7 @@ from minik8s.kubelet.runtime.protocol import (
 )
 from minik8s.kubelet.runtime.rootfs import TERMINATION_LOG, root_directory
 from minik8s.kubelet.runtime.subprocess import SubprocessRuntime
+from minik8s.kubelet.runtime.users import find_user, tables
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What containerd sets for an image that sets none."""
@@ -106,19 +112,24 @@ class SandboxRuntime(SubprocessRuntime):
 
     async def _prepare(self, sandbox: Sandbox, config: ContainerConfig) -> Command:
         refuse_empty(config.argv)
-        env = _environment(sandbox, config)
+        image = config.image
+        user = find_user(image.user or "", config.run_as, tables(image.root or Path("/")))
+        env = _environment(sandbox, config, user.home)
         refuse_nul(config.argv, env)
-        cwd = Path("/") / (config.working_dir or config.image.working_dir)
+        cwd = Path("/") / (config.working_dir or image.working_dir)
         stage = root_directory(sandbox, config.name)
         try:
             stage.mkdir(parents=True, exist_ok=True)
             config.log_path.parent.mkdir(parents=True, exist_ok=True)
             config.termination_log.parent.mkdir(parents=True, exist_ok=True)
             config.termination_log.touch()
+            mounts = _mounts(sandbox, config)
+            if config.read_only_root and image.volumes:
+                mounts = await anyio.to_thread.run_sync(_with_image_volumes, sandbox, config, mounts)
             spec = {
-                "root": str(config.image.root or ""),
+                "root": str(image.root or ""),
                 "stage": str(stage),
-                "mounts": [(str(m.host_path), m.container_path, m.read_only) for m in _mounts(sandbox, config)],
+                "mounts": [(str(m.host_path), m.container_path, mount_options(m)) for m in mounts],
                 "read_only": config.read_only_root,
                 "cwd": str(cwd),
             }
@@ -134,7 +145,7 @@ class SandboxRuntime(SubprocessRuntime):
             log=config.log_path,
             tty=config.tty,
             namespaces=(*self._namespaces.get(sandbox.id, ()), *made.fds),
-            user=config.run_as,
+            user=(user.uid, user.gid) if user.uid or user.gid else None,
         )
 
     def _discard(self, command: Command) -> None:
@@ -146,11 +157,11 @@ class SandboxRuntime(SubprocessRuntime):
         return attrs.evolve(base, argv=tuple(argv), env=env, paths=paths, stdio=stdio, tty=tty, log=None, output=None)
 
 
-def _environment(sandbox: Sandbox, config: ContainerConfig) -> dict[str, str]:
+def _environment(sandbox: Sandbox, config: ContainerConfig, home: str) -> dict[str, str]:
     """As the subprocess runtime's, so that what was written for its variables works here."""
     env = {
         "PATH": DEFAULT_PATH if config.image.root else os.environ.get("PATH", os.defpath),
-        "HOME": "/" if config.run_as and config.run_as[0] else "/root",
+        "HOME": home,
         "HOSTNAME": sandbox.config.hostname,
         "POD_IP": sandbox.address,
         "MINIK8S_ROOT": "/",
@@ -167,6 +178,11 @@ def _paths(argv0: str, env: Mapping[str, str], cwd: Path) -> list[str]:
     return [str(cwd / argv0)]
 
 
+def mount_options(mount: Mount) -> str:
+    """As mount(8) takes them."""
+    return ",".join(["rbind", *["ro"] * mount.read_only, *["noexec"] * mount.no_exec])
+
+
 def _mounts(sandbox: Sandbox, config: ContainerConfig) -> list[Mount]:
     """Outer paths first: the volumes, and the pod's own files where no volume takes their place."""
     directory = sandbox.config.directory
@@ -177,3 +193,21 @@ def _mounts(sandbox: Sandbox, config: ContainerConfig) -> list[Mount]:
     for name in ("hosts", "hostname", "resolv.conf"):
         mounts.setdefault(f"/etc/{name}", Mount(directory / "etc" / name, f"/etc/{name}"))
     return [attrs.evolve(mount, container_path=path) for path, mount in sorted(mounts.items())]
+
+
+def _with_image_volumes(sandbox: Sandbox, config: ContainerConfig, mounts: list[Mount]) -> list[Mount]:
+    """With a directory for each volume of the image that nobody mounts: new ones, with what the image has there."""
+    place = sandbox.config.directory / "image-volumes" / config.name
+    remove_tree(place)
+    taken = {mount.container_path for mount in mounts}
+    for number, volume in enumerate(config.image.volumes):
+        path = os.path.normpath("/" + volume.lstrip("/"))
+        if path in taken or path == "/":
+            continue
+        place.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError, Misled):
+            source = resolve(str(config.image.root), path)
+            shutil.copytree(source, place / str(number), symlinks=True)
+        (place / str(number)).mkdir(exist_ok=True)
+        mounts.append(Mount(place / str(number), path))
+    return sorted(mounts, key=lambda mount: mount.container_path)

@@ -27,7 +27,6 @@ from anyio.abc import ByteStream
 from minik8s.clock import Clock, TimerHandle
 from minik8s.kubelet.runtime.addresses import Addresses, AddressesExhausted
 from minik8s.kubelet.runtime.behaviour import DEFAULT, Behaviour, annotated, drawn, jittered
-from minik8s.kubelet.runtime.images import not_found, parse_reference
 from minik8s.kubelet.runtime.logs import Formatter, format_time
 from minik8s.kubelet.runtime.protocol import (
     Container,
@@ -45,7 +44,9 @@ from minik8s.kubelet.runtime.protocol import (
     StartError,
     Usage,
 )
+from minik8s.kubelet.runtime.references import not_found, parse_reference
 from minik8s.kubelet.runtime.scripted import ScriptedSession
+from minik8s.kubelet.runtime.signals import signal_number
 
 PYTHON = "python://"
 KEPT_LOGS = 10_000
@@ -97,7 +98,7 @@ class SimulatedContainer:
         return self._exit
 
     def signal(self, name: str) -> None:
-        number = int(signals.Signals[name])
+        number = signal_number(name)
         behaviour = self.behaviour
         if self._exit is not None:
             return
@@ -223,7 +224,7 @@ class SimulatedRuntime:
         except ImageError:
             return False
 
-    async def pull(self, image: str) -> Image:
+    async def pull(self, image: str, *, volume: bool = False) -> Image:
         if image.startswith(PYTHON):
             from minik8s.kubelet.runtime.coroutine import load
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from subprocess import SubprocessError
 from typing import Any, TypeVar
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 import attrs
 from anyio.abc import ByteStream
@@ -32,6 +32,7 @@ from minik8s.kubelet.runtime.dialing import Sockets, connect_tcp, plain
 from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.inotify import Watcher
 from minik8s.kubelet.runtime.logs import read_log
+from minik8s.kubelet.runtime.oci import BadImage
 from minik8s.kubelet.runtime.output import Output
 from minik8s.kubelet.runtime.pipes import PipeWriter
 from minik8s.kubelet.runtime.probes import run_probe
@@ -60,6 +61,7 @@ from minik8s.kubelet.runtime.sessions import (
     failed_session,
     open_ends,
 )
+from minik8s.kubelet.runtime.signals import signal_number
 from minik8s.kubelet.runtime.usage import usage_below
 
 T = TypeVar("T")
@@ -105,7 +107,7 @@ class ProcessContainer:
         return as_exit(await self.process.wait(), self.started_at, self._finished_at)
 
     def signal(self, name: str) -> None:
-        self.process.signal(signal.Signals[name])
+        self.process.signal(signal_number(name))
 
     def open_stdin(self) -> PipeWriter:
         """One more writer to the standard input, which ends with it if it is to be had once."""
@@ -179,16 +181,15 @@ class SubprocessRuntime:
     def is_present(self, image: str) -> bool:
         return self._images.knows(image)
 
-    async def pull(self, image: str) -> Image:
+    async def pull(self, image: str, *, volume: bool = False) -> Image:
         found = self._images.resolve(image)
-        if found.root is not None and not self.takes_roots:
-            why = 'it is a root file system, for which the cluster needs runtime "sandbox"'
-            raise ImageError("ErrImagePull", f'failed to pull and unpack image "{found.name}": {why}')
+        if problem := unusable(found, volume=volume, takes_roots=self.takes_roots):
+            raise _not_pulled(found, problem)
         if self._images.unprepared(found):
             try:
-                await anyio.to_thread.run_sync(self._images.prepare, found)
-            except (OSError, SubprocessError) as error:
-                raise ImageError("ErrImagePull", f'failed to pull and unpack image "{found.name}": {error}') from error
+                found = await anyio.to_thread.run_sync(self._images.prepare, found, anyio.from_thread.check_cancelled)
+            except (BadImage, OSError, SubprocessError) as error:
+                raise _not_pulled(found, str(error)) from error
         self._used[found.name] = found
         return found
 
@@ -356,6 +357,20 @@ class SubprocessRuntime:
                 await self.remove_sandbox(sandbox)
             if self._owns_spawner:
                 await self._spawner.aclose()
+
+
+def unusable(image: Image, *, volume: bool, takes_roots: bool) -> str:
+    """Why an image cannot be a container, or a volume; "" when it can."""
+    has_root = image.root is not None or image.archive is not None
+    if volume and not has_root:
+        return "it is a command of this machine, and has no files for a volume"
+    if has_root and not volume and not takes_roots:
+        return 'it has a root file system of its own, for which the cluster needs runtime "sandbox"'
+    return ""
+
+
+def _not_pulled(image: Image, why: str) -> ImageError:
+    return ImageError("ErrImagePull", f'failed to pull and unpack image "{image.name}": {why}')
 
 
 def _opened(open_: Callable[[], T]) -> T:

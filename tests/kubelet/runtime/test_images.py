@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minik8s.kubelet.runtime.images import ImageRegistry, parse_entries, parse_reference
+from minik8s.kubelet.runtime.images import ImageRegistry, parse_entries
 from minik8s.kubelet.runtime.protocol import ImageError
+from minik8s.kubelet.runtime.references import parse_reference
 
 DIGEST = "sha256:" + "a" * 64
 

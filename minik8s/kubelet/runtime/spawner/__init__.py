@@ -87,13 +87,13 @@ if TYPE_CHECKING:
         text: str
 
     class MountSpec(TypedDict):
-        """A container's mounts: (source, path, read-only). `root` is a directory, "" for this machine's own.
+        """A container's mounts: (source, path, options). `root` is a directory, "" for this machine's own.
 
         `stage` is an empty directory to build it on; `cwd` is made if it is missing.
         """
 
         root: str
         stage: str
-        mounts: list[tuple[str, str, bool]]
+        mounts: list[tuple[str, str, str]]
         read_only: bool
         cwd: str

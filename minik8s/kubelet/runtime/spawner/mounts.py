@@ -38,7 +38,7 @@ def make_mounts(spec: MountSpec) -> list[int]:
     _mount_all(stage, layers)
     shared = [where[len(root) :] for _, where, _, options in layers if options.startswith("rbind")]
     places = _places(root, spec, shared)
-    _mount_all(stage, [(source, root + place, "none", "rbind,ro" if ro else "rbind") for source, place, ro in places])
+    _mount_all(stage, [(source, root + place, "none", options) for source, place, options in places])
     if spec["read_only"]:
         for where in (root, *(where for _, where, kind, _ in layers if kind == "overlay" and where != root)):
             run(["mount", "-o", "remount,bind,ro", where])
@@ -105,8 +105,8 @@ def _devices(dev: str, where: str) -> list[tuple[str, str, str, str]]:
     return table
 
 
-def _places(root: str, spec: MountSpec, shared: list[str]) -> list[tuple[str, str, bool]]:
-    """(source, place in the root, read-only) of each mount; what it is mounted on is made.
+def _places(root: str, spec: MountSpec, shared: list[str]) -> list[tuple[str, str, str]]:
+    """(source, place in the root, options) of each mount; what it is mounted on is made.
 
     In a process of its own whose root is the container's, so that links lead where the container's would.
     """
@@ -114,19 +114,19 @@ def _places(root: str, spec: MountSpec, shared: list[str]) -> list[tuple[str, st
     pid = os.fork()
     if not pid:
         try:
-            found: list[tuple[str, str, bool]] = []
-            sources = [(source, os.open(source, os.O_PATH), path, ro) for source, path, ro in spec["mounts"]]
+            found: list[tuple[str, str, str]] = []
+            sources = [(source, os.open(source, os.O_PATH), path, options) for source, path, options in spec["mounts"]]
             os.chroot(root)
             os.chdir("/")
             _make_point(os.path.realpath(spec["cwd"]), True, shared)
-            for source, fd, path, ro in sources:
+            for source, fd, path, options in sources:
                 place = os.path.realpath(path)
                 is_directory = stat.S_ISDIR(os.fstat(fd).st_mode)
                 _make_point(place, is_directory, shared)
                 for outer, fd_, where, _ in sources:  # a mount inside another one is made there as well
                     if outer != source and path.startswith(where.rstrip("/") + "/"):
                         _make_point_at(fd_, path[len(where.rstrip("/")) + 1 :], is_directory)
-                found.append((source, place, ro))
+                found.append((source, place, options))
             os.write(theirs, b"+" + marshal.dumps(found))
         except OSError as error:
             os.write(theirs, b"!" + f"{error.filename or ''}: {error.strerror}".encode())
