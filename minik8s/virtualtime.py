@@ -138,7 +138,9 @@ class Hook:
         self._loop.slow_callback_duration = self._slow
 
     def time(self) -> float:
-        return self._base if self.stands else self._base + self._real() - self._since
+        if self.jumpers > 0 and not self.outsiders:  # it stands
+            return self._base
+        return self._base + self._real() - self._since
 
     @property
     def stands(self) -> bool:
@@ -306,6 +308,8 @@ class VirtualClock:
         self.start = start
         self._began = 0.0
         self._hook: Hook | None = None
+        self._shown = (0.0, start)
+        """What was shown last, and how long after the start: mostly time stands still."""
 
     @contextmanager
     def running(self, *, jumping: bool = True) -> Iterator[None]:
@@ -332,7 +336,10 @@ class VirtualClock:
             yield
 
     def now(self) -> datetime:
-        return self.start + timedelta(seconds=self.elapsed)
+        elapsed = self.elapsed
+        if elapsed != self._shown[0]:
+            self._shown = elapsed, self.start + timedelta(seconds=elapsed)
+        return self._shown[1]
 
     def monotonic(self) -> float:
         """Also for those who look at a cluster whose loop stands still, as reports on failed tests do."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 import attrs
 
@@ -24,6 +24,9 @@ from minik8s.machinery.meta import Doc, Obj
 
 NameRule = Callable[[str], list[str]]
 """Returns what is wrong with a name, nothing when it is fine."""
+HoleRule: TypeAlias = Callable[[str], bool] | None
+"""Whether a text that is not empty is as good as any other, and stored as it is; None: every text is."""
+Holes: TypeAlias = Mapping[str, Mapping[str, HoleRule]]
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
 
@@ -48,8 +51,9 @@ class Strategy:
     """DELETE only marks the object; an agent finishes (pods)."""
     returns_deleted: ClassVar[bool] = False
     """DELETE answers the object instead of a Status."""
-    is_moulded: ClassVar[bool] = False
-    """Many objects are made from one template, with equal bodies but for the name (`apiserver.moulds`)."""
+    holes: ClassVar[Holes] = {}
+    """Where new objects that are made alike differ, for kinds of which there are many (`apiserver.moulds`): text fields
+    of the object ("") and of its parts, of which the server asks no more than the rule says. `metadata.name` is one."""
     default_propagation: ClassVar[Propagation] = "Background"
     status_is_separate: bool = True
     """A change of the status is no new generation, and the main endpoint does not write it."""

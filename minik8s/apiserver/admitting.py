@@ -45,18 +45,20 @@ def count(ctx: ServerContext, attributes: Attributes) -> None:
         plugin.validate(attributes, ctx.world)
 
 
-def stands_on(ctx: ServerContext, attributes: Attributes) -> Collection[str] | None:
-    """The resources by which built-in plugins have decided about a new object, apart from counting it.
+def stands_on(ctx: ServerContext, request: ApiRequest) -> Collection[str] | None:
+    """The resources by which it is decided about a creation, apart from `count`.
 
-    None when one of them does not say: then equal objects need not fare alike.
+    None when somebody has to be asked about each: users who have registered something, or a plugin that says so.
     """
-    chain, found = ctx.chains.of(attributes.request.resource.group_resource), set[str]()
-    for plugin in (*chain.mutating, *chain.validating):
-        resources = plugin.stands_on(attributes)
-        if resources is None:
-            return None
-        found.update(resources)
-    return sorted(found)
+    if ctx.dynamic.mutates or ctx.dynamic.validates:
+        return None
+    return ctx.chains.of(request.resource.group_resource).stands_on
+
+
+def must_see(ctx: ServerContext, request: ApiRequest, body: Doc) -> bool:
+    """Whether a plugin wants to be asked about this very creation."""
+    wary = ctx.chains.of(request.resource.group_resource).wary
+    return bool(wary) and any(plugin.must_see(request, body) for plugin in wary)
 
 
 async def admit(ctx: ServerContext, attributes: Attributes) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from minik8s.api.inert import inert_warning
 from minik8s.api.request import ApiRequest
 from minik8s.apiserver import objectmeta
-from minik8s.apiserver.admitting import count, mutate, stands_on, validate
+from minik8s.apiserver.admitting import count, must_see, mutate, stands_on, validate
 from minik8s.apiserver.body import read_resource
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.fieldmanagers import set_managed_fields
@@ -23,13 +23,17 @@ from minik8s.machinery.names import generate_name, new_uid
 from minik8s.store.protocol import RevisionMismatch
 
 GENERATE_ATTEMPTS = 8
+Pressed = tuple[MouldKey, Collection[str]]
+"""Under which key a mould is to be kept, and the resources that it stands on."""
 
 
 async def create(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     """A new object, under its own name or a generated one."""
     options = write_options(request)
-    is_moulded = served.strategy.is_moulded and not ctx.dynamic.interferes
-    asked = asked_for(served, request, options) if is_moulded else None
+    ground = stands_on(ctx, request) if served.strategy.holes else None
+    asked = asked_for(served, request, options) if ground is not None else None
+    if asked is not None and must_see(ctx, request, asked.body):
+        asked = None
     if asked is not None and (mould := ctx.moulds.find(asked.key)) is not None:
         request.audit_annotations.update(mould.notes)
         return await _create_cast(Write(ctx, served, request, options, list(mould.warnings)), mould, asked)
@@ -37,20 +41,19 @@ async def create(ctx: ServerContext, served: Served, request: ApiRequest) -> Obj
     check_namespace(served, request, obj)
     if obj["metadata"].get("resourceVersion"):
         raise unexplained("resourceVersion should not be set on objects to be created")
-    return await create_object(
-        Write(ctx, served, request, options, warnings), obj, asked.key if asked is not None else None
-    )
+    pressed = (asked.key, ground) if asked is not None and ground is not None else None
+    return await create_object(Write(ctx, served, request, options, warnings), obj, pressed)
 
 
-async def create_object(write: Write, obj: Obj, key: MouldKey | None = None) -> ObjectResponse:
-    """Carries a decoded document to the store; with a `key`, what becomes of it is the mould of what is equal."""
+async def create_object(write: Write, obj: Obj, pressed: Pressed | None = None) -> ObjectResponse:
+    """Carries a decoded document to the store; if it is `pressed`, it leaves a mould of what is equal to it."""
     if write.served.custom is not None and write.served.custom.is_terminating:
         raise MethodNotAllowed("create not allowed while custom resource definition is terminating")
     obj = await _prepare_new(write, obj)
 
     async def store(name: str) -> ObjectResponse:
         named = obj if name == obj["metadata"].get("name", "") else _named(obj, name)
-        return await _store_new(write, named, key)
+        return await _store_new(write, named, pressed)
 
     return await _under_a_name(write, obj["metadata"].get("name", ""), obj["metadata"].get("generateName", ""), store)
 
@@ -64,7 +67,7 @@ async def _create_cast(write: Write, mould: Mould, asked: Asked) -> ObjectRespon
     ctx, served = write.ctx, write.served
 
     async def store(name: str) -> ObjectResponse:
-        obj = mould.cast(name, new_uid(ctx.rng), rfc3339(ctx.clock.now()))
+        obj = mould.cast(asked.fillings, name, new_uid(ctx.rng), rfc3339(ctx.clock.now()))
         if served.strategy.name_errors(name):
             errors = metadata_errors(served, obj, None)
             raise Invalid.object(served.resource.kind, served.resource.group, name, errors)
@@ -107,7 +110,7 @@ async def _prepare_new(write: Write, obj: Obj) -> Obj:
     return changed
 
 
-async def _store_new(write: Write, obj: Obj, key: MouldKey | None) -> ObjectResponse:
+async def _store_new(write: Write, obj: Obj, pressed: Pressed | None) -> ObjectResponse:
     """Gives an admitted object its identity, prepares, validates and stores it."""
     ctx, served = write.ctx, write.served
     resource, strategy = served.resource, served.strategy
@@ -128,17 +131,11 @@ async def _store_new(write: Write, obj: Obj, key: MouldKey | None) -> ObjectResp
     write.warnings += strategy.warnings(obj, None)
     if inert := inert_warning(resource.group_resource, ctx.inert):
         write.warnings.append(inert)
-    if key is not None:
-        _keep_mould(write, obj, key)
-    return await _put_new(write, obj, converted)
-
-
-def _keep_mould(write: Write, obj: Obj, key: MouldKey) -> None:
-    """Remembers what has become of a body, if equal ones fare alike."""
-    found = stands_on(write.ctx, write.attributes("CREATE", obj, None))
-    if found is not None:
+    if pressed is not None:
+        key, ground = pressed
         notes = write.request.audit_annotations
-        write.ctx.moulds.keep(key, mould_of(obj, write.warnings, notes, found, write.ctx.store.revision))
+        ctx.moulds.keep(key, mould_of(obj, write.warnings, notes, ground, ctx.store.revision))
+    return await _put_new(write, obj, converted)
 
 
 async def _put_new(write: Write, obj: Obj, converted: Obj | None = None) -> ObjectResponse:
@@ -146,7 +143,7 @@ async def _put_new(write: Write, obj: Obj, converted: Obj | None = None) -> Obje
     ctx, served = write.ctx, write.served
     resource, name = served.resource, obj["metadata"].get("name", "")
     key = served.key(write.request.namespace, name)
-    if (existing := await ctx.store.get(key)) is not None:
+    if (existing := ctx.store.peek(key)) is not None:  # should it lag, `put` will tell
         prefix = "object is being deleted: " if is_terminating(existing.value) else ""
         raise AlreadyExists.object(resource.plural, resource.group, name, prefix)
     with ctx.services.transaction(served.storage, obj, None, dry_run=write.options.dry_run) as obj:

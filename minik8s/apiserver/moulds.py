@@ -1,23 +1,26 @@
-"""New objects from one template are prepared once.
+"""New objects that are made alike are worked out once.
 
-The pods of a workload differ in their names, and in nothing else that whoever creates them says. What the server makes
-of such a body until it is stored (decoded, defaulted, admitted, validated, its owned fields told) is kept as a mould;
-every further equal body is cast from it, with a name, uid and date of its own. Casts share their parts: a thousand
-pods have one spec, the name of its token volume included.
+The pods of a workload differ in their names, the events of a component in what they are about and when, and in nothing
+else that whoever creates them says. What the server makes of such a body until it is stored (decoded, defaulted,
+admitted, validated, its owned fields told) is kept as a mould; every further equal body is cast from it, with an
+identity of its own and its own text in the mould's holes. Casts share all other parts: a thousand pods have one
+spec, the name of its token volume included.
 
-A mould holds as long as nothing changes that admission has looked at (`AdmissionPlugin.stands_on`). Nothing is cast
-where users have registered admission of their own, which may think of every object as it likes.
+Where a kind's objects differ is the kind's to say (`Strategy.holes`). A mould holds as long as nothing changes that
+admission has gone by (`AdmissionPlugin.stands_on`). Nothing is cast where users have registered admission of their
+own, which may think of every object as it likes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 import orjson
 
 from minik8s.api.request import ApiRequest
+from minik8s.api.strategy import Holes
 from minik8s.apiserver.body import read_body
 from minik8s.apiserver.options import WriteOptions
 from minik8s.apiserver.registry import Served
@@ -28,8 +31,10 @@ from minik8s.store.protocol import Revision, Store
 KNOWN = 512
 """Moulds that are kept; that unused for longest goes."""
 _OF_ONE_OBJECT = frozenset({"name", "uid", "creationTimestamp"})
-MouldKey: TypeAlias = tuple[Served, str, WriteOptions, str, tuple[str, ...], bytes]
-"""Endpoint, namespace, options, who asks (name and groups), and the body without the object's name."""
+MouldKey: TypeAlias = tuple[Any, ...]
+"""Endpoint, namespace, options, which holes are filled, and the body without what fills them."""
+Fillings: TypeAlias = Mapping[str, Mapping[str, str]]
+"""Field -> text, by the part of the object that it is in; "" for the object itself."""
 
 
 @attrs.frozen(eq=False)
@@ -44,12 +49,19 @@ class Mould:
     stands_on: Collection[str]
     revision: Revision
 
-    def cast(self, name: str, uid: str, now: str) -> Obj:
-        """An object of its own, made of shared parts."""
+    def cast(self, fillings: Fillings, name: str, uid: str, now: str) -> Obj:
+        """An object of its own, made of shared parts but for those with holes."""
+        obj = dict(self.obj)
+        for part, texts in fillings.items():
+            if not part:
+                obj.update(texts)
+            elif part != "metadata":
+                obj[part] = {**obj[part], **texts}
         metadata = {**self.metadata, "name": name, "uid": uid, "creationTimestamp": now}
         if self.managed:
             metadata["managedFields"] = [{**entry, "time": now} for entry in self.managed]
-        return {**self.obj, "metadata": metadata}
+        obj["metadata"] = metadata
+        return obj
 
 
 def mould_of(
@@ -63,9 +75,11 @@ def mould_of(
 
 @attrs.frozen(eq=False)
 class Asked:
-    """A request for a new object as far as moulds are concerned: which one, and how the object is to be called."""
+    """A request for a new object as far as moulds are concerned: which one, with what in its holes."""
 
     key: MouldKey
+    body: Doc
+    fillings: Fillings
     name: str
     base: str
 
@@ -74,17 +88,38 @@ def asked_for(served: Served, request: ApiRequest, options: WriteOptions) -> Ask
     """What a request asks for; None for one that has to be looked at, because it is wrong or says things twice."""
     try:
         body, duplicates = read_body(request, served.resource.kind)
-        metadata = body["metadata"]
-        name, base = metadata.get("name", ""), metadata.get("generateName", "")
-        if duplicates or not isinstance(name, str) or not isinstance(base, str):
+        if duplicates or not isinstance(body.get("metadata"), dict):
             return None
-        if "name" in metadata:
-            body = {**body, "metadata": {key: value for key, value in metadata.items() if key != "name"}}
-        user = request.user
-        key = (served, request.namespace, options, user.name, user.groups, orjson.dumps(body))
-        return Asked(key, name, base)
-    except (ApiError, LookupError, AttributeError, TypeError):
+        rest, fillings = _emptied(body, served.strategy.holes)
+        name, base = fillings.get("metadata", {}).get("name", ""), rest["metadata"].get("generateName", "")
+        if "name" in rest["metadata"] or not isinstance(base, str):
+            return None
+        filled = tuple([(part, *texts) for part, texts in fillings.items()])
+        return Asked((served, request.namespace, options, filled, orjson.dumps(rest)), body, fillings, name, base)
+    except (ApiError, TypeError):
         return None
+
+
+def _emptied(body: Doc, holes: Holes) -> tuple[Obj, Fillings]:
+    """The body without what fills its holes, and that. What does not fit into a hole stays in the body."""
+    rest: Obj = dict(body)
+    fillings = {}
+    for part, rules in holes.items():
+        inner = rest.get(part) if part else rest
+        if not isinstance(inner, dict):
+            continue
+        left = dict(inner) if part else rest
+        texts = {}
+        for field, fits in rules.items():
+            text = left.get(field)
+            if text.__class__ is str and text and (fits is None or fits(text)):
+                texts[field] = text
+                del left[field]
+        if texts:
+            fillings[part] = texts
+            if part:
+                rest[part] = left
+    return rest, fillings
 
 
 class Moulds:

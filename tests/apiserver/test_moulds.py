@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from minik8s.api.resources import PODS
 from minik8s.apiserver.admission.hooks import Review
+from minik8s.machinery.errors import Forbidden
 from tests.apiserver.conftest import MERGE
 
 pytestmark = pytest.mark.anyio
@@ -190,3 +192,90 @@ async def test_moulds_are_bounded(server: Any) -> None:
     assert len(server.ctx.moulds._known) == 3
     labels = [mould.metadata["labels"]["n"] for mould in server.ctx.moulds._known.values()]
     assert labels == ["3", "4", "0"]
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    about = {"kind": "Pod", "apiVersion": "v1", "namespace": "default", "name": "p", "uid": "u", "resourceVersion": "7"}
+    now = "2026-01-01T00:00:00Z"
+    plain = {
+        "metadata": {"generateName": "p."},
+        "involvedObject": about,
+        "reason": "Started",
+        "message": "Container started",
+        "source": {"component": "kubelet", "host": "n"},
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+        "type": "Normal",
+        "eventTime": None,
+        "reportingComponent": "kubelet",
+        "reportingInstance": "n",
+    }
+    for path, value in changes.items():
+        part, _, field = path.rpartition("__")
+        (plain[part] if part else plain)[field] = value
+    return plain
+
+
+MOMENT = {"eventTime": "2026-01-01T00:00:00.000000Z", "action": "a"}
+VARIANTS: list[dict[str, Any]] = [
+    {"involvedObject__name": "other", "involvedObject__uid": "v", "involvedObject__resourceVersion": "8"},
+    {"message": "something else", "source__host": "m", "reportingInstance": "m"},
+    {"lastTimestamp": "2026-01-01T01:00:00Z"},
+    {"lastTimestamp": "2026-01-01T01:00:00+01:00"},
+    {"lastTimestamp": "0001-01-01T00:00:00Z"},
+    {"lastTimestamp": "2026-13-01T00:00:00Z"},
+    {"lastTimestamp": "soon"},
+    {"lastTimestamp": None},
+    {"lastTimestamp": 5},
+    {"message": ""},
+    {"message": None},
+    {"message": 5},
+    {"message": "long " * 1000},
+    {"involvedObject__uid": ""},
+    {"involvedObject__namespace": "elsewhere"},
+    {"involvedObject": None},
+    {"involvedObject": "p"},
+    {"source": {}},
+    {"metadata__name": "my.event"},
+    {"metadata__name": "my/event"},
+    {"metadata__labels": {"a": "b"}},
+    {"unknown": 1},
+    {"involvedObject__unknown": 1},
+    MOMENT,
+    {**MOMENT, "message": "x" * 1024},
+    {**MOMENT, "message": "\N{GRINNING FACE}" * 257},
+    {**MOMENT, "reportingInstance": "x" * 129},
+    {**MOMENT, "reportingInstance": ""},
+]
+
+
+@pytest.mark.parametrize("number", range(len(VARIANTS)))
+async def test_events_differ_where_they_may(server: Any, number: int) -> None:
+    """Behind any other event, each fares as it would as the first of all: what fills a hole well is as good as any
+    other text, and what does not is looked at."""
+    body = event(**VARIANTS[number])
+
+    async def outcome() -> Any:
+        response = await server.call("POST", "events", body)
+        made = response.json()
+        if response.is_success:
+            await server.ok("DELETE", f"events/{made['metadata']['name']}")
+            return likeness(made), response.headers.get_list("warning")
+        return response.status_code, made["message"].replace(made.get("details", {}).get("name", "") or "-", "-")
+
+    alone = await outcome()
+    server.ctx.moulds._known.clear()
+    for other in ({}, MOMENT, VARIANTS[number - 1]):
+        await server.call("POST", "events", event(**other))
+        await server.call("POST", "events", event(**other))
+    behind, again = await outcome(), await outcome()
+    assert alone == behind == again
+
+
+async def test_a_kubelet_is_looked_at_whatever_it_creates_after_others(server: Any) -> None:
+    """Its credentials are good for mirror pods of its own node only, also of a pod that somebody else may have made."""
+    await server.ok("POST", "pods", pod("a"))
+    kubelet = server.client.as_user("system:node:n", groups=["system:nodes"])
+    with pytest.raises(Forbidden, match="pod does not have"):
+        await kubelet.create(PODS, {**pod("b"), "metadata": {**pod("b")["metadata"], "namespace": "default"}})

@@ -7,7 +7,7 @@ checked against the table's required fields and closed strings.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, TypeAlias
 
 from minik8s.api.resource import Resource
@@ -17,6 +17,7 @@ from minik8s.machinery.errors import StatusCause
 from minik8s.machinery.field import FieldErrors
 from minik8s.machinery.meta import Doc, Obj, copy_document
 from minik8s.schema.decode import decode
+from minik8s.schema.scalars import DecodeError, time
 
 Causes: TypeAlias = Iterable[StatusCause]
 Selectable: TypeAlias = Mapping[str, Callable[[Doc], str]]
@@ -83,6 +84,20 @@ def reads(*path: str, missing: str = "") -> Callable[[Doc], str]:
         return str(value)
 
     return read
+
+
+def short_text(value: str) -> bool:
+    """The rule of a hole (`Strategy.holes`) with an upper bound, of 128 bytes at least."""
+    return len(value) <= 32
+
+
+@lru_cache(4096)
+def time_text(value: str) -> bool:
+    """That of a metav1.Time, if it is written as it will be stored."""
+    try:
+        return time(value) == value
+    except DecodeError:
+        return False
 
 
 def set_default(obj: Obj, key: str, value: Any) -> None:

@@ -5,7 +5,7 @@ A pod passes a dozen of the twenty, a ConfigMap three.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import attrs
 
@@ -14,11 +14,17 @@ from minik8s.apiserver.admission.plugin import AdmissionPlugin
 
 @attrs.frozen
 class Chain:
-    """The plugins that have an `admit`, those that have a `validate`, and those of the latter that come last."""
+    """The plugins that have an `admit`, those that have a `validate`, and those of the latter that come last.
+
+    `stands_on` are the resources that they go by together, but for the last; None if one of them has to be asked
+    about every creation, and `wary` are those that have to be about some.
+    """
 
     mutating: Sequence[AdmissionPlugin]
     validating: Sequence[AdmissionPlugin]
     counting: Sequence[AdmissionPlugin]
+    stands_on: Collection[str] | None
+    wary: Sequence[AdmissionPlugin]
 
 
 class Chains:
@@ -42,9 +48,14 @@ class Chains:
 
 
 def _chain(plugins: Sequence[AdmissionPlugin]) -> Chain:
+    mutating = [plugin for plugin in plugins if type(plugin).admit is not AdmissionPlugin.admit]
     validating = [plugin for plugin in plugins if type(plugin).validate is not AdmissionPlugin.validate]
+    deciding = {*mutating, *(plugin for plugin in validating if not plugin.is_last)}
+    grounds = [plugin.stands_on for plugin in deciding]
     return Chain(
-        [plugin for plugin in plugins if type(plugin).admit is not AdmissionPlugin.admit],
+        mutating,
         [plugin for plugin in validating if not plugin.is_last],
         [plugin for plugin in validating if plugin.is_last],
+        None if None in grounds else sorted({resource for ground in grounds for resource in ground or ()}),
+        [plugin for plugin in deciding if type(plugin).must_see is not AdmissionPlugin.must_see],
     )

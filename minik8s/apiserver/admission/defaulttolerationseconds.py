@@ -18,9 +18,7 @@ class DefaultTolerationSeconds(AdmissionPlugin):
 
     name: ClassVar[str] = "DefaultTolerationSeconds"
     resources: ClassVar[Collection[str]] = ("pods",)
-
-    def stands_on(self, attributes: Attributes) -> Collection[str]:
-        return ()
+    stands_on: ClassVar[Collection[str]] = ()
 
     def admit(self, attributes: Attributes, world: World) -> None:
         pod = attributes.object

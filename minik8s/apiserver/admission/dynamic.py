@@ -67,10 +67,6 @@ class DynamicAdmission:
         occupied = self._ctx.store.occupied
         return bool(self.hooks.validating) or occupied(VALIDATING_WEBHOOKS) or occupied(VALIDATING_POLICIES)
 
-    @property
-    def interferes(self) -> bool:
-        return self.mutates or self.validates
-
     async def mutate(self, attributes: Attributes) -> bool:
         """Runs everything that mutates; whether the object is another one now."""
         before = attributes.object

@@ -21,9 +21,7 @@ class LimitRanger(AdmissionPlugin):
 
     name: ClassVar[str] = "LimitRanger"
     resources: ClassVar[Collection[str]] = ("pods", "persistentvolumeclaims")
-
-    def stands_on(self, attributes: Attributes) -> Collection[str]:
-        return (LIMIT_RANGES.group_resource,)
+    stands_on: ClassVar[Collection[str]] = (LIMIT_RANGES.group_resource,)
 
     def admit(self, attributes: Attributes, world: World) -> None:
         pod = attributes.object

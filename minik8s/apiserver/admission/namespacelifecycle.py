@@ -19,9 +19,7 @@ class NamespaceLifecycle(AdmissionPlugin):
     """Upstream: plugin/pkg/admission/namespace/lifecycle."""
 
     name: ClassVar[str] = "NamespaceLifecycle"
-
-    def stands_on(self, attributes: Attributes) -> Collection[str]:
-        return (NAMESPACES.group_resource,)
+    stands_on: ClassVar[Collection[str]] = (NAMESPACES.group_resource,)
 
     def admit(self, attributes: Attributes, world: World) -> None:
         request = attributes.request

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar
 
 from minik8s.api.nodes import HOSTNAME, REGION, ZONE
+from minik8s.api.request import ApiRequest
 from minik8s.api.resources import NODES, PODS
 from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
 from minik8s.machinery.errors import NotFound
@@ -44,9 +45,10 @@ class NodeRestriction(AdmissionPlugin):
     """See the module."""
 
     name: ClassVar[str] = "NodeRestriction"
+    stands_on: ClassVar[Collection[str]] = ()
 
-    def stands_on(self, attributes: Attributes) -> Collection[str] | None:
-        return None if attributes.request.user.name.startswith(USER_PREFIX) else ()
+    def must_see(self, request: ApiRequest, body: Doc) -> bool:
+        return request.user.name.startswith(USER_PREFIX) and request.resource.group_resource in _CHECKS
 
     def admit(self, attributes: Attributes, world: World) -> None:
         user = attributes.request.user

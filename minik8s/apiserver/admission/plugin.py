@@ -99,15 +99,19 @@ class AdmissionPlugin:
     resources: ClassVar[Collection[str] | None] = None
     """What it is about, by group and plural (`pods`, `deployments.apps`), None for everything: of writes to other
     resources it is not asked (`chains`). Their subresources are meant as well."""
+    stands_on: ClassVar[Collection[str] | None] = None
+    """The resources, by group and plural, whose objects it goes by when an object is created, next to the object itself
+    without what fills its holes (`Strategy.holes`). As long as none of them changes it would say the same of an
+    equal one, and is not asked again. None: it has to be asked. Nothing to say for those that are last."""
     is_last: ClassVar[bool] = False
     """Whether `validate` runs after policies and webhooks, with nothing awaited between it and the store."""
 
-    def stands_on(self, attributes: Attributes) -> Collection[str] | None:
-        """The resources, by group and plural, whose objects the plugin goes by in the creation that it has been asked
-        about, next to the object itself without its name. As long as none of them changes it would say the same of an
-        equal object of the same user, and is not asked. None: it has to be.
+    def must_see(self, request: ApiRequest, body: Doc) -> bool:
+        """Whether it has to be asked about this creation all the same, because it goes by something else as well.
+
+        `body` is as the client has sent it: nobody has looked at it.
         """
-        return None
+        return False
 
     def admit(self, attributes: Attributes, world: World) -> None:
         """May change `attributes.object`; raises ApiError to refuse."""

@@ -49,9 +49,7 @@ class PodSecurity(AdmissionPlugin):
 
     name: ClassVar[str] = "PodSecurity"
     resources: ClassVar[Collection[str]] = ("pods", "namespaces", *_TEMPLATES)
-
-    def stands_on(self, attributes: Attributes) -> Collection[str]:
-        return (NAMESPACES.group_resource,)
+    stands_on: ClassVar[Collection[str]] = (NAMESPACES.group_resource,)
 
     def validate(self, attributes: Attributes, world: World) -> None:
         obj, plural = attributes.object, attributes.request.resource.group_resource

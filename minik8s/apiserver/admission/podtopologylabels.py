@@ -9,9 +9,10 @@ from collections.abc import Collection
 from typing import ClassVar
 
 from minik8s.api.nodes import REGION, ZONE
+from minik8s.api.request import ApiRequest
 from minik8s.api.resources import NODES
 from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
-from minik8s.machinery.meta import Obj, labels_of
+from minik8s.machinery.meta import Doc, Obj, labels_of
 
 LABELS = (ZONE, REGION)
 
@@ -21,11 +22,12 @@ class PodTopologyLabels(AdmissionPlugin):
 
     name: ClassVar[str] = "PodTopologyLabels"
     resources: ClassVar[Collection[str]] = ("pods", "bindings")
+    stands_on: ClassVar[Collection[str]] = ()
 
-    def stands_on(self, attributes: Attributes) -> Collection[str] | None:
+    def must_see(self, request: ApiRequest, body: Doc) -> bool:
         """Nodes change all the time, and hardly a pod is created with one."""
-        named = attributes.object is not None and (attributes.object.get("spec") or {}).get("nodeName")
-        return None if named else ()
+        spec = body.get("spec")
+        return isinstance(spec, dict) and bool(spec.get("nodeName"))
 
     def admit(self, attributes: Attributes, world: World) -> None:
         obj, request = attributes.object, attributes.request

@@ -18,9 +18,7 @@ class Priority(AdmissionPlugin):
 
     name: ClassVar[str] = "Priority"
     resources: ClassVar[Collection[str]] = ("pods", "priorityclasses.scheduling.k8s.io")
-
-    def stands_on(self, attributes: Attributes) -> Collection[str]:
-        return (PRIORITY_CLASSES.group_resource,)
+    stands_on: ClassVar[Collection[str]] = (PRIORITY_CLASSES.group_resource,)
 
     def admit(self, attributes: Attributes, world: World) -> None:
         pod = attributes.object

@@ -16,9 +16,7 @@ class RuntimeClass(AdmissionPlugin):
 
     name: ClassVar[str] = "RuntimeClass"
     resources: ClassVar[Collection[str]] = ("pods",)
-
-    def stands_on(self, attributes: Attributes) -> Collection[str]:
-        return (RUNTIME_CLASSES.group_resource,)
+    stands_on: ClassVar[Collection[str]] = (RUNTIME_CLASSES.group_resource,)
 
     def admit(self, attributes: Attributes, world: World) -> None:
         pod = attributes.object

@@ -27,12 +27,10 @@ class ServiceAccount(AdmissionPlugin):
 
     name: ClassVar[str] = "ServiceAccount"
     resources: ClassVar[Collection[str]] = ("pods",)
+    stands_on: ClassVar[Collection[str]] = (SERVICE_ACCOUNTS.group_resource,)
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
-
-    def stands_on(self, attributes: Attributes) -> Collection[str]:
-        return (SERVICE_ACCOUNTS.group_resource,)
 
     def admit(self, attributes: Attributes, world: World) -> None:
         pod = attributes.object

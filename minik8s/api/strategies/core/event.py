@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 from minik8s.api.conversion import convert
 from minik8s.api.resources import EVENTS
-from minik8s.api.strategies.kind import Causes, KindStrategy, Selectable, reads
+from minik8s.api.strategies.kind import Causes, KindStrategy, Selectable, reads, short_text, time_text
+from minik8s.api.strategy import Holes
 from minik8s.api.validation.common import named, unchanged
 from minik8s.machinery import names
 from minik8s.machinery.field import FieldErrors, invalid, required
@@ -40,6 +41,11 @@ _FIXED: tuple[
 )
 
 
+def short_note(value: str) -> bool:
+    """A message of at most 1024 bytes, however its characters are written."""
+    return len(value) <= _MAX_NOTE // 4
+
+
 class EventStrategy(KindStrategy):
     """What both versions have in common."""
 
@@ -57,6 +63,17 @@ class CoreEventStrategy(EventStrategy):
         "type": reads("type"),
     }
     indexed = ("involvedObject.uid", "involvedObject.name")
+    holes: ClassVar[Holes] = {
+        "": {
+            "message": short_note,
+            "firstTimestamp": time_text,
+            "lastTimestamp": time_text,
+            "reportingInstance": short_text,
+        },
+        "metadata": {"name": None},
+        "involvedObject": {"name": None, "uid": None, "resourceVersion": None},
+        "source": {"host": None},
+    }
 
     def name_errors(self, name: str) -> list[str]:
         """Recorders name an event after its object, whose name may be anything that fits into a path."""

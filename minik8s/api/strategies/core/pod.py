@@ -9,6 +9,7 @@ from minik8s.api.strategies.core.podparts import PARTS
 from minik8s.api.strategies.kind import Causes, KindStrategy, Selectable, reads
 from minik8s.api.strategies.podlabels import merge_label_keys
 from minik8s.api.strategies.podspec import default_pod_only, default_pod_spec
+from minik8s.api.strategy import Holes
 from minik8s.api.validation.poddiff import validate_pod_change, validate_pod_status_change
 from minik8s.api.validation.podspec import validate_pod, validate_pod_metadata
 from minik8s.api.validation.podwarnings import pod_warnings
@@ -22,7 +23,7 @@ class PodStrategy(KindStrategy):
     has_generation = True
     graceful = True
     returns_deleted = True
-    is_moulded = True
+    holes: ClassVar[Holes] = {"metadata": {"name": None}}
     selectable: ClassVar[Selectable] = {
         "spec.nodeName": reads("spec", "nodeName"),
         "spec.host": reads("spec", "nodeName"),
