@@ -8,13 +8,16 @@ one that exists; and a source may write 25 events about an object at once and th
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import attrs
 
 from minik8s.machinery.meta import Obj
 
 MAX_CACHED = 4096
+"""Objects; upstream remembers as many groups of events, and as many different events."""
+MAX_OBSERVED = 256
+"""Different events about one object whose count is remembered."""
 AGGREGATE_AFTER = 10
 AGGREGATE_SECONDS = 600.0
 BURST = 25
@@ -23,51 +26,36 @@ COMBINED = "(combined from similar events): "
 MAX_MESSAGE = 1024
 """Bytes; validation refuses longer ones."""
 
-V = TypeVar("V")
 Key = tuple[str, ...]
 
 
-class _Recent(Generic[V]):
-    """A dictionary that forgets what was not used for longest."""
+@attrs.define(eq=False)
+class _Group:
+    """The events of one type and reason about an object, whatever they say."""
 
-    def __init__(self, size: int = MAX_CACHED) -> None:
-        self._size = size
-        self._values: OrderedDict[Key, V] = OrderedDict()
-
-    def get(self, key: Key) -> V | None:
-        value = self._values.get(key)
-        if value is not None:
-            self._values.move_to_end(key)
-        return value
-
-    def put(self, key: Key, value: V) -> None:
-        self._values[key] = value
-        self._values.move_to_end(key)
-        if len(self._values) > self._size:
-            self._values.popitem(last=False)
-
-
-@attrs.define
-class _Aggregate:
     messages: tuple[str, ...]
     """The different ones, hardly ever more than one."""
     last: float
 
 
-@attrs.define
-class _Bucket:
-    tokens: float
-    filled: float
-
-
-@attrs.define
+@attrs.define(eq=False)
 class _Observed:
     name: str
     first: str
     count: int
 
 
-@attrs.frozen
+@attrs.define(eq=False)
+class _About:
+    """What there has been about one object: in one place, for there are as many of these as pods."""
+
+    tokens: float
+    filled: float
+    groups: dict[Key, _Group] = attrs.field(factory=dict)
+    observed: dict[Key, _Observed] = attrs.field(factory=dict)
+
+
+@attrs.frozen(eq=False)
 class Correlated:
     """What to write: `event` whole, or only `patch` when an event of its name should exist already."""
 
@@ -76,58 +64,71 @@ class Correlated:
 
 
 class Correlator:
-    """The memory of one event source."""
+    """The memory of one event source: of the objects that it has had events about, the latest ones."""
 
     def __init__(self) -> None:
-        self._aggregates: _Recent[_Aggregate] = _Recent()
-        self._observed: _Recent[_Observed] = _Recent()
-        self._buckets: _Recent[_Bucket] = _Recent()
+        self._known: OrderedDict[Key, _About] = OrderedDict()
 
     def correlate(self, event: Obj, now: float) -> Correlated | None:
         """`now` in seconds of any monotonic clock. None when the source has used up its budget."""
-        about = _object_key(event)
-        event, key = self._aggregate(event, about, now)
-        correlated = self._observe(event, key)
-        return correlated if self._admit(about, now) else None
+        about = self._about(_object_key(event), now)
+        event, key = _aggregate(about, event, now)
+        correlated = _observe(about, event, key)
+        return correlated if _admit(about, now) else None
 
-    def _aggregate(self, event: Obj, about: Key, now: float) -> tuple[Obj, Key]:
-        group = (*about, event["type"], event["reason"])
-        message = event["message"]
-        record = self._aggregates.get(group)
-        if record is None or now - record.last > AGGREGATE_SECONDS:
-            record = _Aggregate((), now)
-        if message not in record.messages:
-            record.messages += (message,)
-        record.last = now
-        self._aggregates.put(group, record)
-        if len(record.messages) < AGGREGATE_AFTER:
-            return event, (*group, event["involvedObject"].get("fieldPath", ""), message)
-        record.messages = record.messages[1:]
-        return {**event, "message": cut(COMBINED + message)}, group
+    def _about(self, key: Key, now: float) -> _About:
+        known = self._known
+        about = known.get(key)
+        if about is None:
+            about = known[key] = _About(BURST, now)
+            if len(known) > MAX_CACHED:
+                known.popitem(last=False)
+        else:
+            known.move_to_end(key)
+        return about
 
-    def _observe(self, event: Obj, key: Key) -> Correlated:
-        last = self._observed.get(key)
-        if last is None:
-            self._observed.put(key, _Observed(event["metadata"]["name"], event["firstTimestamp"], 1))
-            return Correlated(event, None)
-        last.count += 1
-        patch = {"count": last.count, "lastTimestamp": event["lastTimestamp"], "message": event["message"]}
-        metadata = {**event["metadata"], "name": last.name}
-        return Correlated({**event, **patch, "metadata": metadata, "firstTimestamp": last.first}, patch)
 
-    def _admit(self, key: Key, now: float) -> bool:
-        bucket = self._buckets.get(key) or _Bucket(BURST, now)
-        bucket.tokens = min(BURST, bucket.tokens + (now - bucket.filled) / REFILL_SECONDS)
-        bucket.filled = now
-        self._buckets.put(key, bucket)
-        if bucket.tokens < 1:
-            return False
-        bucket.tokens -= 1
-        return True
+def _aggregate(about: _About, event: Obj, now: float) -> tuple[Obj, Key]:
+    kind = (event["type"], event["reason"])
+    message = event["message"]
+    group = about.groups.get(kind)
+    if group is None or now - group.last > AGGREGATE_SECONDS:
+        group = about.groups[kind] = _Group((), now)
+    if message not in group.messages:
+        group.messages += (message,)
+    group.last = now
+    if len(group.messages) < AGGREGATE_AFTER:
+        return event, (*kind, event["involvedObject"].get("fieldPath", ""), message)
+    group.messages = group.messages[1:]
+    return {**event, "message": cut(COMBINED + message)}, kind
+
+
+def _observe(about: _About, event: Obj, key: Key) -> Correlated:
+    last = about.observed.get(key)
+    if last is None:
+        about.observed[key] = _Observed(event["metadata"]["name"], event["firstTimestamp"], 1)
+        if len(about.observed) > MAX_OBSERVED:
+            del about.observed[next(iter(about.observed))]
+        return Correlated(event, None)
+    last.count += 1
+    patch = {"count": last.count, "lastTimestamp": event["lastTimestamp"], "message": event["message"]}
+    metadata = {**event["metadata"], "name": last.name}
+    return Correlated({**event, **patch, "metadata": metadata, "firstTimestamp": last.first}, patch)
+
+
+def _admit(about: _About, now: float) -> bool:
+    about.tokens = min(BURST, about.tokens + (now - about.filled) / REFILL_SECONDS)
+    about.filled = now
+    if about.tokens < 1:
+        return False
+    about.tokens -= 1
+    return True
 
 
 def cut(message: str) -> str:
     """The message in at most 1024 bytes."""
+    if len(message) <= MAX_MESSAGE // 4:  # whatever its characters are
+        return message
     encoded = message.encode(errors="replace")
     return message if len(encoded) <= MAX_MESSAGE else encoded[:MAX_MESSAGE].decode(errors="ignore")
 

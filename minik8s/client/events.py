@@ -9,6 +9,7 @@ may name a second object, and count by series; everybody else writes core/v1.
 from __future__ import annotations
 
 from collections import deque
+from datetime import datetime
 from random import Random
 from socket import gethostname
 from typing import Any, Literal
@@ -59,6 +60,7 @@ class EventRecorder:
         self._recorders = recorders
         self._component = component
         self._host = host
+        self._source = {"component": component, "host": host} if host else {"component": component}
         self.client = (client or recorders.client).as_agent(component)
         self.correlator: Correlator | SeriesCorrelator = Correlator()
 
@@ -85,15 +87,14 @@ class EventRecorder:
         self._recorders.enqueue(self, event)
 
     def _event(self, obj: Doc, type: EventKind, reason: str, message: str, field_path: str) -> Obj:
-        about = reference(obj, field_path)
-        now = rfc3339(self._recorders.clock.now())
-        source = {"component": self._component, "host": self._host}
+        about, when = reference(obj, field_path), self._recorders.clock.now()
+        now = rfc3339(when)
         return {
-            **self._head(about),
+            **self._head(about, when),
             "involvedObject": about,
             "reason": reason,
             "message": cut(message),
-            "source": {key: value for key, value in source.items() if value},
+            "source": self._source,
             "firstTimestamp": now,
             "lastTimestamp": now,
             "count": 1,
@@ -103,8 +104,8 @@ class EventRecorder:
             "reportingInstance": self._host,
         }
 
-    def _head(self, about: Doc) -> Obj:
-        name, namespace = self._recorders.event_name(about.get("name", "")), about.get("namespace", "default")
+    def _head(self, about: Doc, now: datetime) -> Obj:
+        name, namespace = self._recorders.event_name(about.get("name", ""), now), about.get("namespace", "default")
         metadata = {"name": name, "namespace": namespace}
         return {"apiVersion": self.resource.api_version, "kind": "Event", "metadata": metadata}
 
@@ -121,14 +122,14 @@ class EventsV1Recorder(EventRecorder):
         self.correlator = correlator
 
     def _event(self, obj: Doc, type: EventKind, reason: str, message: str, field_path: str) -> Obj:
-        about = reference(obj, field_path)
+        about, when = reference(obj, field_path), self._recorders.clock.now()
         return {
-            **self._head(about),
+            **self._head(about, when),
             "regarding": about,
             "reason": reason,
             "note": cut(message),
             "type": type,
-            "eventTime": rfc3339_micro(self._recorders.clock.now()),
+            "eventTime": rfc3339_micro(when),
             "reportingController": self._component,
             "reportingInstance": f"{self._component}-{self._host}",
         }
@@ -167,11 +168,12 @@ class Recorders:
             return
         self.statistics.recorded += 1
         self._queue.append((recorder, event))
-        self._wake.set()
+        if len(self._queue) == 1:
+            self._wake.set()
 
-    def event_name(self, about: str) -> str:
+    def event_name(self, about: str, now: datetime) -> str:
         """`<object>.<16 hex digits>`: nanoseconds of the clock, or one more than the last when time stands still."""
-        self._last_name = max(int(self.clock.now().timestamp() * 1_000_000) * 1000, self._last_name + 1)
+        self._last_name = max(int(now.timestamp() * 1_000_000) * 1000, self._last_name + 1)
         name = f"{about}.{self._last_name:x}"
         return new_uid(self._rng) if dns1123_subdomain(name) else name
 
