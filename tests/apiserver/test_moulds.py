@@ -273,6 +273,51 @@ async def test_events_differ_where_they_may(server: Any, number: int) -> None:
     assert alone == behind == again
 
 
+NEW_VARIANTS: list[dict[str, Any]] = [
+    {"regarding__name": "other", "note": "something else", "eventTime": "2026-01-01T00:00:01.000005Z"},
+    {"eventTime": "2026-01-01T00:00:01Z"},
+    {"eventTime": "soon"},
+    {"eventTime": None},
+    {"note": "\N{GRINNING FACE}" * 257},
+    {"reportingInstance": "x" * 129},
+    {"reportingInstance": ""},
+    {"regarding__namespace": "elsewhere"},
+]
+
+
+@pytest.mark.parametrize("number", range(len(NEW_VARIANTS)))
+async def test_events_of_the_newer_kind(server: Any, number: int) -> None:
+    """The same of events.k8s.io/v1, which is stored as core's."""
+    path = "/apis/events.k8s.io/v1/namespaces/default/events"
+    plain: dict[str, Any] = {
+        "metadata": {"generateName": "p-"},
+        "regarding": {"kind": "Pod", "apiVersion": "v1", "namespace": "default", "name": "p", "uid": "u"},
+        "reason": "Started",
+        "action": "Starting",
+        "note": "n",
+        "type": "Normal",
+        "eventTime": "2026-01-01T00:00:00.000000Z",
+        "reportingController": "kubelet",
+        "reportingInstance": "n",
+    }
+    changes = {key: value for key, value in NEW_VARIANTS[number].items() if "__" not in key}
+    about = {key.removeprefix("regarding__"): value for key, value in NEW_VARIANTS[number].items() if "__" in key}
+    body = {**plain, **changes, "regarding": {**plain["regarding"], **about}}
+
+    async def outcome() -> Any:
+        response = await server.call("POST", path, body)
+        made = response.json()
+        if not response.is_success:
+            return response.status_code, re.sub("p-[a-z0-9]{5}", "p", made["message"])
+        return likeness(made), likeness(await server.ok("GET", f"events/{made['metadata']['name']}"))
+
+    alone = await outcome()
+    server.ctx.moulds._known.clear()
+    for _ in range(2):
+        await server.ok("POST", path, plain)
+    assert alone == await outcome() == await outcome()
+
+
 async def test_a_kubelet_is_looked_at_whatever_it_creates_after_others(server: Any) -> None:
     """Its credentials are good for mirror pods of its own node only, also of a pod that somebody else may have made."""
     await server.ok("POST", "pods", pod("a"))

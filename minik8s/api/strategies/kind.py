@@ -17,7 +17,7 @@ from minik8s.machinery.errors import StatusCause
 from minik8s.machinery.field import FieldErrors
 from minik8s.machinery.meta import Doc, Obj, copy_document
 from minik8s.schema.decode import decode
-from minik8s.schema.scalars import DecodeError, time
+from minik8s.schema.scalars import DecodeError, microtime, time
 
 Causes: TypeAlias = Iterable[StatusCause]
 Selectable: TypeAlias = Mapping[str, Callable[[Doc], str]]
@@ -96,6 +96,14 @@ def time_text(value: str) -> bool:
     """That of a metav1.Time, if it is written as it will be stored."""
     try:
         return time(value) == value
+    except DecodeError:
+        return False
+
+
+def microtime_text(value: str) -> bool:
+    """That of a metav1.MicroTime, if it is written as it will be stored."""
+    try:
+        return microtime(value) == value
     except DecodeError:
         return False
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from minik8s.api.conversion import convert
 from minik8s.api.resources import EVENTS
-from minik8s.api.strategies.kind import Causes, KindStrategy, Selectable, reads, short_text, time_text
+from minik8s.api.strategies.kind import Causes, KindStrategy, Selectable, microtime_text, reads, short_text, time_text
 from minik8s.api.strategy import Holes
 from minik8s.api.validation.common import named, unchanged
 from minik8s.machinery import names
@@ -91,6 +91,11 @@ class EventsV1Strategy(EventStrategy):
         "reason": reads("reason"),
         "reportingController": reads("reportingController"),
         "type": reads("type"),
+    }
+    holes: ClassVar[Holes] = {
+        "": {"note": short_note, "eventTime": microtime_text, "reportingInstance": short_text},
+        "metadata": {"name": None},
+        "regarding": {"name": None, "uid": None, "resourceVersion": None},
     }
 
     def validate_create(self, obj: Doc) -> FieldErrors:
