@@ -1,8 +1,9 @@
 """Decisions alone: what one pod costs on a large cluster, without an API server.
 
 Plain pods, pods that are spread over zones, pods that keep away from each other, pods with the constraints that every
-Deployment's pods get by default: their cost must stay flat as the cluster grows. And pods with a resource claim, no two
-of which are alike to the scheduler: each looks at as many nodes as upstream's would.
+Deployment's pods get by default: their cost must stay flat as the cluster grows. And pods of which no two are alike to
+the scheduler, the first ones of Deployments and those with a resource claim: each looks at as many nodes as upstream's
+would, but at no others.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from minik8s.scheduler.plugins.registry import Tools, default_plugins
 from minik8s.scheduler.profile import DEFAULT_SCHEDULER, Profile, Weighted
 
 SIZES, PODS, RUNS, BUDGET = (1000, 5000), 1000, 3, 80
+FIRSTS = 100
 CLAIMS, DEVICES, DRIVER = 100, 8, "gpu.example.com"
 ZONE = "topology.kubernetes.io/zone"
 LABELS = {"matchLabels": {"app": "bench"}}
@@ -49,6 +51,9 @@ def measure() -> list[Figure]:
         spreading = Weighted(PodTopologySpread(lambda pod: selector), 2)
         plugins = [spreading if p.plugin.name == spreading.plugin.name else p for p in plugins]
         figures.append(_figure("pod of a Deployment", nodes, {}, plugins))
+    for nodes in SIZES:
+        cost = statistics.median(_run_firsts(nodes) for _ in range(RUNS))
+        figures.append(Figure(f"first pod of a Deployment, {nodes} nodes", cost * 1e6, "us"))
     for nodes in SIZES:
         cost = statistics.median(_run_claims(nodes) for _ in range(RUNS))
         figures.append(Figure(f"pod with a claim, {nodes} nodes of {DEVICES} devices", cost * 1e6, "us"))
@@ -78,6 +83,26 @@ def _run(nodes: int, spec: dict[str, Any], plugins: list[Weighted]) -> float:
         assert isinstance(decision, Decision)
         cache.assume(pod, decision.node)
     return (time.process_time() - start) / PODS
+
+
+def _run_firsts(nodes: int) -> float:
+    """The same for Deployments of one pod, each with a name of its own, on nodes that have pods already."""
+    cache = Cache()
+    for number in range(nodes):
+        cache.set_node(_node(f"node-{number}", zone=f"zone-{number % 3}"))
+        old = _pod(f"old-{number}", {"nodeName": f"node-{number}"})
+        cache.set_pod({**old, "metadata": {**old["metadata"], "labels": {"app": f"old-{number % 50}"}}})
+    spreading = Weighted(PodTopologySpread(lambda pod: LabelSelector.from_map(pod.labels)), 2)
+    plugins = [spreading if p.plugin.name == spreading.plugin.name else p for p in _plugins()]
+    scheduling = Scheduling(Profile(DEFAULT_SCHEDULER, plugins), cache, Random(1))
+    start = time.process_time()
+    for number in range(FIRSTS):
+        pod = _pod(f"pod-{number}", {})
+        info = PodInfo({**pod, "metadata": {**pod["metadata"], "labels": {"app": f"app-{number}"}}})
+        decision = scheduling.decide(info)
+        assert isinstance(decision, Decision)
+        cache.assume(info, decision.node)
+    return (time.process_time() - start) / FIRSTS
 
 
 def _run_claims(nodes: int) -> float:

@@ -17,10 +17,12 @@ from minik8s.api.nodes import REGION, ZONE
 from minik8s.machinery.meta import Doc, is_terminating, labels_of, name_of
 from minik8s.scheduler.framework import Event
 from minik8s.scheduler.info import NodeInfo, PodInfo
+from minik8s.scheduler.podindex import PodIndex
 from minik8s.scheduler.resources import resizes
-from minik8s.scheduler.tally import PodLog, Tally
+from minik8s.scheduler.tally import Domains, PodLog, Tally
 
 KEPT_TALLIES = 1024
+KEPT_DOMAINS = 256
 
 T = TypeVar("T", bound=Tally)
 
@@ -39,6 +41,7 @@ class Cache:
         self.taints = 0
         self.pod_log = PodLog()
         self.term_log = PodLog()
+        self.pods = PodIndex(lambda: ((pod, info) for info in self._infos.values() for pod in info.pods.values()))
         self.term_labels: Counter[str] = Counter()
         self.nodes: list[NodeInfo] = []
         self.nodes_with_affinity: dict[str, NodeInfo] = {}
@@ -51,6 +54,7 @@ class Cache:
         self._soft_tainted = 0
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._tallies: OrderedDict[Hashable, Tally] = OrderedDict()
+        self._domains: OrderedDict[Hashable, Domains] = OrderedDict()
         self._looked_at: set[str] = set()
         self._unique: dict[str, tuple[int, bool]] = {}
         self._interleaved: tuple[int, list[NodeInfo]] = (-1, [])
@@ -91,6 +95,17 @@ class Cache:
             self._tallies.move_to_end(key)
         tally.sync(self)
         return tally  # type: ignore[return-value]
+
+    def domains(self, key: Hashable, make: Callable[[], Domains]) -> Domains:
+        """The domains of that key, which says all that tells them from others; tallies share them."""
+        domains = self._domains.get(key)
+        if domains is None:
+            domains = self._domains[key] = make()
+            if len(self._domains) > KEPT_DOMAINS:
+                self._domains.popitem(last=False)
+        else:
+            self._domains.move_to_end(key)
+        return domains
 
     def is_unique(self, key: str) -> bool:
         """Whether no two nodes have the same value of that label, as it is with host names."""
@@ -208,6 +223,7 @@ class Cache:
 
     def _log(self, sign: int, pod: PodInfo, info: NodeInfo) -> None:
         self.pod_log.add(sign, pod, info)
+        self.pods.moved(sign, pod, info)
         if not pod.terms:
             return
         self.term_log.add(sign, pod, info)

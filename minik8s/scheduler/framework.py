@@ -18,7 +18,8 @@ from minik8s.machinery.meta import Doc
 if TYPE_CHECKING:
     from minik8s.client.events import EventKind
     from minik8s.scheduler.info import NodeInfo, PodInfo
-    from minik8s.scheduler.tally import Tally
+    from minik8s.scheduler.podindex import PodIndex
+    from minik8s.scheduler.tally import Domains, Tally
 
     T = TypeVar("T", bound=Tally)
 
@@ -141,11 +142,17 @@ class Snapshot(Protocol):
     @property
     def taints(self) -> int: ...
     @property
+    def pods(self) -> PodIndex: ...
+    @property
     def pod_log(self) -> Any: ...
     @property
     def term_log(self) -> Any: ...
     def tally(self, key: Hashable, make: Callable[[], T], labels: Iterable[str] = ()) -> T:
         """The current tally of that key (see `tally`), made when there is none; it counts pods by those labels."""
+        ...
+
+    def domains(self, key: Hashable, make: Callable[[], Domains]) -> Domains:
+        """What nodes are divided into, of that key, made when there is none."""
         ...
 
     def is_unique(self, key: str) -> bool:

@@ -8,15 +8,19 @@ Upstream counts anew for each pod (PreFilter), in parallel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Protocol, Self, TypeAlias
 
+from minik8s.machinery.selectors import LabelSelector
 from minik8s.scheduler.info import NodeInfo, PodInfo
+from minik8s.scheduler.podindex import PodIndex
 
 Topology: TypeAlias = tuple[str, str]
 """(label key, label value): one domain."""
 Contribution: TypeAlias = Iterable[tuple[str, int]]
 """What one pod adds to the domain of its node: a topology key, and by how much."""
+Meant: TypeAlias = tuple[Collection[str] | None, LabelSelector]
+"""Pods of these namespaces (None: any) with labels that the selector matches."""
 LONGEST_LOG = 20_000
 """Changes that are remembered; who was asked longer ago counts anew."""
 
@@ -51,6 +55,10 @@ class Counted(Protocol):
     @property
     def nodes(self) -> Sequence[NodeInfo]: ...
     @property
+    def nodes_with_affinity(self) -> Mapping[str, NodeInfo]: ...
+    @property
+    def pods(self) -> PodIndex: ...
+    @property
     def layout(self) -> int: ...
     @property
     def taints(self) -> int: ...
@@ -66,17 +74,18 @@ class Tally:
     """Domain -> sum of what the pods in it contribute; domains with nothing are absent.
 
     `keys` says how many domains each topology key has here. `version` changes whenever the tally was counted anew:
-    then any domain may have changed.
+    then any domain may have changed. `meant` are (namespaces, selector) of the pods that contribute, None for those
+    with (anti-)affinity terms.
     """
 
-    __slots__ = ("_layout", "_position", "_weigh", "counts", "keys", "of_terms", "version")
+    __slots__ = ("_layout", "_meant", "_position", "_weigh", "counts", "keys", "version")
 
-    def __init__(self, weigh: Callable[[PodInfo], Contribution], *, of_terms: bool = False) -> None:
+    def __init__(self, weigh: Callable[[PodInfo], Contribution], meant: Sequence[Meant] | None) -> None:
         self.counts: dict[Topology, int] = {}
         self.keys: dict[str, int] = {}
-        self.of_terms = of_terms
         self.version = 0
         self._weigh = weigh
+        self._meant = meant
         self._layout: Hashable = None
         self._position = 0
 
@@ -85,7 +94,7 @@ class Tally:
 
     def sync(self, world: Counted) -> Self:
         """Takes in what has happened since."""
-        log, layout = world.term_log if self.of_terms else world.pod_log, self._layout_of(world)
+        log, layout = world.term_log if self._meant is None else world.pod_log, self._layout_of(world)
         if self._layout != layout or (changes := log.since(self._position)) is None:
             self._recount(world)
             self._layout = layout
@@ -142,66 +151,83 @@ class Tally:
     def _recount(self, world: Counted) -> None:
         self.version += 1
         self.counts, self.keys = {}, {}
-        for node in world.nodes:
-            for pod in (node.with_affinity if self.of_terms else node.pods).values():
-                self.apply(1, pod, node)
+        self._count(world)
+
+    def _count(self, world: Counted) -> None:
+        if self._meant is None:
+            for node in list(world.nodes_with_affinity.values()):
+                for pod in node.with_affinity.values():
+                    self.apply(1, pod, node)
+            return
+        counted: set[str] = set()
+        for namespaces, selector in self._meant:
+            for pod, node in world.pods.candidates(namespaces, selector):
+                if pod.uid not in counted:
+                    counted.add(pod.uid)
+                    self.apply(1, pod, node)
+
+
+class Domains:
+    """What a topology key makes of the nodes that `admits` lets count. `size` is how many domains there are.
+
+    `version` changes whenever they may be others than before.
+    """
+
+    def __init__(self, key: str, admits: Callable[[NodeInfo], bool], *, by_taints: bool = False) -> None:
+        self.key = key
+        self.version = 0
+        self.size = 0
+        self.admitted: frozenset[str] = frozenset()
+        self._admits = admits
+        self._by_taints = by_taints
+        self._layout: Hashable = None
+
+    def sync(self, world: Counted) -> Self:
+        layout = (world.layout, world.taints) if self._by_taints else world.layout
+        if layout != self._layout:
+            self._layout = layout
+            self.version += 1
+            admitted = [node for node in world.nodes if self.key in node.labels and self._admits(node)]
+            self.admitted = frozenset([node.name for node in admitted])
+            self.size = len({node.labels[self.key] for node in admitted})
+        return self
 
 
 class SpreadTally(Tally):
-    """Counts over the nodes that `admits` lets count, by one topology key; their domains exist even when empty.
+    """Counts over domains that exist even when they are empty. `fewest` is the smallest count of any of them."""
 
-    `fewest` is the smallest count of any domain.
-    """
+    __slots__ = ("_histogram", "domains")
 
-    __slots__ = ("_admits", "_admitted", "_by_taints", "_domains", "key")
-
-    def __init__(
-        self,
-        key: str,
-        weigh: Callable[[PodInfo], Contribution],
-        admits: Callable[[NodeInfo], bool],
-        *,
-        by_taints: bool = False,
-    ) -> None:
-        super().__init__(weigh)
-        self.key = key
-        self._admits = admits
-        self._by_taints = by_taints
-        self._admitted: set[str] = set()
-        self._domains: dict[int, int] = {}
+    def __init__(self, domains: Domains, weigh: Callable[[PodInfo], Contribution], meant: Sequence[Meant]) -> None:
+        super().__init__(weigh, meant)
+        self.domains = domains
+        self._histogram: dict[int, int] = {}
 
     @property
     def fewest(self) -> int:
-        return min(self._domains, default=0)
+        return min(self._histogram, default=0)
 
     def apply(self, sign: int, pod: PodInfo, node: NodeInfo) -> None:
-        if node.name in self._admitted:
+        if node.name in self.domains.admitted:
             super().apply(sign, pod, node)
 
     def _copy_to(self, twin: Self) -> None:
         super()._copy_to(twin)
-        for slot in SpreadTally.__slots__:
-            setattr(twin, slot, getattr(self, slot))
-        twin._domains = dict(self._domains)
+        twin.domains, twin._histogram = self.domains, dict(self._histogram)
 
     def _add(self, domain: Topology, weight: int) -> None:
-        before = self.counts[domain]
-        self.counts[domain] = before + weight
-        self._domains[before + weight] = self._domains.get(before + weight, 0) + 1
-        if self._domains[before] == 1:
-            del self._domains[before]
+        before = self.counts.get(domain, 0)
+        super()._add(domain, weight)
+        histogram = self._histogram
+        histogram[before + weight] = histogram.get(before + weight, 0) + 1
+        if histogram[before] == 1:
+            del histogram[before]
         else:
-            self._domains[before] -= 1
+            histogram[before] -= 1
 
     def _layout_of(self, world: Counted) -> Hashable:
-        return (world.layout, world.taints) if self._by_taints else world.layout
+        return self.domains.sync(world).version
 
-    def _recount(self, world: Counted) -> None:
-        self.version += 1
-        admitted = [node for node in world.nodes if self.key in node.labels and self._admits(node)]
-        self._admitted = {node.name for node in admitted}
-        self.counts = {(self.key, node.labels[self.key]): 0 for node in admitted}
-        self._domains = {0: len(self.counts)} if self.counts else {}
-        for node in admitted:
-            for pod in node.pods.values():
-                self.apply(1, pod, node)
+    def _count(self, world: Counted) -> None:
+        self._histogram = {0: self.domains.size} if self.domains.size else {}
+        super()._count(world)

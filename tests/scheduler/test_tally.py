@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minik8s.machinery.selectors import LabelSelector
 from minik8s.scheduler.cache import Cache
 from minik8s.scheduler.cycle import Decision, Refusal, Scheduling
 from minik8s.scheduler.framework import CycleState
@@ -87,7 +88,8 @@ def test_kept_counts_equal_counting_anew(steps: list[tuple[str, int, int]]) -> N
                 zones[("zone", node.labels["zone"])] += pod.labels == {"app": "g"} and not pod.terminating
                 existing[(HOST, node.name)] += bool(pod.terms)
         (constraint,) = state.data[spreading.name].listed
-        assert constraint.tally.counts == zones
+        assert constraint.tally.counts == {zone: count for zone, count in zones.items() if count}
+        assert constraint.tally.domains.size == len(zones)
         assert constraint.tally.fewest == min(zones.values(), default=0)
         tally = state.data[affine.name].listed.get("existing")
         assert (tally.counts if tally else {}) == +existing
@@ -152,3 +154,55 @@ def test_a_tried_change_leaves_the_tally_alone() -> None:
     plugin.add_pod(tried, wanted, PodInfo(make_pod("o", labels={"app": "g"})), node)
     (before,), (after,) = state.data[plugin.name].listed, tried.data[plugin.name].listed
     assert (before.held(node), after.held(node)) == (0, 1)
+
+
+def test_another_selector_costs_no_look_at_everything() -> None:
+    """Once nodes are divided and a label is indexed, a first count looks at the pods it may mean and at no node."""
+
+    class Watched(list[Any]):
+        walks = 0
+
+        def __iter__(self) -> Any:
+            Watched.walks += 1
+            return super().__iter__()
+
+    cache = Cache()
+    for i in range(6):
+        cache.set_node(zoned(i))
+        cache.set_pod(make_pod(f"p{i}", labels={"app": f"a{i % 3}"}, nodeName=f"n{i}"))
+    plugin = PodTopologySpread()
+    looked_at: list[int] = []
+    for app in ("a0", "a1", "none"):
+        constraint = {**spread("zone"), "labelSelector": {"matchLabels": {"app": app}}}
+        wanted = PodInfo(make_pod("w", labels={"app": app}, topologySpreadConstraints=[constraint]))
+        cache.nodes = Watched(cache.nodes)
+        Watched.walks = 0
+        state = CycleState()
+        plugin.pre_filter(state, wanted, cache)
+        (counted,) = state.data[plugin.name].listed
+        looked_at.append(Watched.walks)
+        assert sum(counted.tally.counts.values()) == (0 if app == "none" else 2)
+        assert counted.tally.fewest == 0
+    assert looked_at[0] > 0
+    assert looked_at[1:] == [0, 0]
+
+
+def test_candidates() -> None:
+    """Whatever the selector: nobody whom it means is left out, and the rarest label decides who is looked at."""
+    cache = Cache()
+    cache.set_node(zoned(0))
+    for i in range(12):
+        labels = {"app": f"a{i % 2}", "tier": f"t{i % 6}"}
+        cache.set_pod(make_pod(f"p{i}", labels=labels, nodeName="n0"))
+
+    def found(selector: Any, namespaces: Any = ("ns",)) -> list[str]:
+        return sorted(pod.key for pod, _ in cache.pods.candidates(namespaces, LabelSelector.from_object(selector)))
+
+    assert len(found({"matchLabels": {"app": "a1"}})) == 6
+    assert len(found({"matchLabels": {"app": "a1", "tier": "t3"}})) == 2
+    assert len(found({"matchExpressions": [{"key": "app", "operator": "In", "values": ["a1"]}]})) == 6
+    assert len(found({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["a1"]}]})) == 12
+    assert found({"matchLabels": {"app": "a1"}}, ("elsewhere",)) == []
+    assert len(found({"matchLabels": {"app": "a1"}}, None)) == 12
+    cache.remove_pod("uid-p1")
+    assert len(found({"matchLabels": {"app": "a1"}})) == 5

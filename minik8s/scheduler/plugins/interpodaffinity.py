@@ -22,7 +22,7 @@ from minik8s.scheduler.framework import (
     Status,
 )
 from minik8s.scheduler.info import AffinityTerm, NodeInfo, PodInfo
-from minik8s.scheduler.tally import Tally, Topology
+from minik8s.scheduler.tally import Meant, Tally, Topology
 
 _NAME = "InterPodAffinity"
 _LONELY = Status(Code.UNRESOLVABLE, ("node(s) didn't match pod affinity rules",), _NAME)
@@ -184,7 +184,7 @@ class InterPodAffinity:
                     yield term.topology_key, term.weight
 
         key = (_POINTS, hard, ignore, namespace, tuple(sorted(labels.items())))
-        return snapshot.tally(key, lambda: Tally(weigh, of_terms=True))
+        return snapshot.tally(key, lambda: Tally(weigh, None))
 
 
 def _parts(state: CycleState) -> list[Tallies]:
@@ -232,7 +232,7 @@ def _existing(pod: PodInfo, snapshot: Snapshot) -> Tally:
                 yield term.topology_key, 1
 
     key = ("existing", namespace, tuple(sorted(labels.items())))
-    return snapshot.tally(key, lambda: Tally(weigh, of_terms=True))
+    return snapshot.tally(key, lambda: Tally(weigh, None))
 
 
 def _meant_by_all(terms: Sequence[AffinityTerm], snapshot: Snapshot) -> Tally:
@@ -242,7 +242,8 @@ def _meant_by_all(terms: Sequence[AffinityTerm], snapshot: Snapshot) -> Tally:
     def weigh(other: PodInfo) -> tuple[tuple[str, int], ...]:
         return keys if _matches_all(terms, other, snapshot) else ()
 
-    return snapshot.tally(("all", *(term.identity for term in terms)), lambda: Tally(weigh), _labels(terms))
+    key = ("all", *(term.identity for term in terms))
+    return snapshot.tally(key, lambda: Tally(weigh, _meant(terms[:1])), _labels(terms))
 
 
 def _meant_by_each(terms: Sequence[AffinityTerm], snapshot: Snapshot) -> Tally:
@@ -262,4 +263,10 @@ def _each(what: str, terms: Sequence[AffinityTerm], snapshot: Snapshot, points: 
             if term.matches(other, theirs):
                 yield term.topology_key, points(term)
 
-    return snapshot.tally((what, *(term.identity for term in terms)), lambda: Tally(weigh), _labels(terms))
+    key = (what, *(term.identity for term in terms))
+    return snapshot.tally(key, lambda: Tally(weigh, _meant(terms)), _labels(terms))
+
+
+def _meant(terms: Sequence[AffinityTerm]) -> list[Meant]:
+    """Where to look for the pods that some of the terms mean."""
+    return [(t.namespaces if t.namespace_selector.nothing else None, t.selector) for t in terms]

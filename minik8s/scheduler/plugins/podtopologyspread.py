@@ -29,7 +29,7 @@ from minik8s.scheduler.framework import (
     Status,
 )
 from minik8s.scheduler.info import NodeInfo, PodInfo
-from minik8s.scheduler.tally import SpreadTally
+from minik8s.scheduler.tally import Domains, SpreadTally
 
 _NAME = "PodTopologySpread"
 _REASON = "node(s) didn't match pod topology spread constraints"
@@ -100,10 +100,12 @@ class Constraint:
 
         where = orjson.dumps([pod.spec.get("nodeSelector"), pod.spec.get("affinity")]) if affinity else None
         despite = None if tolerations is None else orjson.dumps(tolerations)
-        key = (_NAME, namespace, self.key, selector, needed, where, despite)
+        place = (self.key, needed, where, despite)
+        by_taints = self.honor_taints
+        domains = snapshot.domains(place, lambda: Domains(self.key, admits, by_taints=by_taints))
         self.tally = snapshot.tally(
-            key,
-            lambda: SpreadTally(self.key, weigh, admits, by_taints=self.honor_taints),
+            (_NAME, namespace, selector, *place),
+            lambda: SpreadTally(domains, weigh, [((namespace,), selector)]),
             [requirement.key for requirement in selector.requirements],
         )
         self.version, self.unique = self.tally.version, snapshot.is_unique(self.key)
@@ -115,7 +117,7 @@ class Constraint:
 
     def skew(self, held: int) -> int:
         """The skew if the pod came to a domain that holds so many."""
-        fewest = self.tally.fewest if len(self.tally.counts) >= self.min_domains else 0
+        fewest = self.tally.fewest if self.tally.domains.size >= self.min_domains else 0
         return held + self.matches_self - fewest
 
     def standing(self, node: NodeInfo) -> Hashable:
