@@ -134,6 +134,8 @@ class ClusterConfig:
                     runtime, instead of as kubelets would have it; see `minik8s.kubelet.stages`
     lease_seconds   for how long a node's Lease is good: it is renewed four times in that, and a node is lost after a
                     quarter more. 400 makes a day of a thousand nodes in virtual time ten times as fast
+    static_pod_path a folder of manifests: node-1 runs the pods of its files, and each node those of the folder in it
+                    that has the node's name, whatever the API says; see `minik8s.kubelet.static_pods`
     images          image name -> command line (an entrypoint) or argv, beside the built-in images; for the sandbox
                     runtime also a directory that holds a root file system, an OCI image layout (a directory or a tar)
                     or a `docker save` archive
@@ -177,6 +179,7 @@ class ClusterConfig:
     runtime: Runtime = attrs.field(default="subprocess", validator=_one_of(*RUNTIMES))
     stages: tuple[str | Path | Mapping[str, Any], ...] = attrs.field(factory=tuple, converter=_tuple, repr=False)
     lease_seconds: int = attrs.field(default=LEASE_SECONDS, validator=_whole(4))
+    static_pod_path: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
     images: Mapping[str, str | Path | tuple[str, ...]] = attrs.field(factory=dict, validator=_images)
     host: str = "127.0.0.1"
     port: int = attrs.field(default=0, validator=_whole(0, 65535))

@@ -44,6 +44,11 @@ MACHINE = "127.0.0.1"
 """The address of nodes whose pods share this machine's network."""
 
 
+def node_name(index: int) -> str:
+    """The name of one of the nodes with which a cluster starts, the first of which has the index 0."""
+    return f"node-{index + 1}"
+
+
 class NodePool:
     """Kubelets by node name; it is the API server's `NodeConnector`."""
 
@@ -139,7 +144,7 @@ class NodePool:
         """Starts the configured number of nodes."""
         self._group = group
         for index in range(self._config.nodes):
-            self.add(group, f"node-{index + 1}")
+            self.add(group, node_name(index))
 
     def add(self, group: TaskGroup, name: str) -> Kubelet:
         """Starts one more node."""
@@ -158,6 +163,7 @@ class NodePool:
             cluster_dns=dns_address(self._config.service_cidr) if self._network is not None else "",
             boot=self._boots.get(name, 0),
             staged=self._stages,
+            static_pods=self._static_pods(name),
         )
         self._run_commons(group)
         self.kubelets[name] = kubelet
@@ -169,6 +175,13 @@ class NodePool:
         if self._network is not None:
             await self._network.node(kubelet.name).open()
         await kubelet.run()
+
+    def _static_pods(self, name: str) -> tuple[Path, ...]:
+        """The folders with the manifests of a node's static pods; the first node has those that name none."""
+        folder = self._config.static_pod_path
+        if folder is None:
+            return ()
+        return (folder, folder / name) if name == node_name(0) else (folder / name,)
 
     def _run_commons(self, group: TaskGroup) -> None:
         """Starts what the nodes share with the first of them: a cluster without nodes is spared it."""

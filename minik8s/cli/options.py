@@ -156,6 +156,12 @@ _CLUSTER_OPTIONS: tuple[Callable[[Command], Command], ...] = (
         callback=_stages,
         help="A file of KWOK Stages by which simulated nodes or pods live; repeatable.",
     ),
+    click.option(
+        "--static-pod-path",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        default=None,
+        help="A folder of manifests that node-1 runs, and each node those of the folder in it with its name.",
+    ),
     click.option("--seed", type=int, default=None, help="Source of all names and UIDs."),
     controllers_option(ours=True),
     click.option(
@@ -195,6 +201,7 @@ def cluster_options(function: Command) -> Command:
         dns_port: int | None,
         ingress: bool,
         stages: tuple[Path, ...],
+        static_pod_path: Path | None,
         **others: Any,
     ) -> Any:
         if stages and runtime != "simulated":
@@ -213,6 +220,7 @@ def cluster_options(function: Command) -> Command:
             ingress=ingress,
             coroutines=False,
             stages=stages,
+            static_pod_path=static_pod_path,
         )
         return function(config=config, **others)
 

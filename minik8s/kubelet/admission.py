@@ -13,6 +13,7 @@ import attrs
 
 from minik8s.api.pods import HostPort, host_ports, in_units, pod_requests, ports_collide, quantities
 from minik8s.api.scheduling import RequiredNodeAffinity, untolerated
+from minik8s.api.staticpods import is_static
 from minik8s.machinery.meta import Doc, labels_of, name_of
 
 AFFINITY_MESSAGE = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
@@ -25,8 +26,8 @@ CRITICAL_PRIORITY = 2_000_000_000
 
 
 def is_critical(pod: Doc) -> bool:
-    """Whether a pod is one that the node cannot do without."""
-    return int(pod["spec"].get("priority") or 0) >= CRITICAL_PRIORITY
+    """Whether a pod is one that the node cannot do without; static ones always are."""
+    return is_static(pod) or int(pod["spec"].get("priority") or 0) >= CRITICAL_PRIORITY
 
 
 @attrs.frozen

@@ -21,12 +21,13 @@ from anyio.abc import ByteStream
 
 from minik8s.api.metrics import ContainerUsage
 from minik8s.api.pods import is_terminal
+from minik8s.api.staticpods import is_mirror, pod_id
 from minik8s.client.client import Client
 from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock
 from minik8s.kubelet import eviction
-from minik8s.kubelet.admission import admit, claim_of
+from minik8s.kubelet.admission import Claim, admit, claim_of
 from minik8s.kubelet.commons import Commons
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.logs import chosen_container_id
@@ -37,9 +38,10 @@ from minik8s.kubelet.phase import is_starting
 from minik8s.kubelet.pod_status import EVICTED, rejected_status
 from minik8s.kubelet.pod_worker import PodWorker
 from minik8s.kubelet.runtime.protocol import Container, LogOptions, Runtime, Sandbox, Session, StartError
+from minik8s.kubelet.static_pods import StaticPods, StaticPodWorker
 from minik8s.kubelet.status import SettledPod, StatusManager
 from minik8s.machinery.errors import BadRequest
-from minik8s.machinery.meta import Doc, is_terminating, name_of, namespace_of, rfc3339, uid_of
+from minik8s.machinery.meta import Doc, Obj, is_terminating, name_of, namespace_of, rfc3339, uid_of
 
 COMPONENT = "kubelet"
 
@@ -51,7 +53,7 @@ class Kubelet:
     `address` its InternalIP, `cluster_dns` the address of the cluster's DNS. `commons` is shared by the kubelets of a
     cluster, which runs it; without it the kubelet has its own. `files` False spares a runtime without processes the
     volumes' files and tokens. `boot` counts how often the machine has been started anew. `staged` are the kinds, Node
-    or Pod, that stages lead instead. `run` closes the runtime at its end.
+    or Pod, that stages lead instead. `static_pods` are folders of manifests. `run` closes the runtime at its end.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Kubelet:
         cluster_dns: str = "",
         boot: int = 0,
         staged: Collection[str] = (),
+        static_pods: Sequence[Path] = (),
     ) -> None:
         signed = client.as_component(COMPONENT, f"system:node:{node_name}", ["system:nodes"])
         capacity = {**DEFAULT_CAPACITY, **(capacity or {})}
@@ -106,6 +109,8 @@ class Kubelet:
             lease_seconds=self._commons.lease_seconds,
         )
         self._leads_pods = "Pod" not in staged
+        self._static = StaticPods(self.node, self.agent, self, static_pods)
+        self._runs_static = False
         self.workers: dict[str, PodWorker] = {}
         self._settled: dict[str, SettledPod] = {}
         self._meters: WeakKeyDictionary[PodWorker, PodMeter] = WeakKeyDictionary()
@@ -157,6 +162,7 @@ class Kubelet:
         self.disconnect()
         self.agent.observe(None, self.node.dispatch.node_informer.lister.get(self.name))
         there = {uid_of(pod) for pod in self.node.dispatch.pod_informer.lister.by_index("node", self.name)}
+        there |= self._static.uids
         for uid in [uid for uid in (*self.workers, *self._settled) if uid not in there]:
             self._pod_removed(uid)
         self._subscriptions = self._subscribe()
@@ -244,7 +250,7 @@ class Kubelet:
 
     def usage(self, pod: Doc) -> dict[str, ContainerUsage]:
         """What the pod's running containers use, as far as the runtime can tell; nothing for a pod that is not here."""
-        worker = self.workers.get(uid_of(pod))
+        worker = self.workers.get(pod_id(pod))
         if worker is None:
             return {}
         meter = self._meters.setdefault(worker, PodMeter(self.node.clock))
@@ -269,7 +275,7 @@ class Kubelet:
 
     def worker(self, pod: Doc) -> PodWorker:
         """The pod's worker. Raises BadRequest for a pod that this kubelet never ran."""
-        worker = self.workers.get(uid_of(pod))
+        worker = self.workers.get(pod_id(pod))
         if worker is None:
             raise BadRequest(f'pod "{name_of(pod)}" cannot be found - no logs available')
         return worker
@@ -285,10 +291,15 @@ class Kubelet:
         removals.append(dispatch.pods.subscribe(self.name, self._pod_changed))
         for pod in dispatch.pod_informer.lister.by_index("node", self.name):
             self._pod_changed(None, pod)
+        if self._static.folders:
+            self._mirror_changed()
         return removals
 
     def _pod_changed(self, old: Doc | None, new: Doc | None) -> None:
         if self._group is None:
+            return
+        if is_mirror(new or old or {"metadata": {}}):
+            self._mirror_changed()
             return
         if old is not None and (new is None or uid_of(new) != uid_of(old)):
             self._pod_removed(uid_of(old))
@@ -305,18 +316,24 @@ class Kubelet:
             self._settle(SettledPod(pod))
             return
         claim = claim_of(pod)
-        others = [w.claim for w in self.workers.values() if not (w.ended or w.gone)]  # by force gone: counts no more
         resumed = bool((pod.get("status") or {}).get("startTime"))
-        rejection = None if resumed else admit(pod, claim, others, self.agent.node, disk_full=self.agent.disk_full)
-        if rejection is not None:
-            self.node.recorder.event(pod, "Warning", rejection.reason, rejection.message)
-            now = rfc3339(self.node.clock.now())
-            self._settle(SettledPod(pod, rejected_status(pod, rejection.reason, rejection.message, now)))
+        rejected = None if resumed else self._rejected(pod, claim)
+        if rejected is not None:
+            self._settle(SettledPod(pod, rejected))
             return
         worker = self.workers[uid_of(pod)] = PodWorker(self.node, pod, claim)
         if is_terminating(pod):
             worker.terminate(float(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
         self._group.start_soon(self._lead, worker)
+
+    def _rejected(self, pod: Doc, claim: Claim) -> Obj | None:
+        """The status of a pod that the node does not admit."""
+        others = [w.claim for w in self.workers.values() if not (w.ended or w.gone)]  # by force gone: counts no more
+        rejection = admit(pod, claim, others, self.agent.node, disk_full=self.agent.disk_full)
+        if rejection is None:
+            return None
+        self.node.recorder.event(pod, "Warning", rejection.reason, rejection.message)
+        return rejected_status(pod, rejection.reason, rejection.message, rfc3339(self.node.clock.now()))
 
     async def _lead(self, worker: PodWorker) -> None:
         await worker.run()
@@ -335,6 +352,34 @@ class Kubelet:
     def _forget(self, worker: PodWorker) -> None:
         self.workers.pop(uid_of(worker.pod), None)
         worker.forget()
+
+    # -- static pods
+
+    def _mirror_changed(self) -> None:
+        self._static.touch()
+        if not self._runs_static and self._group is not None:
+            self._runs_static = True
+            self._group.start_soon(self._static.run, name=f"{self.name} static pods")
+
+    def begin_static(self, pod: Doc) -> StaticPodWorker | Callable[[str], Obj]:
+        """See `static_pods.Host`."""
+        claim = claim_of(pod)
+        if (rejected := self._rejected(pod, claim)) is not None:
+            return lambda now: rejected
+        worker = StaticPodWorker(self.node, pod, claim)
+        self.workers[uid_of(pod)] = worker
+        assert self._group is not None
+        self._group.start_soon(self._lead_static, worker)
+        return worker
+
+    async def _lead_static(self, worker: PodWorker) -> None:
+        await worker.run()
+        self._static.touch()
+
+    def end_static(self, pod: Doc) -> None:
+        """See `static_pods.Host`."""
+        if (worker := self.workers.get(uid_of(pod))) is not None:
+            self._forget(worker)
 
     def _settle(self, pod: SettledPod) -> None:
         self._settled[uid_of(pod.pod)] = pod

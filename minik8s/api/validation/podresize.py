@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minik8s.api.pods import is_sidecar, qos_class
+from minik8s.api.staticpods import is_mirror
 from minik8s.api.validation.common import Causes
 from minik8s.api.validation.podspec import validate_pod
 from minik8s.machinery.field import forbidden, invalid
@@ -17,7 +18,6 @@ from minik8s.machinery.meta import Doc
 Part = Mapping[str, Any]
 
 RESIZABLE = ("cpu", "memory")
-MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 
 
 def validate_resize(pod: Doc, old: Doc) -> Causes:
@@ -56,7 +56,7 @@ def _init_containers(new: Part, before: Part) -> Causes:
 
 
 def _not_resizable(pod: Doc) -> str:
-    if MIRROR_ANNOTATION in (pod["metadata"].get("annotations") or {}):
+    if is_mirror(pod):
         return "static pods cannot be resized"
     if (pod["spec"].get("os") or {}).get("name") == "windows":
         return "windows pods cannot be resized"
@@ -89,7 +89,7 @@ def _fixed(resources: Part | None) -> list[Any]:
 
 def validate_ephemeral_change(pod: Doc, old: Doc) -> Causes:
     """Containers for debugging: they are added, never changed or removed."""
-    if MIRROR_ANNOTATION in (old["metadata"].get("annotations") or {}):
+    if is_mirror(old):
         yield forbidden("[]", "static pods do not support ephemeral containers")
         return
     yield from validate_pod(pod)

@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 from minik8s.api.nodes import HOSTNAME, REGION, ZONE
 from minik8s.api.request import ApiRequest
 from minik8s.api.resources import NODES, PODS
+from minik8s.api.staticpods import MIRROR, is_mirror
 from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
 from minik8s.machinery.errors import NotFound
-from minik8s.machinery.meta import Doc, annotations_of, evolve, labels_of, uid_of
+from minik8s.machinery.meta import Doc, evolve, labels_of, uid_of
 
 USER_PREFIX = "system:node:"
 GROUP = "system:nodes"
-MIRROR = "kubernetes.io/config.mirror"
 LEASE_NAMESPACE = "kube-node-lease"
 _RESTRICTED = "node-restriction.kubernetes.io"
 _KUBELET_LABELS = frozenset(
@@ -102,7 +102,7 @@ def _pod_itself(node: str, attributes: Attributes, world: World) -> None:
 
 def _mirror_problem(node: str, pod: Doc) -> str:
     """What a node may not create; mirror pods of its own, which refer to nothing, are all it may."""
-    if MIRROR not in annotations_of(pod):
+    if not is_mirror(pod):
         return f'pod does not have "{MIRROR}" annotation, node "{node}" can only create mirror pods'
     spec = pod["spec"]
     if spec.get("nodeName") != node:

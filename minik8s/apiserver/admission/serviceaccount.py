@@ -7,6 +7,7 @@ from random import Random
 from typing import Any, ClassVar
 
 from minik8s.api.resources import SERVICE_ACCOUNTS
+from minik8s.api.staticpods import is_mirror
 from minik8s.apiserver.admission.noderestriction import of_containers
 from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
 from minik8s.machinery.meta import Doc, Obj, annotations_of, name_of
@@ -17,7 +18,6 @@ VOLUME_PREFIX = "kube-api-access-"
 MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 TOKEN_SECONDS = 3607
 """An hour and seven seconds: how the kubelet tells these tokens from ones that somebody asked for."""
-_MIRROR = "kubernetes.io/config.mirror"
 _ENFORCE = "kubernetes.io/enforce-mountable-secrets"
 """An annotation (deprecated upstream) that keeps an account's pods to the secrets that the account lists."""
 
@@ -37,7 +37,7 @@ class ServiceAccount(AdmissionPlugin):
         if pod is None or not attributes.concerns("CREATE", "pods"):
             return
         spec = pod["spec"]
-        if _MIRROR in annotations_of(pod):
+        if is_mirror(pod):
             _check_mirror(attributes, spec)
             return
         name = spec.get("serviceAccountName") or DEFAULT_ACCOUNT
