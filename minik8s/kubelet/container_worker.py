@@ -7,21 +7,18 @@ leave and then takes over whatever is running. What the container needs of its p
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 
 from minik8s.api.restart import Role, Verdict, after_exit
 from minik8s.client.events import EventKind
 from minik8s.kubelet.backoff import INITIAL, restart_delay
-from minik8s.kubelet.command import argv, working_dir
+from minik8s.kubelet.container_config import ContainerHost, container_config
 from minik8s.kubelet.container_run import ContainerRun, Turn
 from minik8s.kubelet.container_status import ContainerRecord, terminated_state
-from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.deadline import Deadline
 from minik8s.kubelet.env import ConfigError
-from minik8s.kubelet.images import ImagePuller
 from minik8s.kubelet.latch import Latch
 from minik8s.kubelet.pod_spec import full_name
 from minik8s.kubelet.prober import Prober
@@ -31,16 +28,12 @@ from minik8s.kubelet.runtime.protocol import (
     Exit,
     Image,
     ImageError,
-    Mount,
     ProbeResult,
-    Sandbox,
     StartError,
 )
-from minik8s.kubelet.security import check_user, read_only_root, run_as
 from minik8s.kubelet.termination_message import message_limit
 from minik8s.machinery.meta import Doc
 
-TERMINATION_LOG = "/dev/termination-log"
 SYNC_SECONDS = 1.0
 """How long ErrImagePull shows before it becomes ImagePullBackOff: until the agent's next look at the pod."""
 
@@ -50,24 +43,6 @@ _FIELDS: dict[Role, str] = {
     "app": "spec.containers",
     "ephemeral": "spec.ephemeralContainers",
 }
-
-
-class ContainerHost(Protocol):
-    """A container's pod, as far as the container needs it."""
-
-    node: NodeContext
-    pod: Doc
-    images: ImagePuller
-    directory: Path
-
-    @property
-    def sandbox(self) -> Sandbox: ...
-    @property
-    def grace_period(self) -> float: ...
-    def changed(self) -> None: ...
-    def restart_all(self) -> None: ...
-    async def environment(self, container: Doc) -> dict[str, str]: ...
-    def mounts(self, container: Doc, env: Mapping[str, str]) -> tuple[Mount, ...]: ...
 
 
 class ContainerWorker:
@@ -187,7 +162,7 @@ class ContainerWorker:
             image = await self._image()
             try:
                 env = await self.host.environment(self.spec)
-                config = self._config(image, env)
+                config = container_config(self.host, self.spec, image, env, self._attempt())
             except ConfigError as error:
                 self.event("Warning", "Failed", f"Error: {error}")
                 self._wait("CreateContainerConfigError", str(error))
@@ -220,32 +195,6 @@ class ContainerWorker:
                 self.event("Warning", "Failed", "Error: ImagePullBackOff")
                 self._wait("ImagePullBackOff", f"{text}: {error.reason}: {error.message}")
                 await self._sleep(delay - SYNC_SECONDS)
-
-    def _config(self, image: Image, env: Mapping[str, str]) -> ContainerConfig:
-        check_user(self.host.pod, self.spec, image.user)
-        directory, attempt = self.host.directory, self._attempt()
-        termination_log = directory / "containers" / self.record.name / f"{attempt}.termination-log"
-        mounts = image.mounts + self.host.mounts(self.spec, env)
-        path = self.spec.get("terminationMessagePath") or TERMINATION_LOG
-        if path != TERMINATION_LOG:
-            mounts += (Mount(termination_log, path),)
-        return ContainerConfig(
-            name=self.record.name,
-            image=image,
-            argv=argv(self.spec, image, env),
-            env=env,
-            working_dir=working_dir(self.spec, image),
-            mounts=mounts,
-            log_path=directory / "logs" / self.record.name / f"{attempt}.log",
-            termination_log=termination_log,
-            attempt=attempt,
-            stdin=bool(self.spec.get("stdin")),
-            stdin_once=bool(self.spec.get("stdinOnce")),
-            tty=bool(self.spec.get("tty")),
-            resources=self.spec.get("resources") or {},
-            run_as=run_as(self.host.pod, self.spec),
-            read_only_root=read_only_root(self.spec),
-        )
 
     def _attempt(self) -> int:
         return self.record.restart_count + 1 if self._tried else self.record.restart_count

@@ -17,7 +17,6 @@ from typing import Any
 import anyio
 import anyio.abc
 
-from minik8s.api.resources import CONFIG_MAPS, SECRETS
 from minik8s.api.restart import role_of
 from minik8s.client.events import EventKind
 from minik8s.clock import TimerHandle
@@ -30,19 +29,17 @@ from minik8s.kubelet.deadline import Deadline
 from minik8s.kubelet.downward import Surroundings
 from minik8s.kubelet.env import environment
 from minik8s.kubelet.images import ImagePuller
-from minik8s.kubelet.latch import Latch
 from minik8s.kubelet.pod_network import sandbox_config
-from minik8s.kubelet.pod_spec import FIELDS, records_of, referenced, resize_restarts
+from minik8s.kubelet.pod_spec import FIELDS, records_of, resize_restarts
 from minik8s.kubelet.pod_status import PodView, pod_status
 from minik8s.kubelet.runtime.protocol import Mount, RuntimeFailure, Sandbox
-from minik8s.kubelet.volumes.manager import MountFailure, PodVolumes
+from minik8s.kubelet.volumes.keeper import VolumeKeeper
 from minik8s.machinery.meta import (
     Doc,
     Obj,
     annotations_of,
     is_terminating,
     labels_of,
-    namespace_of,
     parse_time,
     revision_of,
     rfc3339,
@@ -63,7 +60,7 @@ class PodWorker:
         self.claim = claim
         self.directory = node.directory / "pods" / uid_of(pod)
         self.images = ImagePuller(node.runtime, node.clock)
-        self.volumes = PodVolumes(node, self.directory / "volumes")
+        self.keeper = VolumeKeeper(self, self.directory / "volumes")
         self.ended = False
         self.gone = False
         status = pod.get("status") or {}
@@ -82,8 +79,6 @@ class PodWorker:
         self._again = False
         self._group: anyio.abc.TaskGroup | None = None
         self._life: anyio.CancelScope | None = None
-        self._objects_changed = Latch()
-        self._refreshing = False
         self._timers: dict[str, TimerHandle] = {}
 
     # -- what others see
@@ -137,7 +132,7 @@ class PodWorker:
         if pod["spec"] is not old["spec"] and pod["spec"] != old["spec"]:
             self._spec_changed(old)
         if labels_of(pod) != labels_of(old) or annotations_of(pod) != annotations_of(old):
-            self._refresh_soon()
+            self.keeper.refresh_soon()
         return True
 
     def terminate(self, grace: float, failure: tuple[str, str] | None = None) -> None:
@@ -170,11 +165,11 @@ class PodWorker:
     # -- what containers need
 
     async def environment(self, container: Doc) -> dict[str, str]:
-        sources = await self.volumes.env_sources(self.pod, container, self._surroundings())
+        sources = await self.keeper.volumes.env_sources(self.pod, container, self.surroundings())
         return environment(self.pod, container, sources)
 
     def mounts(self, container: Doc, env: Mapping[str, str]) -> tuple[Mount, ...]:
-        return self.volumes.mounts(container, env)
+        return self.keeper.volumes.mounts(container, env)
 
     def event(self, reason: str, message: str, type_: EventKind = "Warning") -> None:
         self.node.recorder.event(self.pod, type_, reason, message)
@@ -183,7 +178,7 @@ class PodWorker:
 
     async def run(self) -> None:
         """The pod's whole life; returns when nothing of it is left but logs and status."""
-        forget_objects = self._listen()
+        forget_objects = self.keeper.listen()
         try:
             async with anyio.create_task_group() as self._group:
                 self._watch_deadline()
@@ -207,26 +202,13 @@ class PodWorker:
             if self._terminating:
                 return
             self.changed()
-            await self._mount()
+            await self.keeper.mount()
             await self.node.prepare_devices(self.pod, self.event)
             await self._make_sandbox()
             if await self._initialize():
                 self._initialized = True
                 await self._run_apps()
         self._life = None
-
-    async def _mount(self) -> None:
-        delay = 0.0
-        while True:
-            self._objects_changed = Latch()
-            failures = await self.volumes.set_up(self.pod, self._surroundings())
-            if not failures:
-                break
-            self._report(failures)
-            delay = mount_delay(delay)
-            with anyio.move_on_after(delay):
-                await self._objects_changed.wait()
-        self._plan_renewal()
 
     async def _make_sandbox(self) -> None:
         if self._resumed:
@@ -251,7 +233,7 @@ class PodWorker:
         for spec in self.pod["spec"].get("initContainers") or ():
             worker = self._worker(spec)
             if worker.role == "sidecar":
-                self._spawn(worker.run)
+                self.spawn(worker.run)
                 await worker.started.wait()
                 continue
             if worker.record.exits:
@@ -279,7 +261,7 @@ class PodWorker:
 
     def _start_beside(self, spec: Doc) -> None:
         if self._sandbox is not None and not self._terminating:
-            self._spawn(self._worker(spec).run)
+            self.spawn(self._worker(spec).run)
 
     # -- the end
 
@@ -309,7 +291,7 @@ class PodWorker:
         if self._sandbox is not None:
             await self.node.runtime.remove_sandbox(self._sandbox)
         self._sandbox_ready = False
-        self.volumes.tear_down()
+        self.keeper.volumes.tear_down()
         for record in self.records.values():
             record.settle()
         self.ended = True
@@ -317,45 +299,10 @@ class PodWorker:
 
     # -- changes from outside
 
-    def _listen(self) -> Callable[[], None]:
-        """Hears of changes to the ConfigMaps and Secrets that the pod refers to."""
-        config_maps, secrets = referenced(self.pod)
-        namespace = namespace_of(self.pod)
-        removals = [
-            self.node.dispatch.subscriptions(resource).subscribe((namespace, name), self._object_changed)
-            for resource, names in ((CONFIG_MAPS, config_maps), (SECRETS, secrets))
-            for name in names
-        ]
-
-        def remove() -> None:
-            for removal in removals:
-                removal()
-
-        return remove
-
-    def _object_changed(self, old: Doc | None, new: Doc | None) -> None:
-        self._objects_changed.set()
+    def objects_changed(self) -> None:
+        """A ConfigMap or Secret of the pod has changed."""
         for worker in self.containers.values():
             worker.objects_changed()
-        self._refresh_soon()
-
-    def _refresh_soon(self) -> None:
-        """Brings mounted volumes up to date, once for any number of changes."""
-        if self._sandbox is not None and not self._refreshing:
-            self._refreshing = self._spawn(self._refresh)
-
-    async def _refresh(self) -> None:
-        self._refreshing = False
-        self._report(await self.volumes.set_up(self.pod, self._surroundings()))
-        self._plan_renewal()
-
-    def _report(self, failures: list[MountFailure]) -> None:
-        for failure in failures:
-            self.event("FailedMount", f'MountVolume.SetUp failed for volume "{failure.volume}" : {failure.text}')
-
-    def _plan_renewal(self) -> None:
-        if (when := self.volumes.renew_at) is not None:
-            self._set_timer("renewal", (when - self.node.clock.now()).total_seconds(), self._refresh_soon)
 
     def _watch_deadline(self) -> None:
         """activeDeadlineSeconds counts from when the node accepted the pod."""
@@ -363,9 +310,9 @@ class PodWorker:
         if seconds is not None:
             end = parse_time(self._start_time) + timedelta(seconds=seconds)
             left = (end - self.node.clock.now()).total_seconds()
-            self._set_timer("deadline", left, lambda: self.terminate(self.grace_period, DEADLINE_EXCEEDED))
+            self.set_timer("deadline", left, lambda: self.terminate(self.grace_period, DEADLINE_EXCEEDED))
 
-    def _set_timer(self, name: str, seconds: float, callback: Callable[[], object]) -> None:
+    def set_timer(self, name: str, seconds: float, callback: Callable[[], object]) -> None:
         if timer := self._timers.pop(name, None):
             timer.cancel()
         self._timers[name] = self.node.clock.call_later(max(0.0, seconds), callback)
@@ -385,16 +332,16 @@ class PodWorker:
             replaced = worker.spec["image"] != container["image"] or resize_restarts(worker.spec, container)
             worker.spec = container
             if replaced and worker.role in ("app", "sidecar") and not self._terminating:
-                self._spawn(worker.replace)
+                self.spawn(worker.replace)
         elif name not in self.records:
             self.records[name] = ContainerRecord(name, role_of(container, field))
             self._start_beside(container)
 
-    def _spawn(self, func: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+    def spawn(self, func: Callable[[], Coroutine[Any, Any, None]]) -> bool:
         """Runs something beside the rest of the pod's life; False when that is over."""
         if self._group is not None:
             self._group.start_soon(func)
         return self._group is not None
 
-    def _surroundings(self) -> Surroundings:
+    def surroundings(self) -> Surroundings:
         return Surroundings(self.node.address, self._pod_ips, self.node.allocatable)
