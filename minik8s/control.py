@@ -138,8 +138,8 @@ class Control:
         """Returns when nothing remains to be done before the next timer: everybody has seen and done what there is.
 
         What only time will bring (a back-off, a probe's period, a lease) is not waited for, but processes that start
-        or end are, and webhooks that have been asked. What clients outside may be about to do nobody can know. Raises
-        NotSettled, which says what is still busy, after `timeout` seconds of real time.
+        or end are, and webhooks and extenders that have been asked. What clients outside may be about to do nobody can
+        know. Raises NotSettled, which says what is still busy, after `timeout` seconds of real time.
         """
         await settle(self._outside, self._queued, timeout)
 
@@ -176,8 +176,10 @@ class Control:
     def _outside(self) -> list[str]:
         """What is waited for that happens outside of the loop: processes, answers of webhooks."""
         calls, policing = self._context.webhooks.waiting, self._components.policing
+        scheduler = self._components.scheduler
         return [
             *self.nodes.busy(),
             *(f"call of webhook {url}" for url, number in calls.items() if number),
+            *(f"question to extender {url}" for url in (scheduler.outsiders.asked if scheduler is not None else ())),
             *(["rules for network policies"] if policing is not None and policing.busy else []),
         ]

@@ -97,7 +97,7 @@ def _stages(context: click.Context, parameter: click.Parameter, value: tuple[Pat
 def _scheduler_file(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
     """The file, once it has turned out to be a configuration."""
     if value is not None:
-        from minik8s.scheduler.configuration import ConfigurationError
+        from minik8s.scheduler.fields import ConfigurationError
         from minik8s.scheduler.profiles import check_file
 
         try:

@@ -8,7 +8,8 @@ import click
 
 from minik8s.cli.component import Component, component_options, run_component
 from minik8s.cli.running import execute
-from minik8s.scheduler.configuration import ConfigurationError, SchedulerConfiguration
+from minik8s.scheduler.configuration import SchedulerConfiguration
+from minik8s.scheduler.fields import ConfigurationError
 from minik8s.scheduler.profiles import check_file
 from minik8s.scheduler.scheduler import Scheduler
 

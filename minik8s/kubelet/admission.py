@@ -2,7 +2,8 @@
 
 The kubelet checks again what the scheduler has checked, because a pod may be bound by anybody (upstream:
 pkg/kubelet/lifecycle/predicate.go): node affinity, NoExecute taints, free host ports, room for its requests. A pod
-that does not fit is Failed at once with the reason found here.
+that does not fit is Failed at once with the reason found here. Extended resources that the node does not have at all
+are no reason: a scheduler may leave them to its extenders, or to allocated devices (removeMissingExtendedResources).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import attrs
 from minik8s.api.pods import HostPort, host_ports, in_units, pod_requests, ports_collide, quantities
 from minik8s.api.scheduling import RequiredNodeAffinity, untolerated
 from minik8s.api.staticpods import is_static
+from minik8s.api.validation.resources import is_extended
 from minik8s.machinery.meta import Doc, labels_of, name_of
 
 AFFINITY_MESSAGE = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
@@ -63,6 +65,8 @@ def admit(pod: Doc, claim: Claim, others: Iterable[Claim], node: Doc, *, disk_fu
         return Rejection("NodePorts", PORTS_MESSAGE)
     allocatable = in_units(quantities((node.get("status") or {}).get("allocatable")))
     for name, requested in {"pods": 1, **claim.requests}.items():
+        if name not in allocatable and is_extended(name):
+            continue
         capacity = allocatable.get(name, 0)
         used = len(others) if name == "pods" else sum(other.requests.get(name, 0) for other in others)
         if requested and used + requested > capacity:

@@ -6,6 +6,7 @@ verdict, see `guard`.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from minik8s.scheduler.framework import Code, Status, Wait
@@ -41,12 +42,16 @@ def unreserve(profile: Profile, pod: PodInfo, decision: Decision) -> None:
             blame(profile, error, pod.key)
 
 
-async def bind(profile: Profile, pod: PodInfo, decision: Decision) -> Status | None:
-    """Runs PreBind, then the first Bind plugin that does not pass the pod on."""
+async def bind(
+    profile: Profile, pod: PodInfo, decision: Decision, other: Callable[[PodInfo, str], Awaitable[bool]]
+) -> Status | None:
+    """Runs PreBind, then the first Bind plugin that does not pass the pod on, unless some `other` has bound it."""
     try:
         for plugin in profile.pre_binds:
             if status := await plugin.pre_bind(decision.state, pod, decision.node):
                 return at_fault(status, "PreBind", _name(plugin))
+        if await other(pod, decision.node):
+            return None
         for binder in profile.binds:
             bound = await binder.bind(decision.state, pod, decision.node)
             if bound is None:

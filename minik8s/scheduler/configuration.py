@@ -7,14 +7,15 @@ Upstream: `apis/config/v1` and `apis/config/validation`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from minik8s.machinery.meta import Doc
-from minik8s.schema.scalars import DecodeError, parse_duration
+from minik8s.scheduler.extenders.configuration import ExtenderConfiguration, parse_extenders
+from minik8s.scheduler.fields import ConfigurationError, duration, fields, number, sequence, text, truth
 
 KIND = "KubeSchedulerConfiguration"
 VERSION = "kubescheduler.config.k8s.io/v1"
@@ -33,10 +34,6 @@ _ELECTION = {
     "leaderElect", "leaseDuration", "renewDeadline", "retryPeriod", "resourceLock", "resourceName", "resourceNamespace",
 }  # fmt: skip
 _CONNECTION = {"kubeconfig", "acceptContentTypes", "contentType", "qps", "burst"}
-
-
-class ConfigurationError(ValueError):
-    """The configuration cannot be used; the text names the field."""
 
 
 @attrs.frozen
@@ -68,6 +65,7 @@ class SchedulerConfiguration:
     max_backoff: float = 10.0
     kubeconfig: str = ""
     election: Mapping[str, Any] = attrs.field(factory=dict)
+    extenders: tuple[ExtenderConfiguration, ...] = ()
 
 
 def load_configuration(source: str | Path | Doc) -> SchedulerConfiguration:
@@ -93,8 +91,6 @@ def parse_configuration(document: object) -> SchedulerConfiguration:
     doc = fields(document, "", _TOP)
     if doc.get("kind") != KIND or doc.get("apiVersion") != VERSION:
         raise ConfigurationError(f"need a {KIND} of {VERSION}, not {doc.get('kind')!r} of {doc.get('apiVersion')!r}")
-    if doc.get("extenders"):
-        raise ConfigurationError("extenders: not supported; write a plugin in Python instead")
     number(doc, "parallelism", "", 16, least=1)
     initial = number(doc, "podInitialBackoffSeconds", "", 1, least=1)
     longest = number(doc, "podMaxBackoffSeconds", "", 10, least=1)
@@ -106,6 +102,9 @@ def parse_configuration(document: object) -> SchedulerConfiguration:
     for i, name in enumerate(names):
         if name in names[:i]:
             raise ConfigurationError(f"profiles[{i}].schedulerName: duplicate value {name!r}")
+    extenders = parse_extenders(doc.get("extenders"))
+    if ignored := sorted({name for extender in extenders for name in extender.ignored}):
+        profiles = tuple(_ignoring(profile, ignored) for profile in profiles)
     connection = fields(doc.get("clientConnection") or {}, "clientConnection", _CONNECTION)
     return SchedulerConfiguration(
         profiles,
@@ -114,6 +113,7 @@ def parse_configuration(document: object) -> SchedulerConfiguration:
         float(longest),
         text(connection, "kubeconfig", "clientConnection"),
         _election(fields(doc.get("leaderElection") or {}, "leaderElection", _ELECTION)),
+        extenders,
     )
 
 
@@ -155,6 +155,12 @@ def _profile(document: object, path: str) -> ProfileConfiguration:
     )
 
 
+def _ignoring(profile: ProfileConfiguration, resources: list[str]) -> ProfileConfiguration:
+    """What extenders take care of, NodeResourcesFit shall not look at, whatever else it has been told to ignore."""
+    fit = {**profile.args.get("NodeResourcesFit", {}), "ignoredResources": resources}
+    return attrs.evolve(profile, args={**profile.args, "NodeResourcesFit": fit})
+
+
 def _plugin_set(document: object, path: str) -> PluginSet:
     doc = fields(document or {}, path, {"enabled", "disabled"})
     enabled = []
@@ -169,60 +175,3 @@ def _plugin_set(document: object, path: str) -> PluginSet:
         here = f"{path}.disabled[{i}]"
         disabled.append(text(fields(entry, here, {"name", "weight"}), "name", here))
     return PluginSet(tuple(enabled), frozenset(disabled))
-
-
-# ---------------------------------------------------------------------- reading one field
-
-
-def fields(document: object, path: str, known: set[str]) -> Doc:
-    """A mapping with no other fields than `known`."""
-    if not isinstance(document, Mapping):
-        raise ConfigurationError(f"{path or KIND}: must be a mapping, not {document!r}")
-    for name in document:
-        if name not in known:
-            raise ConfigurationError(f'unknown field "{path + "." if path else ""}{name}"')
-    return document
-
-
-def sequence(value: object, path: str) -> Sequence[Any]:
-    if value is None:
-        return ()
-    if not isinstance(value, list | tuple):
-        raise ConfigurationError(f"{path}: must be a list, not {value!r}")
-    return value
-
-
-def number(doc: Doc, name: str, path: str, default: int, *, least: int = 0, most: int = 2**31 - 1) -> int:
-    """A whole number from `least` to `most`."""
-    value = doc.get(name)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        where = f"{path}.{name}" if path else name
-        raise ConfigurationError(f"{where}: must be a whole number from {least} to {most}, not {value!r}")
-    return value
-
-
-def duration(doc: Doc, name: str, path: str, default: float) -> float:
-    """Seconds."""
-    value = doc.get(name)
-    if value is None:
-        return default
-    try:
-        return parse_duration(str(value)) / 1e9
-    except DecodeError:
-        raise ConfigurationError(f"{path}.{name}: {value!r} is no duration") from None
-
-
-def text(doc: Doc, name: str, path: str) -> str:
-    value = doc.get(name) or ""
-    if not isinstance(value, str):
-        raise ConfigurationError(f"{path}.{name}: must be text, not {value!r}")
-    return value
-
-
-def truth(doc: Doc, name: str, path: str) -> bool:
-    value = doc.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise ConfigurationError(f"{path}.{name}: must be true or false, not {value!r}")
-    return bool(value)

@@ -23,6 +23,7 @@ from minik8s.scheduler.framework import Code, CycleState, Signature, Status
 from minik8s.scheduler.info import NodeInfo, PodInfo
 from minik8s.scheduler.podclass import Decision, PodClass, Refusal
 from minik8s.scheduler.profile import NodeLimit, Profile
+from minik8s.scheduler.survey import Survey
 
 __all__ = ["Decision", "Refusal", "Scheduling", "nodes_to_find", "signature"]
 
@@ -77,7 +78,7 @@ class Scheduling:
         cache = self._cache
         if not cache.nodes:
             return Refusal(Diagnosis(0), {})
-        if (node := self._nominated_node(pod)) is not None and (decision := self._try_nominated(pod, node)):
+        if (node := self._nominated_node(pod)) is not None and (decision := self._try(pod, node)):
             return decision
         key = self._sign(pod)
         kept = self._classes.get(key)
@@ -87,16 +88,45 @@ class Scheduling:
                 return found
         return self._from_scratch(pod, key, keep=not cache.is_nominated(pod.uid))
 
+    def survey(self, pod: PodInfo, *, nominated: bool) -> Survey | Refusal:
+        """The nodes that are feasible for the pod; if wanted the one alone that room was made on, when it is."""
+        cache, state = self._cache, CycleState()
+        if not cache.nodes:
+            return Refusal(Diagnosis(0), {})
+        limit = self.profile.run_pre_filters(state, pod, cache)
+        if isinstance(limit, Status):
+            return self._rejected(limit, state)
+        found = Survey(pod, state, limit)
+        node = self._nominated_node(pod) if nominated else None
+        if node is not None and (limit.names is None or node.name in limit.names):
+            found.look(self.profile, [node], 1)
+            if found.nodes:
+                found.whole = False
+                return found
+        found.look(self.profile, self._nodes(limit), self._enough(limit))
+        self._next = (self._next + found.evaluated) % len(cache.nodes)
+        return found if found.nodes else found.refusal(cache)
+
+    def choose(self, survey: Survey, scores: Mapping[str, int]) -> Decision | None:
+        """The node with the most points of those that still are feasible: others have been asked meanwhile."""
+        ranked = sorted(survey.nodes, key=lambda node: (-scores.get(node.name, 0), self._rng.random()))
+        for node in ranked:
+            known = self._cache.node(node.name)
+            if known is not None and (decision := self._try(survey.pod, known)) is not None:
+                return attrs.evolve(decision, score=scores.get(node.name, 0), evaluated=survey.evaluated)
+        return None
+
     def _sign(self, pod: PodInfo) -> Signature:
         cache = self._cache
         signed = [plugin.sign(pod) for plugin in self.profile.signs]
         return signature(pod, cache.term_labels, bool(cache.nodes_with_affinity), *signed)
 
     def _nominated_node(self, pod: PodInfo) -> NodeInfo | None:
+        """The one that room was made on; it is tried before any other (evaluateNominatedNode)."""
         return self._cache.node((pod.doc.get("status") or {}).get("nominatedNodeName") or "")
 
-    def _try_nominated(self, pod: PodInfo, node: NodeInfo) -> Decision | None:
-        """The node that room was made on is taken before any other is looked at (evaluateNominatedNode)."""
+    def _try(self, pod: PodInfo, node: NodeInfo) -> Decision | None:
+        """That node, if it is feasible."""
         state = CycleState()
         limit = self.profile.run_pre_filters(state, pod, self._cache)
         if isinstance(limit, Status) or (limit.names is not None and node.name not in limit.names):
@@ -108,18 +138,26 @@ class Scheduling:
         self._classes.pop(key, None)
         limit = self.profile.run_pre_filters(state, pod, cache)
         if isinstance(limit, Status):
-            refused = Diagnosis(len(cache.nodes), rejection=limit.message, plugins=frozenset((limit.plugin,)))
-            refused = attrs.evolve(refused, unresolvable=refused.nodes if limit.code is Code.UNRESOLVABLE else 0)
-            return Refusal(refused, {node.name: limit for node in cache.nodes}, state)
+            return self._rejected(limit, state)
         fresh = PodClass(self.profile, cache, self._rng, state, limit, self._nodes(limit))
-        enough = nodes_to_find(len(cache.nodes) if limit.names is None else len(limit.names), self._percentage)
-        evaluated = fresh.find(pod, enough)
+        evaluated = fresh.find(pod, self._enough(limit))
         self._next = (self._next + evaluated) % len(cache.nodes)
         if keep and fresh.reusable:
             self._classes[key] = fresh
             if len(self._classes) > KEPT_CLASSES:
                 self._classes.popitem(last=False)
         return fresh.best(pod)
+
+    def _rejected(self, status: Status, state: CycleState) -> Refusal:
+        """A plugin refused the pod as a whole."""
+        nodes = self._cache.nodes
+        refused = Diagnosis(len(nodes), rejection=status.message, plugins=frozenset((status.plugin,)))
+        refused = attrs.evolve(refused, unresolvable=refused.nodes if status.code is Code.UNRESOLVABLE else 0)
+        return Refusal(refused, {node.name: status for node in nodes}, state)
+
+    def _enough(self, limit: NodeLimit) -> int:
+        """How many feasible nodes are."""
+        return nodes_to_find(len(self._cache.nodes if limit.names is None else limit.names), self._percentage)
 
     def _nodes(self, limit: NodeLimit) -> Iterator[NodeInfo]:
         """The nodes in question, beginning where the last search ended."""

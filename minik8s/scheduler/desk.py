@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -12,12 +12,18 @@ from minik8s.client.client import Client
 from minik8s.client.events import Recorders
 from minik8s.clock import Clock
 from minik8s.scheduler.cache import Cache
-from minik8s.scheduler.configuration import ConfigurationError, SchedulerConfiguration
+from minik8s.scheduler.configuration import SchedulerConfiguration
 from minik8s.scheduler.cycle import Refusal, Scheduling
-from minik8s.scheduler.framework import Handle, HandlePlugin, Nomination, Status
+from minik8s.scheduler.fields import ConfigurationError
+from minik8s.scheduler.framework import Code, Handle, HandlePlugin, Nomination, PluginFailure, Status
 from minik8s.scheduler.info import PodInfo
+from minik8s.scheduler.outsiders import Judge
+from minik8s.scheduler.plugins.defaultpreemption import Candidate, DefaultPreemption
 from minik8s.scheduler.profile import Profile, implements
 from minik8s.scheduler.reporting import Reporter
+
+Nominated: TypeAlias = tuple[Nomination | None, str]
+"""Where room can be made, and what there is to say about it."""
 
 
 @attrs.define
@@ -63,7 +69,7 @@ def set_up(
     return desks
 
 
-def run_post_filters(desk: Desk, pod: PodInfo, refusal: Refusal, cache: Cache) -> tuple[Nomination | None, str]:
+async def run_post_filters(desk: Desk, pod: PodInfo, refusal: Refusal, cache: Cache, judge: Judge | None) -> Nominated:
     """Where room can be made for the pod, and what there is to say about it; the first plugin that finds room is last.
 
     The nomination of no node takes an earlier one back; None leaves it.
@@ -71,7 +77,11 @@ def run_post_filters(desk: Desk, pod: PodInfo, refusal: Refusal, cache: Cache) -
     nomination: Nomination | None = None
     said: list[str] = []
     for plugin in desk.profile.post_filters:
-        found = plugin.post_filter(refusal.state, pod, cache, desk.profile, refusal.diagnosis, refusal.statuses)
+        asked = (refusal.state, pod, cache, desk.profile, refusal.diagnosis, refusal.statuses)
+        if judge is not None and isinstance(plugin, DefaultPreemption):
+            found = await _judged(plugin.candidates(*asked), plugin, pod, cache, judge)
+        else:
+            found = plugin.post_filter(*asked)
         if isinstance(found, Status):
             return None, found.message
         if found[0] is not None and found[0].node:
@@ -79,6 +89,18 @@ def run_post_filters(desk: Desk, pod: PodInfo, refusal: Refusal, cache: Cache) -
         nomination = nomination if found[0] is None else found[0]
         said.append(found[1])
     return nomination, ", ".join(filter(None, said))
+
+
+async def _judged(
+    found: list[Candidate] | Nominated, plugin: DefaultPreemption, pod: PodInfo, cache: Cache, judge: Judge
+) -> Nominated | Status:
+    """Chooses among the candidates, if there are any, that somebody else leaves."""
+    if not isinstance(found, list):
+        return found
+    try:
+        return plugin.choose(await judge(pod, found, cache))
+    except PluginFailure as error:
+        return Status(Code.ERROR, (f"preemption: {error}",), plugin.name)
 
 
 def attach(profiles: Iterable[Profile], handle: Handle) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from minik8s.scheduler.configuration import ConfigurationError, SchedulerConfiguration, load_configuration
+from minik8s.scheduler.configuration import SchedulerConfiguration, load_configuration
+from minik8s.scheduler.fields import ConfigurationError
 from minik8s.scheduler.profile import Weighted, implements
 from minik8s.scheduler.profiles import PROTOCOLS
 

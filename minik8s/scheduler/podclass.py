@@ -9,7 +9,7 @@ when all its plugins allow that (`Plugin.local`, `DomainPlugin`, `by_value`); ot
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import islice
 from random import Random
@@ -297,14 +297,20 @@ class PodClass:
                 status = self._standings[key].status
                 if status is not None:
                     statuses[name] = status
-            if self._limit.names is not None:
-                statuses |= _absent(self._cache.nodes, self._seen, self._limit.plugins)
-            diagnosis = diagnose(len(self._cache.nodes), statuses, self._limit.plugins)
-            self._refusal = Refusal(diagnosis, statuses, self.state)
+            self._refusal = refusal(self._cache.nodes, statuses, self._seen, self._limit, self.state)
         return self._refusal
 
 
-def _absent(nodes: Iterable[NodeInfo], seen: dict[str, int], plugins: tuple[str, ...]) -> dict[str, Status]:
+def refusal(
+    nodes: Sequence[NodeInfo], statuses: dict[str, Status], seen: Container[str], limit: NodeLimit, state: CycleState
+) -> Refusal:
+    """No node fits, for these reasons; what was not seen was excluded from the first."""
+    if limit.names is not None:
+        statuses |= _absent(nodes, seen, limit.plugins)
+    return Refusal(diagnose(len(nodes), statuses, limit.plugins), statuses, state)
+
+
+def _absent(nodes: Iterable[NodeInfo], seen: Container[str], plugins: tuple[str, ...]) -> dict[str, Status]:
     """The verdict on nodes that a PreFilter plugin has excluded."""
     status = Status(Code.UNRESOLVABLE, (f"node(s) didn't satisfy plugin(s) [{' '.join(plugins)}]",))
     return {node.name: status for node in nodes if node.name not in seen}

@@ -15,12 +15,12 @@ import attrs
 from minik8s.scheduler.configuration import (
     MULTI,
     VERSION,
-    ConfigurationError,
     PluginSet,
     ProfileConfiguration,
     SchedulerConfiguration,
     load_configuration,
 )
+from minik8s.scheduler.fields import ConfigurationError
 from minik8s.scheduler.framework import (
     BindPlugin,
     FilterPlugin,

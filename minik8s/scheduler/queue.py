@@ -91,6 +91,9 @@ class SchedulingQueue:
         self._unschedulable: _Pools = {}
         self._gated: _Pools = {}
         self._tickets = count(1)
+        self._deciding: QueuedPod | None = None
+        self._missed: list[tuple[Event, NodeInfo | PodInfo | Doc]] = []
+        """What happened while a pod was being decided on; the decision may not have seen it."""
         self._counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -126,6 +129,7 @@ class SchedulingQueue:
         """The pod is gone or has a node."""
         queued = self._pods.pop(uid, None)
         if queued is not None:
+            self._end_decision(queued)
             queued.ticket = 0
             self._counts[queued.place] -= 1
             self._leave_pool(queued)
@@ -139,27 +143,48 @@ class SchedulingQueue:
         queued = found[1]
         self._move(queued, "flying")
         queued.attempts += 1
+        self._deciding = queued
+        self._missed.clear()
         return queued
 
+    def decided(self, queued: QueuedPod) -> bool:
+        """The pod is to have a node; whether it is still there to have it."""
+        self._end_decision(queued)
+        return self.get(queued.pod.uid) is queued
+
     def fail(self, queued: QueuedPod, diagnosis: Diagnosis, now: float) -> None:
-        """No node fits: it waits for an event."""
+        """No node fits: it waits for an event, if the one that helps has not come already."""
         self._leave_pool(queued)
         queued.diagnosis, queued.since = diagnosis, now
         self._move(queued, "unschedulable")
+        if self._end_decision(queued):
+            profile, plugins = self._profiles[scheduler_of(queued.pod.doc)], diagnosis.plugins
+            if any(self._is_worth_it(profile, queued, plugins, *happened) for happened in self._missed):
+                self._retry(queued, now)
+
+    def _end_decision(self, queued: QueuedPod) -> bool:
+        """Whether it was this pod that was being decided on."""
+        if self._deciding is not queued:
+            return False
+        self._deciding = None
+        return True
 
     def error(self, queued: QueuedPod, now: float) -> None:
         """Something went wrong that may go right next time."""
+        self._end_decision(queued)
         queued.since = now
         self._move(queued, "error")
 
     def wake(self, event: Event, subject: NodeInfo | PodInfo | Doc, now: float) -> None:
         """Moves the pods that the event may have made schedulable."""
+        if self._deciding is not None:
+            self._missed.append((event, subject))
         for (name, rejected_by), pods in _filled(self._unschedulable):
             profile = self._profiles[name]
             if rejected_by and not profile.concerns(rejected_by, event):
                 continue
             for queued in list(pods.values()):
-                if not rejected_by or self._is_worth_it(profile, queued, rejected_by, event, subject):
+                if self._is_worth_it(profile, queued, rejected_by, event, subject):
                     self._retry(queued, now)
         for (name, gate), pods in _filled(self._gated):
             profile = self._profiles[name]
@@ -179,7 +204,7 @@ class SchedulingQueue:
         self, profile: Profile, queued: QueuedPod, rejected_by: frozenset[str], event: Event, subject: Any
     ) -> bool:
         try:
-            return profile.wakes(rejected_by, queued.pod, event, subject)
+            return not rejected_by or profile.wakes(rejected_by, queued.pod, event, subject)
         except Exception as error:
             blame(profile, error, queued.pod.key)
             return True

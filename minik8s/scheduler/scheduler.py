@@ -36,6 +36,7 @@ from minik8s.scheduler.diagnosis import Diagnosis
 from minik8s.scheduler.framework import Event, Nomination, Plugin, Status
 from minik8s.scheduler.guard import blame
 from minik8s.scheduler.info import NodeInfo, PodInfo
+from minik8s.scheduler.outsiders import outsiders
 from minik8s.scheduler.owners import Owners
 from minik8s.scheduler.plugins.registry import Tools
 from minik8s.scheduler.profile import Profile, Weighted
@@ -85,6 +86,7 @@ class Scheduler:
         budgets = self._budgets.lister.all
         tools = Tools(self._client, self._volumes, self._owners.selector, budgets, claims.inventory, claims)
         chosen = profiles or build_profiles(configuration.profiles, tools, plugins)
+        self.outsiders = outsiders(configuration.extenders, clock)
         self._desks = set_up(chosen, configuration, self.cache, rng, self._client, clock, recorders)
         self.profiles = [desk.profile for desk in self._desks.values()]
         self.queue = SchedulingQueue(self.profiles, configuration.initial_backoff, configuration.max_backoff)
@@ -171,6 +173,8 @@ class Scheduler:
             async with self._acts, self._work, anyio.create_task_group() as self._group:
                 await self._loop()
         finally:
+            with anyio.CancelScope(shield=True):
+                await self.outsiders.aclose()
             for remove in removals:
                 remove()
             if self._timer is not None:
@@ -184,7 +188,7 @@ class Scheduler:
                 self._set_timer()
                 await self._wake.wait()
                 continue
-            self._schedule(queued)
+            await self._schedule(queued)
             if self._in_flight >= MAX_IN_FLIGHT:
                 self._room = anyio.Event()
                 await self._room.wait()
@@ -285,17 +289,20 @@ class Scheduler:
     def _desk(self, pod: PodInfo) -> Desk:
         return self._desks[scheduler_of(pod.doc)]
 
-    def _schedule(self, queued: QueuedPod) -> None:
-        """One attempt; never suspends."""
+    async def _schedule(self, queued: QueuedPod) -> None:
+        """One attempt; suspends only where extenders have a say."""
         self.statistics.attempts += 1
         pod, desk = queued.pod, self._desk(queued.pod)
         try:
-            decision = desk.scheduling.decide(pod)
+            decision = await self.outsiders.decide(pod, desk.scheduling, self.cache)
             if isinstance(decision, Refusal):
-                self._refused(queued, desk, decision)
+                await self._refused(queued, desk, decision)
                 return
         except Exception as error:
             self._failed(queued, blame(desk.profile, error, pod.key))
+            return
+        if not self.queue.decided(queued):
+            self.statistics.attempts -= 1  # it went meanwhile
             return
         self.cache.denominate(pod.uid)
         self.cache.assume(pod, decision.node)
@@ -310,11 +317,14 @@ class Scheduler:
         else:
             self.do(partial(self._bind, queued, decision))
 
-    def _refused(self, queued: QueuedPod, desk: Desk, refusal: Refusal) -> None:
+    async def _refused(self, queued: QueuedPod, desk: Desk, refusal: Refusal) -> None:
         diagnosis, nomination, pod = refusal.diagnosis, None, queued.pod
         if diagnosis.nodes and pod.uid not in self._preempting:
-            nomination, message = run_post_filters(desk, pod, refusal, self.cache)
+            nomination, message = await run_post_filters(desk, pod, refusal, self.cache, self.outsiders.judge)
             diagnosis = attrs.evolve(diagnosis, post_filter=message)
+        if self.queue.get(pod.uid) is not queued:
+            self.statistics.attempts -= 1  # it went meanwhile
+            return
         self.statistics.unschedulable += 1
         lesser: list[PodInfo] = []
         if nomination is not None:
@@ -361,7 +371,7 @@ class Scheduler:
     async def _bind(self, queued: QueuedPod, decision: Decision) -> None:
         pod, desk = queued.pod, self._desk(queued.pod)
         CAUSE.set(cause_of(PODS.group_resource, pod.doc))
-        status = await self._permitted(pod) or await bind(desk.profile, pod, decision)
+        status = await self.waiting.verdict(pod.uid) or await bind(desk.profile, pod, decision, self.outsiders.bind)
         if status is not None:
             self._taken_back(queued, decision, status)
             return
@@ -369,15 +379,6 @@ class Scheduler:
         self.queue.remove(pod.uid)
         desk.reporter.scheduled(pod, decision.node)
         post_bind(desk.profile, pod, decision)
-
-    async def _permitted(self, pod: PodInfo) -> Status | None:
-        waiting = self.waiting.get(pod.uid)
-        if waiting is None:
-            return None
-        try:
-            return await waiting.result()
-        finally:
-            self.waiting.discard(pod.uid)
 
     async def _report(
         self, desk: Desk, pod: PodInfo, message: str, nomination: Nomination | None, lesser: list[PodInfo]

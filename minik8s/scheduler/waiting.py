@@ -84,8 +84,14 @@ class WaitingPods(Mapping[str, WaitingPod]):
     def add(self, waiting: WaitingPod) -> None:
         self._pods[waiting.pod.uid] = waiting
 
-    def discard(self, uid: str) -> None:
-        self._pods.pop(uid, None)
+    async def verdict(self, uid: str) -> Status | None:
+        """Waits for what becomes of the pod, if it waits here; None is leave to bind."""
+        if (waiting := self._pods.get(uid)) is None:
+            return None
+        try:
+            return await waiting.result()
+        finally:
+            self._pods.pop(uid, None)
 
     def reject(self, uid: str, plugin: str, message: str) -> bool:
         """Rejects the pod if it waits here; whether it did."""

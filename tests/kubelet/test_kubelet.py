@@ -97,13 +97,16 @@ def test_cordon_is_told(play: Any) -> None:
 
 
 def test_extended_resources_by_hand(play: Any) -> None:
-    """What somebody writes into a node's capacity is allocatable with the next heartbeat, and no more once it goes."""
+    """What somebody writes into a node's capacity is allocatable with the next heartbeat, and no more once it goes.
+
+    Of a resource that the node has never heard of it does not judge, as its scheduler's extenders may.
+    """
 
     async def scenario(world: Any) -> None:
         def allocatable() -> Any:
             return node(world)["status"]["allocatable"].get("example.com/dongle")
 
-        for amount, pod in (("5", "fits"), (None, "does-not")):
+        for amount, pod in (("5", "fits"), ("4", "does-not"), (None, "unheard-of")):
             patch = {"status": {"capacity": {"example.com/dongle": amount}}}
             await world.client.patch(NODES, "n1", patch, subresource="status")
             await world.clock.sleep(11)
@@ -112,6 +115,7 @@ def test_extended_resources_by_hand(play: Any) -> None:
             await world.run_pod({"containers": [container(resources=resources)]}, pod)
         await world.until_phase("Running", "fits")
         await world.until_phase("Failed", "does-not")
+        await world.until_phase("Running", "unheard-of")
         assert world.pod("does-not")["status"]["reason"] == "OutOfexample.com/dongle"
 
     play(scenario)

@@ -141,14 +141,14 @@ def pod(**spec: Any) -> dict[str, Any]:
     return {"metadata": {"name": "p", "namespace": "ns", "uid": "u"}, "spec": {"containers": [], **spec}}
 
 
-def asking(cpu: str, **fields: Any) -> dict[str, Any]:
-    return {"name": "c", "resources": {"requests": {"cpu": cpu}}, **fields}
+def asking(cpu: str, more: Any = {}, **fields: Any) -> dict[str, Any]:  # noqa: B006  never changed
+    return {"name": "c", "resources": {"requests": {"cpu": cpu, **more}}, **fields}
 
 
 NODE = {
     "metadata": {"name": "n1", "labels": {"zone": "a"}},
     "spec": {"taints": [{"key": "out", "effect": "NoExecute"}]},
-    "status": {"allocatable": {"cpu": "2", "memory": "1Gi", "pods": "3"}},
+    "status": {"allocatable": {"cpu": "2", "memory": "1Gi", "pods": "3", "a.io/gpu": "1"}},
 }
 TOLERANT = [{"operator": "Exists"}]
 
@@ -160,6 +160,8 @@ TOLERANT = [{"operator": "Exists"}]
         ({"containers": [asking("2")]}, 0, None),
         ({"containers": [asking("2")]}, 1, "OutOfcpu"),
         ({}, 3, "OutOfpods"),
+        ({"containers": [asking("1", more={"a.io/gpu": "2"})]}, 0, "OutOfa.io/gpu"),
+        ({"containers": [asking("1", more={"a.io/unheard-of": "1"})]}, 0, None),
         ({"nodeSelector": {"zone": "b"}}, 0, "NodeAffinity"),
         ({"tolerations": []}, 0, "TaintToleration"),
         ({"containers": [{"name": "c", "ports": [{"hostPort": 80, "containerPort": 80}]}]}, 1, "NodePorts"),

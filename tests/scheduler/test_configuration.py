@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from minik8s.machinery.selectors import LabelSelector
-from minik8s.scheduler.configuration import ConfigurationError, load_configuration, parse_configuration
+from minik8s.scheduler.configuration import load_configuration, parse_configuration
 from minik8s.scheduler.devices.inventory import Inventory
+from minik8s.scheduler.fields import ConfigurationError
 from minik8s.scheduler.framework import FilterPlugin, ScorePlugin
 from minik8s.scheduler.options import read_options
 from minik8s.scheduler.plugins.podtopologyspread import PodTopologySpread
@@ -155,7 +156,6 @@ def test_plugins_of_somebody_elses_join() -> None:
         ({**HEAD, "profiles": [{"name": "x"}]}, r'unknown field "profiles\[0\].name"'),
         ({**HEAD, "profiles": [{"plugins": {"sort": {}}}]}, r'unknown field "profiles\[0\].plugins.sort"'),
         ({**HEAD, "profiles": [{}, {}]}, r"profiles\[1\].schedulerName: duplicate value 'default-scheduler'"),
-        ({**HEAD, "extenders": [{"urlPrefix": "http://x"}]}, "extenders: not supported"),
         ({**HEAD, "percentageOfNodesToScore": 101}, "percentageOfNodesToScore: must be a whole number from 0 to 100"),
         ({**HEAD, "podInitialBackoffSeconds": 20}, "podMaxBackoffSeconds: must not be less"),
         ({**HEAD, "leaderElection": {"leaseDuration": "soon"}}, "leaderElection.leaseDuration: 'soon' is no duration"),

@@ -36,6 +36,30 @@ def test_higher_priority_first_then_older(queue: SchedulingQueue, pod: Any) -> N
     assert queue.pop(3.0) is None
 
 
+def test_what_happens_during_a_decision_is_not_lost(queue: SchedulingQueue, node: Any, pod: Any) -> None:
+    """A pod that is refused waits for nothing when what would help has come since it was popped."""
+    small, large = NodeInfo("small"), NodeInfo("large")
+    small.set_node(node("small", cpu="1"))
+    large.set_node(node("large"))
+    for name, during, found in (("a", small, "unschedulable"), ("b", large, "backoff")):
+        queue.add(pod(name, requests={"cpu": "2"}), 0.0)
+        queued = queue.pop(0.0)
+        assert queued is not None
+        queue.wake(Event.NODE_ADD, during, 0.0)
+        queue.fail(queued, NO_CPU, 0.0)
+        assert place(queue, name) == found
+        queue.remove(f"uid-{name}")
+    queue.add(pod("c", requests={"cpu": "2"}), 0.0)
+    decided = queue.pop(0.0)
+    assert decided is not None
+    assert queue.decided(decided)
+    queue.wake(Event.NODE_ADD, large, 0.0)
+    queue.fail(decided, NO_CPU, 0.0)
+    assert place(queue, "c") == "unschedulable"
+    queue.remove("uid-c")
+    assert not queue.decided(decided)
+
+
 def test_gated_pods_stay_out_until_the_gate_goes(queue: SchedulingQueue, pod: Any) -> None:
     """A scheduling gate keeps the pod from being tried; its removal is an update like any other."""
     queue.add(pod("p", schedulingGates=[{"name": "g"}]), 0.0)

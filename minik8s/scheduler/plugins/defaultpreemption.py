@@ -53,6 +53,19 @@ class DefaultPreemption:
         diagnosis: Diagnosis,
         statuses: Mapping[str, Status],
     ) -> tuple[Nomination | None, str]:
+        found = self.candidates(state, pod, snapshot, profile, diagnosis, statuses)
+        return self.choose(found) if isinstance(found, list) else found
+
+    def candidates(
+        self,
+        state: CycleState,
+        pod: PodInfo,
+        snapshot: Snapshot,
+        profile: Any,
+        diagnosis: Diagnosis,
+        statuses: Mapping[str, Status],
+    ) -> list[Candidate] | tuple[Nomination | None, str]:
+        """The nodes where room can be made, which extenders may judge before one is chosen; or why there is none."""
         if why := _ineligible(pod, snapshot, statuses):
             return None, f"preemption: {why}"
         if pod.priority <= snapshot.lowest_priority:  # nobody to evict anywhere: no need to look
@@ -61,12 +74,17 @@ class DefaultPreemption:
         nodes = self._possible(snapshot, statuses)
         enough = max(self._absolute, len(snapshot.nodes) * self._percentage // 100)
         trial = Trial(pod, state, profile, tuple(self._budgets()))
-        candidates = _candidates(trial, nodes, enough, verdicts)
-        if candidates:
-            return min(candidates, key=_harm).nomination, ""
+        if found := _candidates(trial, nodes, enough, verdicts):
+            return found
         for node in snapshot.nodes:
             verdicts.setdefault(node.name, _NOT_HELPFUL)
         return _IN_VAIN, f"preemption: {diagnose(len(snapshot.nodes), verdicts).message}"
+
+    def choose(self, candidates: Sequence[Candidate]) -> tuple[Nomination | None, str]:
+        """The one that does the least harm."""
+        if not candidates:
+            return _IN_VAIN, "preemption: no candidate node for preemption"
+        return min(candidates, key=_harm).nomination, ""
 
     def _possible(self, snapshot: Snapshot, statuses: Mapping[str, Status]) -> Sequence[NodeInfo]:
         """The nodes where evictions may help, not always beginning with the same one."""

@@ -15,8 +15,8 @@ from minik8s.client.client import Client
 from minik8s.machinery.meta import Doc
 from minik8s.machinery.selectors import LabelSelector
 from minik8s.scheduler.claims import Claims
-from minik8s.scheduler.configuration import ConfigurationError, duration, fields, number, sequence, text, truth
 from minik8s.scheduler.devices.inventory import Inventory
+from minik8s.scheduler.fields import ConfigurationError, duration, fields, number, sequence, text, truth
 from minik8s.scheduler.framework import Plugin
 from minik8s.scheduler.info import PodInfo
 from minik8s.scheduler.plugins.defaultbinder import DefaultBinder
