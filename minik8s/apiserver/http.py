@@ -238,4 +238,5 @@ def _attributes(user: User, call: HttpCall, info: RequestInfo) -> AccessAttribut
         info.name if in_itself else info.namespace,
         info.name or selected_name(verb, call.options),
         field_selector=call.options.get("fieldSelector", ""),
+        label_selector=call.options.get("labelSelector", ""),
     )

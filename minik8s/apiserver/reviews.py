@@ -7,40 +7,43 @@ from __future__ import annotations
 
 from minik8s.api.rbac import FULL_AUTHORITY
 from minik8s.api.request import ApiRequest, User
+from minik8s.api.validation.accessreviews import validate_access_review
 from minik8s.apiserver.admitting import admit_created
 from minik8s.apiserver.authorization import AccessAttributes, Decision, RuleSet, is_privileged
+from minik8s.apiserver.authorization.selectors import field_selector, label_selector
 from minik8s.apiserver.body import read_resource
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.registry import Served
 from minik8s.apiserver.response import ObjectResponse
-from minik8s.machinery import field
 from minik8s.machinery.errors import BadRequest, Invalid
-from minik8s.machinery.field import FieldErrors
-from minik8s.machinery.meta import Doc, Obj
+from minik8s.machinery.meta import Doc, Obj, evolve
 
 
 async def access_review(ctx: ServerContext, served: Served, request: ApiRequest) -> ObjectResponse:
     """POST …subjectaccessreviews: may somebody do something."""
     obj, warnings = read_resource(request, served.resource, "Ignore")
     obj = await admit_created(ctx, request, obj, warnings=warnings)
-    spec = obj.get("spec", {})
-    user = request.user
-    errors = _attribute_errors(spec)
-    if not served.resource.plural.startswith("self"):
-        errors += _subject_errors(spec)
-        user = _subject(spec)
-    errors += _metadata_errors(served, obj)
-    if served.resource.namespaced:
-        errors += _local_errors(spec)
-    if errors:
+    local, own = served.resource.namespaced, served.resource.plural.startswith("self")
+    if local:
+        obj = evolve(obj, "metadata", "namespace", value=_namespace(obj, request.namespace))
+    if errors := list(validate_access_review(obj, own=own, local=local)):
         raise Invalid.object(served.resource.kind, served.resource.group, "", errors)
-    if served.resource.namespaced:
-        _check_namespace(spec, request.namespace)
-    decision = decide(ctx, attributes_in(user, spec))
+    spec = obj["spec"]
+    attributes, ignored = attributes_in(request.user if own else _subject(spec), spec)
+    decision = decide(ctx, attributes)
     status: Obj = {"allowed": decision.allowed}
     if decision.reason:
         status["reason"] = decision.reason
+    if ignored:
+        status["evaluationError"] = "; ".join(ignored)
     return ObjectResponse({**obj, "status": status}, code=201, warnings=warnings)
+
+
+def _namespace(obj: Doc, namespace: str) -> str:
+    """That of a local review, which need not name it. Raises BadRequest if it names another."""
+    if obj["metadata"].get("namespace") not in (None, "", namespace):
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    return namespace
 
 
 def decide(ctx: ServerContext, attributes: AccessAttributes) -> Decision:
@@ -48,13 +51,14 @@ def decide(ctx: ServerContext, attributes: AccessAttributes) -> Decision:
     return Decision(True) if is_privileged(attributes.user) else ctx.authorizer.authorize(attributes)
 
 
-def attributes_in(user: User, spec: Doc) -> AccessAttributes:
-    """The question that a review's spec holds."""
+def attributes_in(user: User, spec: Doc) -> tuple[AccessAttributes, list[str]]:
+    """The question that a review's spec holds, and what of it is left out."""
     given = spec.get("resourceAttributes")
     if given is None:
         path = spec["nonResourceAttributes"]
-        return AccessAttributes(user, path.get("verb", ""), path=path.get("path", "") or "/")
-    return AccessAttributes(
+        return AccessAttributes(user, path.get("verb", ""), path=path.get("path", "") or "/"), []
+    (fields, fields_ignored), (labels, labels_ignored) = field_selector(given), label_selector(given)
+    attributes = AccessAttributes(
         user,
         given.get("verb", ""),
         given.get("group", ""),
@@ -63,46 +67,10 @@ def attributes_in(user: User, spec: Doc) -> AccessAttributes:
         given.get("subresource", ""),
         given.get("namespace", ""),
         given.get("name", ""),
+        field_selector=fields,
+        label_selector=labels,
     )
-
-
-def _metadata_errors(served: Served, obj: Doc) -> FieldErrors:
-    """Reviews are no objects: their metadata must be empty, but for the namespace of a local one."""
-    kept = ("managedFields", "namespace") if served.resource.namespaced else ("managedFields",)
-    metadata = {key: value for key, value in obj["metadata"].items() if value and key not in kept}
-    if not metadata:
-        return []
-    detail = "must be empty except for namespace" if served.resource.namespaced else "must be empty"
-    return [field.invalid("metadata", obj["metadata"], detail)]
-
-
-def _local_errors(spec: Doc) -> FieldErrors:
-    if spec.get("nonResourceAttributes") is None:
-        return []
-    value, detail = spec["nonResourceAttributes"], "disallowed on this kind of request"
-    return [field.invalid("spec.nonResourceAttributes", value, detail)]
-
-
-def _check_namespace(spec: Doc, namespace: str) -> None:
-    if spec["resourceAttributes"].get("namespace", "") != namespace:
-        raise BadRequest(f"spec.resourceAttributes.namespace must match namespace: {namespace}")
-
-
-def _attribute_errors(spec: Doc) -> FieldErrors:
-    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if resource is not None and path is not None:
-        detail = "cannot be specified in combination with resourceAttributes"
-        return [field.invalid("spec.nonResourceAttributes", path, detail)]
-    if resource is None and path is None:
-        detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-        return [field.invalid("spec.resourceAttributes", None, detail)]
-    return []
-
-
-def _subject_errors(spec: Doc) -> FieldErrors:
-    if spec.get("user") or spec.get("groups"):
-        return []
-    return [field.invalid("spec.user", "", "at least one of user or group must be specified")]
+    return attributes, [text for text in (fields_ignored, labels_ignored) if text]
 
 
 def _subject(spec: Doc) -> User:

@@ -99,8 +99,9 @@ def _decide(ctx: ServerContext, user: User, check: cel.Check) -> cel.Decision:
     if check.service_account is not None:
         user = named(ACCOUNT_PREFIX + ":".join(check.service_account))
     question = AccessAttributes(
-        user, check.verb, check.group, "*", check.resource, check.subresource, check.namespace, check.name, check.path
-    )
+        user, check.verb, check.group, "*", check.resource, check.subresource, check.namespace, check.name, check.path,
+        field_selector=check.field_selector, label_selector=check.label_selector,
+    )  # fmt: skip
     if is_privileged(user):
         return cel.Decision(True)
     decision = ctx.authorizer.authorize(question)

@@ -28,7 +28,8 @@ class AccessAttributes:
     """One question: may `user` do `verb` on that? Upstream: authorizer.Attributes. Nobody changes it once it is put.
 
     `path` is set for what is no resource; then `verb` is the HTTP method in lower case. A namespace is in itself.
-    `field_selector` is what a list or watch narrows itself down to.
+    The selectors are what a list, a watch or a deletion of many narrows itself down to, as texts; what of them cannot
+    be understood is left out, which asks for more.
     """
 
     user: User
@@ -41,6 +42,7 @@ class AccessAttributes:
     name: str = ""
     path: str = ""
     field_selector: str = ""
+    label_selector: str = ""
 
     @property
     def is_resource(self) -> bool:
@@ -135,6 +137,7 @@ def request_attributes(request: ApiRequest, verb: str = "") -> AccessAttributes:
         name if in_itself else request.namespace,
         name or selected_name(request.verb, request.options),
         field_selector=request.options.get("fieldSelector", ""),
+        label_selector=request.options.get("labelSelector", ""),
     )
 
 

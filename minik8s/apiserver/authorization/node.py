@@ -13,7 +13,7 @@ from minik8s.api.certificates import NODE_PREFIX, NODES_GROUP
 from minik8s.api.podreferences import config_maps_of, secrets_of
 from minik8s.api.rbac import allows_path, allows_resource
 from minik8s.api.request import User
-from minik8s.api.resources import PERSISTENT_VOLUME_CLAIMS, PODS, VOLUME_ATTACHMENTS
+from minik8s.api.resources import PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_SLICES, VOLUME_ATTACHMENTS
 from minik8s.api.volumes import claims_of
 from minik8s.apiserver.authorization.authorizer import AccessAttributes, Authorizer, Decision, RuleSet
 from minik8s.apiserver.authorization.bootstrap import rules_of_role
@@ -82,6 +82,10 @@ class NodeAuthorizer:
 
     def attachment(self, name: str) -> Doc | None:
         entry = self._store.peek((VOLUME_ATTACHMENTS.group_resource, "", name))
+        return entry.value if entry else None
+
+    def slice(self, name: str) -> Doc | None:
+        entry = self._store.peek((RESOURCE_SLICES.group_resource, "", name))
         return entry.value if entry else None
 
 
@@ -198,6 +202,23 @@ _POD_WRITES = frozenset(
 )
 
 
+def _slice(self: NodeAuthorizer, node: str, a: AccessAttributes) -> str | None:
+    """Creating is the NodeRestriction plugin's to limit."""
+    if a.subresource:
+        return "cannot authorize ResourceSlice subresources"
+    if a.verb == "create":
+        return None
+    if a.verb in ("list", "watch", "deletecollection"):
+        selects = _selected_node(a.field_selector) == node
+        what = "can only list/watch/deletecollection resourceslices with nodeName field selector"
+        return None if selects else what
+    if a.verb not in ("get", "update", "patch", "delete"):
+        verbs = "get, watch, list, create, update, patch, delete, deletecollection"
+        return f"only the following verbs are allowed for a ResourceSlice: {verbs}"
+    found = self.slice(a.name)
+    return None if found is not None and found["spec"].get("nodeName") == node else _unrelated(node)
+
+
 def _selected_node(selector: str) -> str:
     try:
         return FieldSelector.parse(selector).exact("spec.nodeName") or ""
@@ -216,4 +237,5 @@ _CHECKS: Mapping[tuple[str, str], Check] = {
     ("coordination.k8s.io", "leases"): _lease,
     ("storage.k8s.io", "csinodes"): _csi_node,
     ("storage.k8s.io", "volumeattachments"): _attachment,
+    ("resource.k8s.io", "resourceslices"): _slice,
 }

@@ -61,6 +61,9 @@ def authorizer() -> NodeAuthorizer:
     }
     claim = {"metadata": {"name": "claim", "namespace": "shop"}, "spec": {"volumeName": "pv"}}
     attachment = {"metadata": {"name": "at"}, "spec": {"nodeName": "n1"}}
+    slices = {
+        name: {"metadata": {"name": name}, "spec": {"nodeName": node}} for name, node in (("s1", "n1"), ("s2", "n2"))
+    }
 
     async def fill() -> None:
         await create_roles(store, "2026-01-01T00:00:00Z", Random(1))
@@ -68,6 +71,8 @@ def authorizer() -> NodeAuthorizer:
         await store.put(("pods", "shop", "q"), other)
         await store.put(("persistentvolumeclaims", "shop", "claim"), claim)
         await store.put(("volumeattachments.storage.k8s.io", "", "at"), attachment)
+        for name, found in slices.items():
+            await store.put(("resourceslices.resource.k8s.io", "", name), found)
 
     anyio.run(fill)
     return NodeAuthorizer(store, RBACAuthorizer(store))
@@ -166,3 +171,30 @@ def test_others_are_asked_of_rbac(authorizer: NodeAuthorizer) -> None:
     assert authorizer.authorize(AccessAttributes(scheduler, "list", "", "v1", "nodes")).allowed
     assert "does not support user rule resolution" in authorizer.rules_for(NODE, "shop").error
     assert authorizer.rules_for(scheduler, "shop").error == ""
+
+
+OTHERS_SLICES = "can only list/watch/deletecollection resourceslices with nodeName field selector"
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "selector", "refusal"),
+    [
+        ("create", "", "", None),
+        ("get", "s1", "", None),
+        ("delete", "s2", "", UNRELATED),
+        ("get", "s3", "", UNRELATED),
+        ("list", "", "spec.nodeName=n1", None),
+        ("deletecollection", "", "spec.driver=d,spec.nodeName=n1", None),
+        ("watch", "", "", OTHERS_SLICES),
+        ("list", "", "spec.nodeName=n2", OTHERS_SLICES),
+        ("list", "", "spec.nodeName!=n1", OTHERS_SLICES),
+        ("list", "", "nonsense", OTHERS_SLICES),
+    ],
+)
+def test_resource_slices(authorizer: NodeAuthorizer, verb: str, name: str, selector: str, refusal: str | None) -> None:
+    """Its own, by name or by what the request narrows itself down to."""
+    question = AccessAttributes(
+        NODE, verb, "resource.k8s.io", "v1", "resourceslices", name=name, field_selector=selector
+    )
+    decision = authorizer.authorize(question)
+    assert (decision.allowed, decision.reason) == (refusal is None, refusal or "")
