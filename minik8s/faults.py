@@ -153,6 +153,23 @@ class NodeFaults:
 
         return Trouble(heal, self._inside)
 
+    def shutdown(self, grace_period: float = 30.0, critical_pods: float = 10.0) -> Trouble:
+        """The machine is shut down gracefully: its node is NotReady and takes no pods, and those that it has end as
+        Failed within `grace_period` seconds, of which pods of system priority have the last `critical_pods`. Then it is
+        off. Healed, it boots.
+
+        Raises ValueError for times that cannot be (KubeletConfiguration: shutdownGracePeriod and its part for critical
+        pods).
+        """
+        self._check()
+        if not 0 <= critical_pods <= grace_period:
+            raise ValueError(
+                f"critical_pods must be between 0 and grace_period ({grace_period:g}), not {critical_pods:g}"
+            )
+        boot: list[Callable[[], None]] = []
+        self._inside(lambda: boot.append(self._nodes.shut_down(self.name, grace_period, critical_pods)))
+        return Trouble(boot[0], self._inside)
+
     def partition(self) -> Trouble:
         """The kubelet and the API server do not reach each other; containers and their network go on.
 

@@ -6,7 +6,7 @@ registry, and what kubelets have in common (`kubelet.commons`).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -250,6 +250,20 @@ class NodePool:
         """The machine is gone, with its kubelet and everything that ran on it. Raises KeyError if it is already."""
         kubelet = self._lost[name] = self.kubelets.pop(name)
         kubelet.stop()
+
+    def shut_down(self, name: str, seconds: float, critical_seconds: float) -> Callable[[], None]:
+        """Ends the node's pods within so many seconds, then it is lost; the answer has it boot when that is over."""
+        kubelet, wakes = self.kubelets[name], anyio.Event()
+
+        async def run() -> None:
+            await kubelet.shut_down(seconds, critical_seconds)
+            if self.kubelets.get(name) is kubelet:
+                self.lose(name)
+                await wakes.wait()
+                self.boot(name)
+
+        self._group.start_soon(run, name=f"shutdown of {name}")
+        return wakes.set
 
     def boot(self, name: str) -> None:
         """A lost machine starts again, as soon as the end of its former self is complete."""

@@ -10,7 +10,7 @@ from minik8s import CONFIG_MAPS, DEPLOYMENTS, PODS, Cluster
 from minik8s.api.resources import EVENTS, JOBS, NODES
 from minik8s.blocking import BlockingCluster
 from minik8s.machinery.errors import ApiError
-from minik8s.machinery.meta import find_condition
+from minik8s.machinery.meta import find_condition, parse_time
 
 pytestmark = pytest.mark.anyio
 VIRTUAL: Any = {"clock": "virtual", "serve": False, "proxy": False, "runtime": "simulated", "freeze": True, "seed": 5}
@@ -232,3 +232,39 @@ def test_from_another_thread() -> None:
         assert cluster.faults.drop_watches("pods") >= 1
         with pytest.raises(ValueError, match="no node 'node-2'"):
             cluster.faults.node("node-2")
+
+
+async def test_a_graceful_shutdown() -> None:
+    """The node says so and takes no pods; ordinary pods end before critical ones, as Failed; healed, it boots."""
+    slow = {"name": "c", "image": "busybox", "lifecycle": {"preStop": {"sleep": {"seconds": 12}}}}
+    async with Cluster(nodes=2, **VIRTUAL) as cluster:
+        node = cluster.faults.node("node-1")
+        critical = pod("critical", nodeName="node-1", priorityClassName="system-node-critical", containers=[slow])
+        await cluster.apply([critical, pod("plain", nodeName="node-1", containers=[slow])])
+        await cluster.advance(seconds=5)
+        with node.shutdown(grace_period=30, critical_pods=10):
+            await cluster.advance(seconds=1)
+            assert await condition(cluster, "node-1", "Ready") == "False"
+            await cluster.apply(pod("late", nodeName="node-1"))
+            await cluster.advance(seconds=60)
+            found = {p["metadata"]["name"]: p["status"] for p in await pods(cluster)}
+            assert (found["late"]["phase"], found["late"]["reason"]) == ("Failed", "NodeShutdown")
+            for name in ("plain", "critical"):
+                assert (found[name]["phase"], found[name]["reason"]) == ("Failed", "Terminated")
+                assert found[name]["message"] == "Pod was terminated in response to imminent node shutdown."
+                disrupted = find_condition(found[name]["conditions"], "DisruptionTarget")
+                assert disrupted is not None
+                assert disrupted["reason"] == "TerminationByKubelet"
+            plain, last = (
+                parse_time(found[name]["containerStatuses"][0]["state"]["terminated"]["finishedAt"])
+                for name in ("plain", "critical")
+            )
+            assert 10 <= (last - plain).total_seconds() <= 11, (
+                "critical pods come after the others and have ten seconds"
+            )
+            with pytest.raises(RuntimeError, match="node-1 is lost already"):
+                node.lose()
+        await cluster.advance(minutes=2)
+        assert await condition(cluster, "node-1", "Ready") == "True"
+        with pytest.raises(ValueError, match="critical_pods must be between 0 and grace_period"):
+            node.shutdown(5, 10)

@@ -26,7 +26,7 @@ from minik8s.client.client import Client
 from minik8s.client.events import Recorders
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock
-from minik8s.kubelet import eviction
+from minik8s.kubelet import eviction, shutdown
 from minik8s.kubelet.admission import Claim, admit, claim_of
 from minik8s.kubelet.commons import Commons
 from minik8s.kubelet.context import NodeContext
@@ -118,6 +118,7 @@ class Kubelet:
         self._subscriptions: list[Callable[[], None]] = []
         self._leave: Callable[[], None] | None = None
         self._scope = anyio.CancelScope()
+        self._an_end = anyio.Event()
         self.ended = anyio.Event()
 
     async def run(self) -> None:
@@ -166,6 +167,14 @@ class Kubelet:
         for uid in [uid for uid in (*self.workers, *self._settled) if uid not in there]:
             self._pod_removed(uid)
         self._subscriptions = self._subscribe()
+
+    async def shut_down(self, seconds: float, critical_seconds: float) -> None:
+        """Ends all pods, as the machine is about to be switched off; returns when that is done (`shutdown`)."""
+        self.agent.shutting_down = True
+        await self.agent.report()
+        plan = shutdown.stages(seconds, critical_seconds)
+        await shutdown.end_pods(self.workers.values, lambda: self._an_end.wait(), plan)
+        await self.node.statuses.written()
 
     def fill_disk(self, full: bool) -> None:
         """The disk is full, or not any more: the node says so, and as long as it is pods are evicted."""
@@ -317,28 +326,40 @@ class Kubelet:
             return
         claim = claim_of(pod)
         resumed = bool((pod.get("status") or {}).get("startTime"))
-        rejected = None if resumed else self._rejected(pod, claim)
+        rejected = None if resumed else self.rejected(pod, claim)
         if rejected is not None:
             self._settle(SettledPod(pod, rejected))
             return
-        worker = self.workers[uid_of(pod)] = PodWorker(self.node, pod, claim)
+        worker = PodWorker(self.node, pod, claim)
         if is_terminating(pod):
             worker.terminate(float(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
-        self._group.start_soon(self._lead, worker)
+        self.lead(worker)
 
-    def _rejected(self, pod: Doc, claim: Claim) -> Obj | None:
+    def rejected(self, pod: Doc, claim: Claim) -> Obj | None:
         """The status of a pod that the node does not admit."""
         others = [w.claim for w in self.workers.values() if not (w.ended or w.gone)]  # by force gone: counts no more
-        rejection = admit(pod, claim, others, self.agent.node, disk_full=self.agent.disk_full)
+        agent = self.agent
+        full = agent.disk_full
+        rejection = shutdown.REJECTION if agent.shutting_down else admit(pod, claim, others, agent.node, disk_full=full)
         if rejection is None:
             return None
         self.node.recorder.event(pod, "Warning", rejection.reason, rejection.message)
         return rejected_status(pod, rejection.reason, rejection.message, rfc3339(self.node.clock.now()))
 
+    def lead(self, worker: PodWorker) -> None:
+        """Runs a pod that has been admitted."""
+        assert self._group is not None
+        self.workers[uid_of(worker.pod)] = worker
+        self._group.start_soon(self._lead, worker)
+
     async def _lead(self, worker: PodWorker) -> None:
         await worker.run()
+        ended, self._an_end = self._an_end, anyio.Event()
+        ended.set()
         if worker.gone:
-            self._forget(worker)
+            self.forget(worker)
+        elif isinstance(worker, StaticPodWorker):
+            self._static.touch()
 
     def _pod_removed(self, uid: str) -> None:
         """The object is gone: after a graceful end, or by force."""
@@ -347,39 +368,18 @@ class Kubelet:
         if (worker := self.workers.get(uid)) is not None:
             worker.vanish()
             if worker.ended:
-                self._forget(worker)
+                self.forget(worker)
 
-    def _forget(self, worker: PodWorker) -> None:
+    def forget(self, worker: PodWorker) -> None:
+        """Removes what is left of a pod that has ended."""
         self.workers.pop(uid_of(worker.pod), None)
         worker.forget()
-
-    # -- static pods
 
     def _mirror_changed(self) -> None:
         self._static.touch()
         if not self._runs_static and self._group is not None:
             self._runs_static = True
             self._group.start_soon(self._static.run, name=f"{self.name} static pods")
-
-    def begin_static(self, pod: Doc) -> StaticPodWorker | Callable[[str], Obj]:
-        """See `static_pods.Host`."""
-        claim = claim_of(pod)
-        if (rejected := self._rejected(pod, claim)) is not None:
-            return lambda now: rejected
-        worker = StaticPodWorker(self.node, pod, claim)
-        self.workers[uid_of(pod)] = worker
-        assert self._group is not None
-        self._group.start_soon(self._lead_static, worker)
-        return worker
-
-    async def _lead_static(self, worker: PodWorker) -> None:
-        await worker.run()
-        self._static.touch()
-
-    def end_static(self, pod: Doc) -> None:
-        """See `static_pods.Host`."""
-        if (worker := self.workers.get(uid_of(pod))) is not None:
-            self._forget(worker)
 
     def _settle(self, pod: SettledPod) -> None:
         self._settled[uid_of(pod.pod)] = pod

@@ -33,6 +33,7 @@ HEALTHY = (
     ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
 )
 
+SHUTTING_DOWN = ("False", "KubeletNotReady", "node is shutting down")
 DISK_PRESSURE = ("True", "KubeletHasDiskPressure", "kubelet has disk pressure")
 
 EVENTS = {
@@ -44,7 +45,8 @@ EVENTS = {
 """The event that tells of a condition's turn for the better."""
 ANNOTATIONS = {"volumes.kubernetes.io/controller-managed-attach-detach": "true"}
 """Attaching volumes is left to the controller, as every kubelet does unless told otherwise."""
-HAS_DISK_PRESSURE = "NodeHasDiskPressure"
+TROUBLES = {"DiskPressure": "NodeHasDiskPressure", "Ready": "NodeNotReady"}
+"""The event that tells of a turn for the worse, of the conditions that can have one."""
 
 
 def architecture() -> str:
@@ -82,11 +84,15 @@ def node_status(
     conditions: Iterable[Doc] | None,
     now: str,
     disk_full: bool = False,
+    shutting_down: bool = False,
     boot: int = 0,
 ) -> Obj:
     """The whole status; `conditions` are the current ones, whose transition times are kept. `boot` counts reboots."""
     known = list(conditions or ())
-    rows = [(row[0], *DISK_PRESSURE) if disk_full and row[0] == "DiskPressure" else row for row in HEALTHY]
+    troubles = {"DiskPressure": DISK_PRESSURE} if disk_full else {}
+    if shutting_down:
+        troubles["Ready"] = SHUTTING_DOWN
+    rows = [(row[0], *troubles.get(row[0], row[1:])) for row in HEALTHY]
     return {
         "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}],
         "capacity": dict(capacity),

@@ -15,7 +15,7 @@ from minik8s.config import LEASE_SECONDS
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.node import (
     EVENTS,
-    HAS_DISK_PRESSURE,
+    TROUBLES,
     declared,
     image_list,
     lease,
@@ -52,6 +52,7 @@ class NodeAgent:
     ) -> None:
         self.object: Doc | None = None
         self.disk_full = False
+        self.shutting_down = False
         self._boot = boot
         self._reports, self._lease_seconds = reports, lease_seconds
         self._node = node
@@ -132,6 +133,7 @@ class NodeAgent:
             conditions=before.get("conditions"),
             now=rfc3339(node.clock.now()),
             disk_full=self.disk_full,
+            shutting_down=self.shutting_down,
             boot=self._boot,
         )
         withdrawn = dict.fromkeys((before.get("allocatable") or {}).keys() - capacity)
@@ -143,8 +145,8 @@ class NodeAgent:
         for condition in status["conditions"]:
             known = find_condition(before.get("conditions"), condition["type"])
             if known is None or known["status"] != condition["status"]:
-                full = condition["type"] == "DiskPressure" and self.disk_full
-                self._event(HAS_DISK_PRESSURE if full else EVENTS[condition["type"]])
+                type_, is_good = condition["type"], (condition["type"] == "Ready") is (condition["status"] == "True")
+                self._event((EVENTS if is_good else TROUBLES)[type_])
         boot, booted = status["nodeInfo"]["bootID"], (before.get("nodeInfo") or {}).get("bootID")
         if self.object is not None and booted and booted != boot:  # a node that nobody has reported on has none, or ""
             message = f"Node {node.name} has been rebooted, boot id: {boot}"
@@ -177,7 +179,7 @@ class NodeAgent:
     def _is_true(self) -> bool:
         """Whether the API says of the node what its kubelet would say; the node controller may think otherwise."""
         conditions = ((self.object or {}).get("status") or {}).get("conditions")
-        expected = (("Ready", "True"), ("DiskPressure", str(self.disk_full)))
+        expected = (("Ready", str(not self.shutting_down)), ("DiskPressure", str(self.disk_full)))
         found = ((find_condition(conditions, type_), status) for type_, status in expected)
         return all(condition is not None and condition["status"] == status for condition, status in found)
 

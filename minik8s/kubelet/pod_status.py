@@ -34,8 +34,10 @@ OWNED = (
 """The fields of a pod's status that are the kubelet's to set or to remove; conditions are merged by type."""
 
 EVICTED = "Evicted"
-_EVICTION = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
-"""Tells Jobs that the failure of an evicted pod was not its own."""
+TERMINATED = "Terminated"
+"""By the shutdown of the node."""
+_DISRUPTION = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
+"""Tells Jobs that the failure of such a pod was not its own."""
 _REPLACED = ("hostIPs", "podIPs")
 """Lists that a strategic merge would merge although the kubelet's word is final."""
 
@@ -75,8 +77,8 @@ def pod_status(view: PodView, previous: Doc, now: str) -> Obj:
     conditions = pod_conditions(
         view.pod, statuses, phase=phase, sandbox_ready=view.sandbox_ready, initialized=initialized
     )
-    if view.failure and view.failure[0] == EVICTED:
-        conditions.append({**_EVICTION, "message": view.failure[1]})
+    if view.failure and view.failure[0] in (EVICTED, TERMINATED):
+        conditions.append({**_DISRUPTION, "message": view.failure[1]})
     status: Obj = {"phase": phase, "conditions": with_times(conditions, previous.get("conditions"), now)}
     if generation := view.pod["metadata"].get("generation"):
         status["observedGeneration"] = generation

@@ -17,6 +17,7 @@ import anyio
 
 from minik8s.api.resources import PODS
 from minik8s.api.staticpods import is_mirror
+from minik8s.kubelet.admission import Claim, claim_of
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.node_agent import NodeAgent
 from minik8s.kubelet.pod_worker import PodWorker
@@ -63,12 +64,16 @@ class Mirror:
 class Host(Protocol):
     """The kubelet, as static pods see it."""
 
-    def begin_static(self, pod: Doc) -> StaticPodWorker | Callable[[str], Obj]:
-        """Runs the pod; where the node does not admit it, the status that says so."""
+    def rejected(self, pod: Doc, claim: Claim) -> Obj | None:
+        """The status of a pod that the node does not admit; None for one that it does."""
         ...
 
-    def end_static(self, pod: Doc) -> None:
-        """Forgets a pod that has ended and is not wanted any more."""
+    def lead(self, worker: PodWorker) -> None:
+        """Runs a pod that has been admitted."""
+        ...
+
+    def forget(self, worker: PodWorker) -> None:
+        """Removes what is left of a pod that has ended."""
         ...
 
 
@@ -164,10 +169,20 @@ class StaticPods:
                 if not runs.is_ending:
                     runs.terminate(grace_of(pod))
                 return
-            self._host.end_static(pod)
+            if isinstance(runs, StaticPodWorker):
+                self._host.forget(runs)
             del self._pods[name]
         if wanted is not None:
-            self._pods[name] = wanted, self._host.begin_static(wanted)
+            self._pods[name] = wanted, self._begin(wanted)
+
+    def _begin(self, pod: Obj) -> StaticPodWorker | Callable[[str], Obj]:
+        """Runs a pod, or says always the same of one that is not admitted."""
+        claim = claim_of(pod)
+        if (rejected := self._host.rejected(pod, claim)) is not None:
+            return lambda now: rejected
+        worker = StaticPodWorker(self._node, pod, claim)
+        self._host.lead(worker)
+        return worker
 
     async def _sync_mirror(self, name: Name, mirror: Doc | None) -> None:
         client, lister = self._node.client, self._node.dispatch.pod_informer.lister

@@ -11,6 +11,8 @@ from functools import partial
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
+import anyio
+
 from minik8s.api.resources import PODS
 from minik8s.client.client import Client
 from minik8s.clock import Clock
@@ -57,6 +59,7 @@ class StatusManager:
         self._changed: dict[StatusSource, None] = {}
         self._writing: set[StatusSource] = set()
         self._closed = False
+        self._at_rest: anyio.Event | None = None
         self._written: WeakKeyDictionary[StatusSource, tuple[Obj, Doc]] = WeakKeyDictionary()
         self.writes = 0
 
@@ -66,6 +69,12 @@ class StatusManager:
             self._changed[source] = None
             if source not in self._writing:
                 self._writers.add(partial(self._take, source))
+
+    async def written(self) -> None:
+        """Returns when every status has been written, as far as the API could be reached."""
+        while not self._closed and (self._changed or self._writing):
+            self._at_rest = anyio.Event()
+            await self._at_rest.wait()
 
     def close(self) -> None:
         """Nothing more is written: the kubelet has ended."""
@@ -81,6 +90,8 @@ class StatusManager:
                 await self._sync(source)
         finally:
             self._writing.discard(source)
+            if self._at_rest is not None and not self._changed and not self._writing:
+                self._at_rest.set()
 
     async def _sync(self, source: StatusSource) -> None:
         if source.gone:
