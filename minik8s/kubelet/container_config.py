@@ -40,7 +40,7 @@ def container_config(
     """The configuration of one run. Raises ConfigError for a user that the pod forbids."""
     check_user(host.pod, spec, image.user)
     name, directory = spec["name"], host.directory
-    termination_log = directory / "containers" / name / f"{attempt}.termination-log"
+    termination_log = directory.joinpath("containers", name, f"{attempt}.termination-log")
     mounts = image.mounts + host.mounts(spec, env)
     path = spec.get("terminationMessagePath") or TERMINATION_LOG
     if path != TERMINATION_LOG:
@@ -52,7 +52,7 @@ def container_config(
         env=env,
         working_dir=working_dir(spec, image),
         mounts=mounts,
-        log_path=directory / "logs" / name / f"{attempt}.log",
+        log_path=directory.joinpath("logs", name, f"{attempt}.log"),
         termination_log=termination_log,
         attempt=attempt,
         stdin=bool(spec.get("stdin")),

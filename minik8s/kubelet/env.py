@@ -15,6 +15,7 @@ import attrs
 from minik8s.kubelet.downward import FieldError, Surroundings, field_value, resource_value
 from minik8s.kubelet.expansion import expand
 from minik8s.machinery.meta import Doc, name_of, namespace_of
+from minik8s.machinery.remembering import remembered
 
 MASTER_SERVICE = "kubernetes"
 """Linked into every pod from the namespace `default`, whatever enableServiceLinks says."""
@@ -47,6 +48,7 @@ class EnvSources:
     surroundings: Surroundings = attrs.field(factory=Surroundings)
 
 
+@remembered
 def references(container: Doc) -> References:
     """Which ConfigMaps and Secrets have to be at hand for `environment`."""
     config_maps, secrets = set(), set()
@@ -173,6 +175,7 @@ def _file_key(ref: Doc, sources: EnvSources) -> str | None:
     return value
 
 
+@remembered
 def _service_variables(service: Doc) -> dict[str, str]:
     prefix = name_of(service).upper().replace("-", "_")
     address = service["spec"]["clusterIP"]

@@ -58,7 +58,7 @@ class PodWorker:
         self.node = node
         self.pod = pod
         self.claim = claim
-        self.directory = node.directory / "pods" / uid_of(pod)
+        self.directory = node.directory.joinpath("pods", uid_of(pod))
         self.images = ImagePuller(node.runtime, node.clock)
         self.keeper = VolumeKeeper(self, self.directory / "volumes")
         self.ended = False

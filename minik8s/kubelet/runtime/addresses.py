@@ -71,7 +71,7 @@ class AddressPool:
         self._first = int(network.network_address) + 1 + reserved
         self._count = max(1, network.num_addresses - 2 - reserved)
         self._next = rng.randrange(self._count)
-        self._make = type(network.network_address)
+        self._text = _ipv4_text if network.version == 4 else _ipv6_text
 
     def __len__(self) -> int:
         return len(self._held)
@@ -79,7 +79,7 @@ class AddressPool:
     def acquire(self) -> str:
         """A free address. Raises AddressesExhausted."""
         for _ in range(self._count):
-            address = str(self._make(self._first + self._next))
+            address = self._text(self._first + self._next)
             self._next = (self._next + 1) % self._count
             if address in self._held:
                 continue
@@ -99,6 +99,14 @@ class AddressPool:
         """Gives everything back."""
         for address in list(self._held):
             self.release(address)
+
+
+def _ipv4_text(number: int) -> str:
+    return socket.inet_ntoa(number.to_bytes(4, "big"))
+
+
+def _ipv6_text(number: int) -> str:
+    return str(ipaddress.IPv6Address(number))
 
 
 class SharedAddress:

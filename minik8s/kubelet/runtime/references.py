@@ -7,6 +7,7 @@ and `index.docker.io/busybox` are one name.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import attrs
 
@@ -35,10 +36,11 @@ class Reference:
         return self.repository + tag + (f"@{self.digest}" if self.digest else "")
 
 
+@lru_cache(maxsize=1024)
 def parse_reference(image: str) -> Reference:
     """Normalises `image`: default registry and `library/`, tag `latest` without tag or digest.
 
-    Raises ImageError InvalidImageName with the kubelet's text.
+    Raises ImageError InvalidImageName with the kubelet's text. Cached, for pods are many and their images few.
     """
     rest, at, digest = image.partition("@")
     if at and not _DIGEST.match(digest):

@@ -14,6 +14,7 @@ import attrs
 
 from minik8s.kubelet.downward import FieldError, Surroundings, field_value, resource_value
 from minik8s.machinery.meta import Doc
+from minik8s.machinery.remembering import remembered
 
 DEFAULT_MODE = 0o644
 TOKEN_SECONDS = 3600
@@ -64,6 +65,7 @@ def has_payload(volume: Doc) -> bool:
     return any(kind in volume for kind in ("configMap", "secret", "downwardAPI", "projected"))
 
 
+@remembered
 def volume_references(volume: Doc) -> VolumeReferences:
     config_maps, secrets, tokens = set(), set(), set()
     for source in _sources(volume):
