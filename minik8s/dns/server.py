@@ -94,6 +94,7 @@ class DnsServer:
         self._outside = Outside(servers, hosts)
         self._conversations = 0
         self._turn = 0
+        self._sending = anyio.Lock()  # answers that others had to be asked for come when they will
 
     async def run(self) -> None:
         """Serves until cancelled. Raises OSError when the port is taken."""
@@ -114,18 +115,24 @@ class DnsServer:
         query = parse(data)
         if query is None or isinstance(query, bytes):
             if query:
-                await _send(datagrams, query, client)
+                await self._send(datagrams, query, client)
             return
         size = udp_size(query)
         response, begun = self._local(query)
         if response is not None:
-            await _send(datagrams, wire(response, size), client)
+            await self._send(datagrams, wire(response, size), client)
             return
 
         async def later() -> None:
-            await _send(datagrams, wire(await self._remote(query, begun), size), client)
+            await self._send(datagrams, wire(await self._remote(query, begun), size), client)
 
         group.start_soon(later, name="dns look-up")
+
+    async def _send(self, datagrams: Any, data: bytes, client: Any) -> None:
+        """One at a time: a socket that is busy refuses a second sender."""
+        async with self._sending:
+            with suppress(OSError):  # whoever asked is gone
+                await datagrams.sendto(data, *client)
 
     async def _conversation(self, stream: SocketStream) -> None:
         """Messages with their length before them, one after the other."""
@@ -213,11 +220,6 @@ class DnsServer:
         with suppress(AlreadyExists):
             await self._client.create(SERVICES, service)
         await self._client.apply(ENDPOINT_SLICES, slice_)
-
-
-async def _send(datagrams: Any, data: bytes, client: Any) -> None:
-    with suppress(OSError):  # whoever asked is gone
-        await datagrams.sendto(data, *client)
 
 
 def _sockets(port: int) -> tuple[socket.socket, socket.socket]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from random import Random
 from typing import Any
 
 import anyio
@@ -15,6 +16,8 @@ from anyio import to_thread
 
 from minik8s import SERVICES, Cluster
 from minik8s.api.resources import ENDPOINT_SLICES
+from minik8s.client.informer import Informers
+from minik8s.dns.server import DnsServer
 
 pytestmark = [
     pytest.mark.anyio,
@@ -101,6 +104,26 @@ async def test_addresses_take_turns(cluster: Cluster) -> None:
     await cluster.settle()
     answers = [data(await ask(cluster, "pair.default.svc.cluster.local")) for _ in range(3)]
     assert sorted(answer[0] for answer in answers) == ["10.244.0.1", "10.244.0.2", "10.244.0.3"]
+
+
+async def test_answers_that_come_at_once(cluster: Cluster) -> None:
+    """Answers out of the caches and answers for which others were asked do not get in each other's way."""
+    informers = Informers(cluster.client, cluster.clock, Random(1))
+    server = DnsServer(cluster.client, informers, "127.96.0.11", hosts={"near.example": "192.0.2.1"})
+    names = ["near.example", "kube-dns.kube-system.svc.cluster.local"] * 20
+    questions = [dns.message.make_query(name, "A") for name in names]
+    async with anyio.create_task_group() as group:
+        group.start_soon(informers.run)
+        group.start_soon(server.run)
+        await server.ready.wait()
+        async with await anyio.create_udp_socket(family=socket.AF_INET, local_host="127.0.0.1") as client:
+            for question in questions:
+                await client.sendto(question.to_wire(), *server.address)
+            with anyio.fail_after(SECONDS):
+                answers = [dns.message.from_wire((await client.receive())[0]) for _ in questions]
+        group.cancel_scope.cancel()
+    assert {answer.id for answer in answers} == {question.id for question in questions}
+    assert {tuple(data(answer)) for answer in answers} == {("192.0.2.1",), ("127.96.0.10",)}
 
 
 @pytest.mark.parametrize("datagram", [b"", b"\0", b"x" * 600, b"\0" * 12, bytes(range(64))])
