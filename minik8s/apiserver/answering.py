@@ -22,6 +22,15 @@ from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.encoding import Encoder
 from minik8s.apiserver.fanout import Fanout
 from minik8s.apiserver.httpcall import NO_CACHE, ZIP_LEVEL, ZIPPED, Header, HttpCall, headers_of
+from minik8s.apiserver.listening import (
+    AsyncMessages,
+    agree_on_bytes,
+    agree_on_events,
+    byte_messages,
+    event_message,
+    listens,
+    tell,
+)
 from minik8s.apiserver.negotiation import DEFAULT, Representation
 from minik8s.apiserver.response import (
     ApiResponse,
@@ -131,6 +140,10 @@ class Answerer:
         def count(events: int) -> None:
             self._ctx.metrics.watch_events[about] += events
 
+        if listens(call):
+            await tell(call, agree_on_events(call), _event_messages(response.events, encoder, count))
+            return
+
         def encode(batch: list[WatchEvent]) -> bytes:
             return encoder.event(batch[0]) if len(batch) == 1 else b"".join([encoder.event(event) for event in batch])
 
@@ -142,8 +155,19 @@ class Answerer:
         await self._until_left(call, lines, headers)
 
     async def _stream(self, call: HttpCall, response: StreamResponse) -> None:
+        if listens(call):
+            await self._tell_bytes(call, response)
+            return
         headers = [(b"content-type", response.media_type.encode()), NO_CACHE]
         await self._until_left(call, response.chunks, headers, wait=not response.live)
+
+    async def _tell_bytes(self, call: HttpCall, response: StreamResponse) -> None:
+        try:
+            agreement = agree_on_bytes(call)
+            first = b"" if response.live else await anext(response.chunks, b"")  # until then it can still be refused
+            await tell(call, agreement, byte_messages(first, response.chunks, agreement))
+        finally:
+            await _close(response.chunks)
 
     async def _pass_on(self, call: HttpCall, request: ApiRequest, target: ProxyTarget) -> None:
         """Whatever it is, somebody else answers: a backend, or a node's kubelet."""
@@ -204,6 +228,13 @@ async def _counted(
     async for batch in events:
         count(len(batch))
         yield encode(batch)
+
+
+async def _event_messages(events: WatchStream, encoder: AnyEncoder, count: Callable[[int], None]) -> AsyncMessages:
+    async for batch in events:
+        count(len(batch))
+        for event in batch:
+            yield event_message(encoder.event(event), encoder.media_type)
 
 
 def _content_type(encoder: AnyEncoder, response: ApiResponse) -> str:

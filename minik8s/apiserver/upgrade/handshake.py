@@ -80,7 +80,7 @@ def _agree_on_websocket(method: str, headers: list[Header], known: Collection[st
     key = "".join(_values(headers, b"sec-websocket-key"))
     if method != "GET" or _values(headers, b"sec-websocket-version") != ["13"] or not is_key(key):
         raise BadRequest("websocket: the client is not using version 13 of the websocket protocol with a valid key")
-    offered = [name.strip() for value in _values(headers, b"sec-websocket-protocol") for name in value.split(",")]
+    offered = offers(headers)
     chosen = next((name for name in offered if name in known), None) if offered else ""
     if chosen is None:
         raise Forbidden(f"requested protocol(s) are not supported: {_go(offered)}; supports {_go(known)}")
@@ -89,6 +89,12 @@ def _agree_on_websocket(method: str, headers: list[Header], known: Collection[st
     if chosen:
         lines.append(f"Sec-WebSocket-Protocol: {chosen}")
     return Agreement("websocket", chosen, _head(lines))
+
+
+def offers(raw_headers: Iterable[Header]) -> list[str]:
+    """The subprotocols that a WebSocket client offers, the ones it likes best first."""
+    values = _values(raw_headers, b"sec-websocket-protocol")
+    return [name.strip() for value in values for name in value.split(",")]
 
 
 def _agree_on_spdy(headers: list[Header], known: Sequence[str]) -> Agreement:
