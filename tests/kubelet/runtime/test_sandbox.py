@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,11 @@ def open_files() -> int:
 
 
 def in_namespace(link: str) -> list[str]:
-    """The processes of this machine in a namespace, named as in /proc/PID/ns."""
+    """The processes of this machine in a namespace, named as in /proc/PID/ns; some end while they are looked at."""
     found = []
-    for place in Path("/proc").glob("[0-9]*/ns/*"):
-        try:
-            if place.readlink().name == link:
-                found.append(str(place))
-        except OSError:
-            continue
+    for process in [path for path in Path("/proc").iterdir() if path.name.isdecimal()]:
+        with suppress(OSError):
+            found += [str(place) for place in (process / "ns").iterdir() if place.readlink().name == link]
     return found
 
 
@@ -259,6 +257,7 @@ def children_of(pid: int) -> list[int]:
 
 HOST = """
 import sys, anyio
+from contextlib import suppress
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from minik8s import PODS, Cluster
