@@ -71,6 +71,7 @@ class NodePool:
         self._stages: Mapping[str, Sequence[Stage]] = {}
         self._spawner: Spawner | None = None
         self._network: PodNetwork | None = None
+        self._why_shared = ""
         self._addresses: Addresses
         self._registry = ImageRegistry(
             config.images, directory=directory / "images", mountable=config.runtime == "sandbox"
@@ -83,6 +84,18 @@ class NodePool:
         self.hosted: Hosted = {}
         """Containers that run Python code of this process."""
         self._group: TaskGroup
+
+    @property
+    def shortcomings(self) -> list[str]:
+        """What pods have not, for want of something on this machine: sentences, each with the reason."""
+        if self._network is None:
+            return []
+        reasons = {
+            "Pods do not reach hosts outside of the cluster": self._network.why_closed,
+            "NetworkPolicies are asked for connections to Services only": self._network.why_unfiltered,
+            "Containers see all processes of this machine": self._why_shared,
+        }
+        return [f"{what}: {why}" for what, why in reasons.items() if why]
 
     @property
     def machine(self) -> str:
@@ -123,7 +136,7 @@ class NodePool:
 
     async def _open_sandbox(self, stack: AsyncExitStack) -> None:
         """A refusal instead of another runtime: who asks for isolation must not get less without knowing it."""
-        from minik8s.kubelet.runtime.feasibility import SandboxUnavailable, why_impossible
+        from minik8s.kubelet.runtime.feasibility import SandboxUnavailable, why_impossible, why_processes_are_shared
         from minik8s.kubelet.runtime.network import RESERVED, PodNetwork
 
         config = self._config
@@ -139,6 +152,7 @@ class NodePool:
         async with anyio.create_task_group() as group:
             group.start_soon(self._network.open_way_out)
             group.start_soon(self._network.try_filter)
+            self._why_shared = await why_processes_are_shared()
 
     def start(self, group: TaskGroup) -> None:
         """Starts the configured number of nodes."""
@@ -228,6 +242,7 @@ class NodePool:
                 spawner=self._spawner,
                 network=self._network,
                 node=self._network.node(node),
+                apart=not self._why_shared,
             )
         return SubprocessRuntime(
             clock=self._clock,

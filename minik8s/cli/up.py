@@ -100,8 +100,8 @@ def _greet(cluster: Cluster, kubeconfig: Path, context: str) -> None:
     also = ", cluster DNS at {}:{}".format(*cluster.dns_address) if cluster.config.dns else ""
     if cluster.ingress is not None:
         also += ", Ingresses at {0}:{1} and {0}:{2} (TLS)".format(cluster.ingress.host, *cluster.ingress.ports)
-    if cluster.nodes.network is not None and (why := cluster.nodes.network.why_closed):
-        click.echo(f"Pods do not reach hosts outside of the cluster: {why}", err=True)
+    for text in cluster.nodes.shortcomings:
+        click.echo(text, err=True)
     click.echo(
         f"minik8s is up: {nodes} node{'' if nodes == 1 else 's'}, API server at {cluster.url}"
         f"{also}\n"

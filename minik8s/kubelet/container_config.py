@@ -61,4 +61,5 @@ def container_config(
         resources=spec.get("resources") or {},
         run_as=run_as(host.pod, spec),
         read_only_root=read_only_root(spec),
+        target=spec.get("targetContainerName") or "",
     )

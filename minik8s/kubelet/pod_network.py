@@ -31,6 +31,8 @@ def sandbox_config(pod: Doc, directory: Path, cluster_dns: str) -> SandboxConfig
         fqdn=fqdn(pod),
         host_aliases=tuple((a["ip"], tuple(a.get("hostnames") or ())) for a in spec.get("hostAliases") or ()),
         resolv_conf=resolv_conf(pod, cluster_dns),
+        share_processes=bool(spec.get("shareProcessNamespace")),
+        host_processes=bool(spec.get("hostPID")),
     )
 
 

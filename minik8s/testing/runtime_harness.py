@@ -23,7 +23,7 @@ from minik8s.kubelet.runtime.protocol import (
 class Program:
     """What a container of the suite shall do: write a few lines, then end with `exit_code`, or run until stopped.
 
-    With `ignore_sigterm` only SIGKILL ends it. With `broken` it cannot be started.
+    SIGTERM ends it with 143; with `ignore_sigterm` only SIGKILL does. With `broken` it cannot be started.
     """
 
     exit_code: int | None = None

@@ -13,6 +13,6 @@
 - `images` maps image names (`references`) to local commands, directories and images on disk (`oci`), for both.
 
 Deliberately missing: in the subprocess runtime isolation of files, users and network (a container sees the host's); in
-all of them process namespaces, cgroup limits, image downloads, log rotation, and telling stdout from stderr in a log
+all of them cgroup limits, image downloads, log rotation, and telling stdout from stderr in a log
 (one pipe keeps the order instead).
 """

@@ -80,3 +80,18 @@ async def why_impossible() -> str:
         return f"a trial took longer than {TRIAL_SECONDS:g} s"
     complaint = " ".join(done.stderr.decode(errors="replace").split())
     return verdict(Outcome(done.returncode, done.stdout.decode().strip().rpartition("\n")[2], complaint))
+
+
+async def why_processes_are_shared() -> str:
+    """Why containers cannot have processes of their own here; "" when they can. It is to be asked where the rest works.
+
+    Where /proc is partly covered, as in most containers, the kernel lets nobody mount another one.
+    """
+    command = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc", "true"]
+    try:
+        with anyio.fail_after(TRIAL_SECONDS):
+            done = await anyio.run_process(command, check=False, stdin=subprocess.DEVNULL)
+    except TimeoutError:
+        return f"a trial took longer than {TRIAL_SECONDS:g} s"
+    complaint = " ".join(done.stderr.decode(errors="replace").split())
+    return "" if not done.returncode else complaint or f"unshare: exit code {done.returncode}"

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
 import anyio
 import attrs
@@ -39,7 +39,9 @@ class Command:
 
     `stdio` are descriptors for stdin, stdout and stderr; None is /dev/null for stdin and the log for the others. With
     `tty` they are a terminal, and `output` is its master if the log is to be read from it. `namespaces` are descriptors
-    of namespaces to enter, that of the mounts last; there `user` may be another uid and gid.
+    of namespaces to enter, that of the mounts last; there `user` may be another uid and gid. `processes` is the
+    descriptor of a namespace of processes, "new", or None for this machine's; with `proc` the container's /proc shows
+    it. A program that `reaps` adopts orphans without looking after them.
     """
 
     argv: Sequence[str]
@@ -52,6 +54,9 @@ class Command:
     output: int | None = None
     namespaces: Sequence[int] = ()
     user: tuple[int, int] | None = None
+    processes: int | Literal["new"] | None = None
+    proc: bool = False
+    reaps: bool = False
 
 
 @attrs.define
@@ -171,7 +176,8 @@ class Process:
 
 def _spec_file(command: Command) -> tuple[IO[bytes], list[int]]:
     """The request's file, and the descriptors that go with it."""
-    wanted = (*command.stdio, command.output, *command.namespaces)
+    apart = command.processes if isinstance(command.processes, int) else None
+    wanted = (*command.stdio, command.output, apart, *command.namespaces)
     passed = [fd for fd in wanted if fd is not None]
     positions = iter(range(len(passed)))
     places = [None if fd is None else next(positions) for fd in wanted]
@@ -184,8 +190,11 @@ def _spec_file(command: Command) -> tuple[IO[bytes], list[int]]:
         "tty": command.tty,
         "stdio": places[:3],
         "output": places[3],
-        "namespaces": [place for place in places[4:] if place is not None],
+        "namespaces": [place for place in places[5:] if place is not None],
         "user": command.user,
+        "processes": spawner.NEW if command.processes == "new" else places[4],
+        "proc": command.proc,
+        "reaps": command.reaps,
     }
     return _file_of(dict(spec)), passed
 

@@ -79,7 +79,8 @@ class SandboxConfig:
     """A pod to be. `directory` is the kubelet's own directory for it; `host_network` shares the node's address.
 
     What its files say, where a runtime can show them: `fqdn` and `host_aliases` (address, names) are for /etc/hosts,
-    `resolv_conf` is that file, "" for the machine's own.
+    `resolv_conf` is that file, "" for the machine's own. Where a runtime keeps containers' processes apart, they see
+    each other's with `share_processes`, and the machine's with `host_processes`.
     """
 
     namespace: str
@@ -92,6 +93,8 @@ class SandboxConfig:
     fqdn: str = ""
     host_aliases: tuple[tuple[str, tuple[str, ...]], ...] = ()
     resolv_conf: str = ""
+    share_processes: bool = False
+    host_processes: bool = False
 
 
 @attrs.frozen
@@ -110,7 +113,8 @@ class ContainerConfig:
     `log_path` is where its output goes. `termination_log` is the host file of terminationMessagePath. With `stdin_once`
     standard input ends with the first client that was attached to it.
     `resources` is the container's `resources` field as in the API. `run_as` (uid, gid, None for what is not said) and
-    `read_only_root` are wishes of its securityContext that only a runtime with namespaces can fulfil.
+    `read_only_root` are wishes of its securityContext that only a runtime with namespaces can fulfil; so is to see the
+    processes of another container of the pod, the `target`.
     """
 
     name: str
@@ -128,6 +132,7 @@ class ContainerConfig:
     resources: Mapping[str, Any] = attrs.field(factory=dict)
     run_as: tuple[int | None, int | None] = (None, None)
     read_only_root: bool = False
+    target: str = ""
 
 
 @attrs.frozen
@@ -198,7 +203,10 @@ class Container(Protocol):
         ...
 
     def signal(self, name: str) -> None:
-        """Sends `SIGTERM`, `SIGKILL`, …: SIGKILL to every process of the container, others to its main one's group."""
+        """Sends `SIGTERM`, `SIGKILL`, …: SIGKILL to every process of the container, others to its main one.
+
+        Where nothing sets that apart, they go to its group.
+        """
         ...
 
 

@@ -5,8 +5,10 @@ has in addition a network with a real address, a host name and inter-process com
 its own view of the file system, in which volumes lie at their true paths. The fork server runs in a user namespace
 whose root the user is (`spawner`), so the container's root has power over nothing but what belongs to the sandbox.
 
-It is no protection from hostile code: the container reads whatever its user may read. Left out: process namespaces
-(`shareProcessNamespace`), cgroups, groups beside the container's one.
+Its processes are its own, too, where the machine lets us show them in a /proc of theirs.
+
+It is no protection from hostile code: the container reads whatever its user may read. Left out: cgroups, groups beside
+the container's one.
 """
 
 from __future__ import annotations
@@ -14,10 +16,13 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
+import anyio
 import anyio.to_thread
 import attrs
 from anyio.abc import ByteStream
@@ -31,8 +36,9 @@ from minik8s.kubelet.runtime.network import NodeNetwork, PodNetwork
 from minik8s.kubelet.runtime.oci.paths import Misled, resolve
 from minik8s.kubelet.runtime.oci.store import remove_tree
 from minik8s.kubelet.runtime.podfiles import write_pod_files
-from minik8s.kubelet.runtime.processes import Command, Spawner, Stdio
+from minik8s.kubelet.runtime.processes import Command, Process, Spawner, Stdio
 from minik8s.kubelet.runtime.protocol import (
+    Container,
     ContainerConfig,
     Mount,
     RuntimeFailure,
@@ -41,15 +47,40 @@ from minik8s.kubelet.runtime.protocol import (
     StartError,
 )
 from minik8s.kubelet.runtime.rootfs import TERMINATION_LOG, root_directory
-from minik8s.kubelet.runtime.subprocess import SubprocessRuntime
+from minik8s.kubelet.runtime.subprocess import ProcessContainer, SubprocessRuntime
 from minik8s.kubelet.runtime.users import find_user, tables
 
+PAUSE_SECONDS = "2147483647"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What containerd sets for an image that sets none."""
 
 
+@attrs.define
+class _Pod:
+    """What the containers of a pod share: descriptors of namespaces, the network's last, and process 1 of theirs.
+
+    There is such a process only with shareProcessNamespace; `processes` is its namespace then.
+    """
+
+    namespaces: list[int]
+    pause: Process | None = None
+    processes: int = -1
+
+    async def aclose(self) -> None:
+        if self.pause is not None:
+            self.pause.signal(signal.SIGKILL)
+            with anyio.CancelScope(shield=True):
+                await self.pause.wait()
+        for fd in (*self.namespaces, self.processes):
+            if fd >= 0:
+                os.close(fd)
+
+
 class SandboxRuntime(SubprocessRuntime):
-    """`spawner` is an isolated one, with which `network` was opened; both may be shared. `node` is a node of that."""
+    """`spawner` is an isolated one, with which `network` was opened; both may be shared. `node` is a node of that.
+
+    `apart`: whether containers have processes of their own, for which the machine must let us mount /proc.
+    """
 
     name = "minik8s-sandbox"
     takes_roots = True
@@ -64,14 +95,16 @@ class SandboxRuntime(SubprocessRuntime):
         spawner: Spawner,
         network: PodNetwork,
         node: NodeNetwork,
+        apart: bool = True,
     ) -> None:
         super().__init__(
             clock=clock, rng=rng, images=images, addresses=addresses, spawner=spawner, node_address=node.address
         )
         self._network = network
         self._node = node
+        self._apart = apart
         self._sockets = node.reach
-        self._namespaces: dict[str, list[int]] = {}
+        self._pods: dict[str, _Pod] = {}
 
     async def create_sandbox(self, config: SandboxConfig) -> Sandbox:
         sandbox: Sandbox | None = None
@@ -80,7 +113,7 @@ class SandboxRuntime(SubprocessRuntime):
         try:
             sandbox = await super().create_sandbox(config)
             write_pod_files(sandbox)
-            self._namespaces[sandbox.id] = await self._make_namespaces(sandbox)
+            self._pods[sandbox.id] = _Pod(await self._make_namespaces(sandbox))
         except BaseException as error:
             if sandbox is not None:
                 await self.remove_sandbox(sandbox)
@@ -100,15 +133,41 @@ class SandboxRuntime(SubprocessRuntime):
     async def connect(self, sandbox: Sandbox, port: int) -> ByteStream:
         """As upstream: to whoever listens on the pod's own loopback addresses."""
         await self._network.open()
-        network = self._namespaces[sandbox.id][-1]
+        network = self._pods[sandbox.id].namespaces[-1]
         return await connect_locally(port, lambda _, *kind: self._network.socket_in(network, *kind), sandbox.id)
 
     async def remove_sandbox(self, sandbox: Sandbox) -> None:
         try:
             await super().remove_sandbox(sandbox)
         finally:
-            for fd in self._namespaces.pop(sandbox.id, ()):
-                os.close(fd)
+            if (pod := self._pods.pop(sandbox.id, None)) is not None:
+                await pod.aclose()
+
+    async def start(self, sandbox: Sandbox, config: ContainerConfig) -> Container:
+        container = await super().start(sandbox, config)
+        if isinstance(container, ProcessContainer) and container.command.processes is not None:
+            _remember_processes(container)
+        return container
+
+    async def _processes(self, sandbox: Sandbox, config: ContainerConfig) -> int | Literal["new"] | None:
+        """Which processes a container sees. Raises StartError."""
+        if config.target:
+            for other in self._sandboxes[sandbox.id][1].values():
+                if other.config.name == config.target and not other.process.ended:
+                    return other.command.processes
+            raise StartError("CreateContainerConfigError", f"unable to find target container {config.target}")
+        if sandbox.config.host_processes or not self._apart:
+            return None
+        return await self._shared(self._pods[sandbox.id]) if sandbox.config.share_processes else "new"
+
+    async def _shared(self, pod: _Pod) -> int:
+        """The processes of a pod that shares them among its containers; their first one is waiting, or is made."""
+        if pod.pause is None or pod.pause.ended:
+            pod.pause = await self._spawn(_pause())
+            if pod.processes >= 0:
+                os.close(pod.processes)
+            pod.processes = os.open(f"/proc/{pod.pause.pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        return pod.processes
 
     async def _prepare(self, sandbox: Sandbox, config: ContainerConfig) -> Command:
         refuse_empty(config.argv)
@@ -133,6 +192,7 @@ class SandboxRuntime(SubprocessRuntime):
                 "read_only": config.read_only_root,
                 "cwd": str(cwd),
             }
+            processes = await self._processes(sandbox, config)
             made = await self._spawner.make(b"m", spec)
         except OSError as error:
             raise StartError("CreateContainerError", f"failed to prepare the container's root: {error}") from error
@@ -144,8 +204,10 @@ class SandboxRuntime(SubprocessRuntime):
             paths=_paths(config.argv[0], env, cwd),
             log=config.log_path,
             tty=config.tty,
-            namespaces=(*self._namespaces.get(sandbox.id, ()), *made.fds),
+            namespaces=(*self._pods[sandbox.id].namespaces, *made.fds),
             user=(user.uid, user.gid) if user.uid or user.gid else None,
+            processes=processes,
+            proc=processes is not None,
         )
 
     def _discard(self, command: Command) -> None:
@@ -155,6 +217,23 @@ class SandboxRuntime(SubprocessRuntime):
         env = {**base.env, "TERM": "xterm"} if tty else base.env
         paths = _paths(argv[0], env, base.cwd)
         return attrs.evolve(base, argv=tuple(argv), env=env, paths=paths, stdio=stdio, tty=tty, log=None, output=None)
+
+
+def _pause() -> Command:
+    """Process 1 of a pod: it waits. The kernel drops signals that it does not handle, and reaps for it."""
+    program = Path(shutil.which("sleep") or "/bin/sleep")
+    name = "sleep" if program.is_symlink() else "/pause"  # a program that is many goes by its name
+    return Command((name, PAUSE_SECONDS), {}, Path("/"), [str(program)], processes="new", reaps=True)
+
+
+def _remember_processes(container: ProcessContainer) -> None:
+    """For commands beside the container, which are to see what it sees."""
+    try:
+        processes = os.open(f"/proc/{container.process.pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # it has ended, and takes no commands
+        return
+    container.command = attrs.evolve(container.command, processes=processes, proc=False)
+    container.process.on_end(lambda: os.close(processes))
 
 
 def _environment(sandbox: Sandbox, config: ContainerConfig, home: str) -> dict[str, str]:

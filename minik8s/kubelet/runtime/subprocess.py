@@ -2,7 +2,9 @@
 
 It runs with the user's own rights, files and network; what a container has of its own is a session, a root directory
 (`rootfs`), an environment and, through its pod, a loopback address. Its output goes straight from a pipe to the
-log file without passing through the event loop, and it dies with this process whatever ends it (`spawner`).
+log file without passing through the event loop, and it dies with this process whatever ends it (`spawner`). What it
+writes to an absolute path outside of its root directory it writes to this machine, as far as the user may: all of it,
+if that is root.
 
 Elsewhere than on Linux (macOS) these are lost: an address per pod (all share 127.0.0.1), usage, waking followers
 of a log at once (they look every 0.2 s), and finding processes that leave their container's process group.

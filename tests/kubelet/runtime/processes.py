@@ -20,6 +20,18 @@ def alive(pid: int) -> bool:
         return False
 
 
+def in_namespace(link: str) -> list[int]:
+    """The living processes of this machine in a namespace, named as in /proc/PID/ns."""
+    kind, found = link.partition(":")[0], []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if (place / "ns" / kind).readlink().name == link and alive(int(place.name)):
+                found.append(int(place.name))
+        except OSError:  # it has just ended, or is a stranger's
+            continue
+    return found
+
+
 async def gone(pid: int) -> None:
     """Returns when a process has ended."""
     with anyio.fail_after(20):

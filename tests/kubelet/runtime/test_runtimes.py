@@ -36,6 +36,13 @@ def as_process(program: Program) -> Behaviour:
     return Behaviour(("sh", "-c", f"echo one; echo two >&2; echo three; exit {program.exit_code}"))
 
 
+def as_first_process(program: Program) -> Behaviour:
+    """The same where a container's program is process 1, which the kernel spares signals that it does not handle."""
+    if program.broken or program.ignore_sigterm or program.exit_code is not None:
+        return as_process(program)
+    return Behaviour(("sh", "-c", "trap 'exit 143' TERM; echo started; while :; do sleep 1000 & wait $!; done"))
+
+
 def as_simulation(program: Program) -> Behaviour:
     """The suite's programs as annotations."""
     annotations = {PREFIX + "ignore-sigterm": str(program.ignore_sigterm).lower()}
@@ -144,7 +151,7 @@ async def sandboxes(directory: Path) -> AsyncIterator[Harness]:
         node=network.node("node-1"),
     )
     try:
-        yield Harness(runtime, clock, directory, "busybox:1.36", MISSING, as_process)
+        yield Harness(runtime, clock, directory, "busybox:1.36", MISSING, as_first_process)
     finally:
         await runtime.aclose()
         network.close()

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,13 @@ import pytest
 from minik8s.clock import RealClock
 from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.protocol import ImageError, Mount, RuntimeFailure, SandboxConfig, StartError
+from tests.kubelet.runtime.processes import in_namespace
 
 pytestmark = pytest.mark.anyio
 
 
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def in_namespace(link: str) -> list[str]:
-    """The processes of this machine in a namespace, named as in /proc/PID/ns; some end while they are looked at."""
-    found = []
-    for process in [path for path in Path("/proc").iterdir() if path.name.isdecimal()]:
-        with suppress(OSError):
-            found += [str(place) for place in (process / "ns").iterdir() if place.readlink().name == link]
-    return found
 
 
 def make_root(root: Path, *tools: str) -> None:

@@ -36,6 +36,8 @@ COMMAND = "import sys; sys.path.append(sys.argv[1]); from spawner.server import 
 
 The directory is appended, so that its `subprocess` does not hide the standard library's."""
 DIRECTORY = os.path.dirname(os.path.dirname(__file__))
+NEW = -1
+"""In `Spec["processes"]`: a namespace of its own, whose process 1 the program is."""
 
 
 if TYPE_CHECKING:
@@ -46,7 +48,9 @@ if TYPE_CHECKING:
 
         `stdio` says for stdin, stdout and stderr which passed descriptor to use; None is /dev/null for stdin and the
         log for the others. With `tty` stdin is a terminal, which becomes the controlling one. `output` is the passed
-        descriptor that the log is read from: a terminal's master. `user` are a uid and a gid to be.
+        descriptor that the log is read from: a terminal's master. `user` are a uid and a gid to be. `processes` is the
+        namespace of processes to be in: a passed descriptor's, `NEW`, or None for this machine's; with `proc` it is
+        what /proc shows in a container whose mounts are new. A program that `reaps` adopts orphans.
         """
 
         paths: list[bytes]
@@ -59,6 +63,9 @@ if TYPE_CHECKING:
         output: int | None
         namespaces: list[int]
         user: tuple[int, int] | None
+        processes: int | None
+        proc: bool
+        reaps: bool
 
     class FabricSpec(TypedDict):
         """The pods' network: the gateway's address, the pods' and the ClusterIPs' ranges.

@@ -25,7 +25,8 @@ from .system import LIBC
 if TYPE_CHECKING:
     from . import FabricSpec, PodSpec
 
-NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x40000000
+NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
+_NOSUID_NODEV_NOEXEC = 14
 _IP_TRANSPARENT, _IP_LOCAL_PORT_RANGE = 19, 51
 """Of <linux/in.h>; Python has names for them since 3.11 and not yet."""
 _ANSWERS = 100
@@ -63,6 +64,13 @@ def run(argv: list[str], text: str = "", fds: tuple[int, ...] = ()) -> None:
 def sysctl(name: str, value: str) -> None:
     with open(f"/proc/sys/{name}", "w") as file:
         file.write(value)
+
+
+def mount_proc() -> None:
+    """/proc shows the processes of this process's namespace. Raises OSError."""
+    if LIBC.mount(b"proc", b"/proc", b"proc", _NOSUID_NODEV_NOEXEC, None):
+        number = ctypes.get_errno()
+        raise OSError(number, f"mount: {os.strerror(number)}", "/proc")
 
 
 def become_user(uid: int, gid: int) -> None:

@@ -10,9 +10,9 @@ import signal
 import socket
 import termios
 
-from . import TYPE_CHECKING
+from . import NEW, TYPE_CHECKING
 from .crilog import Log
-from .system import LINUX, Wakeups, children, die_with_parent, kill
+from .system import LINUX, Wakeups, children, die_with_parent, kill, kill_tree, with_mounts
 
 if TYPE_CHECKING:
     from . import Spec
@@ -35,6 +35,8 @@ class Shim:
         self.wakeups = Wakeups()
         self.log = None if spec["log"] is None else Log(spec["log"])
         self.main = 0
+        self.mounts = 0
+        """The number of the mount namespace that the container has to itself, 0 if it has none."""
         self.status: int | None = None
         self.output = -1
         self.attached: dict[int, bytearray] = {}  # descriptors of attached clients, with what they have not taken yet
@@ -45,9 +47,14 @@ class Shim:
         stdio, ours = self._stdio()
         failed, failing = os.pipe()
         shim = os.getpid()
+        namespaces = [self.passed[index] for index in self.spec["namespaces"]]
+        self._choose_processes()
+        if namespaces:
+            self.mounts = os.fstat(namespaces[-1]).st_ino
         self.main = os.fork()
         if not self.main:
-            _become(self.spec, stdio, [self.passed[index] for index in self.spec["namespaces"]], shim, failing)
+            os.close(failed)
+            _become(self.spec, stdio, namespaces, shim, failing)
         for fd in {failing, *ours, *self.passed} - {self.output}:
             os.close(fd)
         problem = os.read(failed, 200)
@@ -85,6 +92,18 @@ class Shim:
             chosen[0] = null = os.open("/dev/null", os.O_RDONLY)
             ours.add(null)
         return [fd for fd in chosen if fd is not None], ours
+
+    def _choose_processes(self) -> None:
+        """In which namespace of processes the next child will be: its own, another's, or this one."""
+        chosen = self.spec["processes"]
+        if chosen is None:
+            return
+        from .namespaces import NEWPID, enter, unshare
+
+        if chosen == NEW:
+            unshare(NEWPID)
+        else:
+            enter(self.passed[chosen])
 
     def _supervise(self) -> None:
         """Until the main process has ended."""
@@ -181,12 +200,13 @@ class Shim:
 
     def _signal(self, signals: bytes) -> bool:
         """Passes signals on; False for the one that ends everything. 0 is none: it only brought a descriptor."""
+        send = os.kill if self.mounts else os.killpg  # in a sandbox as upstream: to the main process alone
         for signum in signals:
             if signum == signal.SIGKILL:
                 return False
             if signum:
                 try:
-                    os.killpg(self.main, signum)
+                    send(self.main, signum)
                 except (ProcessLookupError, PermissionError):
                     continue
         return True
@@ -203,9 +223,21 @@ class Shim:
                 self.status = status
 
     def _end_all(self) -> None:
-        """Kills every descendant: each round kills the children, and their orphans become children."""
+        """Kills every descendant: each round kills the children, and their orphans become children.
+
+        Orphans in another namespace of processes do not; they are found while they are none yet, and those of a
+        container by its mounts.
+        """
+        apart = self.spec["processes"] not in (None, NEW)  # of a new one the kernel leaves nobody
         if self.status is None or not LINUX:
+            if apart:
+                kill_tree(self.main)
             kill(self.main, os.killpg)
+        if apart and self.spec["proc"]:
+            while found := with_mounts(self.mounts):
+                for pid in found:
+                    kill(pid)
+                self._reap()
         while True:
             killed = [kill(pid) for pid in children()]
             if killed and not any(killed):
@@ -234,12 +266,14 @@ def _become(spec: Spec, stdio: list[int], namespaces: list[int], shim: int, fail
     stage = b"setup"
     try:
         os.setsid()
-        die_with_parent(shim, signal.SIGKILL)
+        die_with_parent(shim, signal.SIGKILL, failing)
         for target, fd in enumerate(stdio):
             os.dup2(fd, target)
         if spec["tty"]:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         _reset_signals()
+        if spec["reaps"]:
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps what is adopted
         os.umask(0o022)
         if namespaces:
             _isolate(spec, namespaces)
@@ -257,10 +291,12 @@ def _become(spec: Spec, stdio: list[int], namespaces: list[int], shim: int, fail
 
 def _isolate(spec: Spec, namespaces: list[int]) -> None:
     """Enters the container's namespaces; the last is that of the mounts, so that everything before sees the host."""
-    from .namespaces import become_user, enter
+    from .namespaces import become_user, enter, mount_proc
 
     for fd in namespaces:
         enter(fd)
+    if spec["proc"]:
+        mount_proc()
     if spec["user"]:
         become_user(*spec["user"])
 

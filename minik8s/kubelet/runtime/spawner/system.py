@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -21,10 +22,19 @@ def prctl(option: int, value: int) -> None:
         LIBC.prctl(option, value, 0, 0, 0)
 
 
-def die_with_parent(parent: int, signum: int) -> None:
-    """Asks for `signum` when the parent dies, and notices if it has died before the request."""
+def die_with_parent(parent: int, signum: int, pipe: int = -1) -> None:
+    """Asks for `signum` when the parent dies, and notices if it has died before the request.
+
+    A parent in another namespace of processes has no number here; that it lives shows by `pipe`, which it reads.
+    """
     prctl(PR_SET_PDEATHSIG, signum)
-    if os.getppid() != parent:
+    seen = os.getppid()
+    if pipe >= 0 and not seen:
+        poll = select.poll()
+        poll.register(pipe, 0)
+        if poll.poll(0):
+            os._exit(1)
+    elif seen != parent:
         os._exit(1)
 
 
@@ -63,6 +73,40 @@ def children() -> list[int]:
         return [pid for pid in _processes() if _parent(pid) == me]
 
 
+def kill_tree(root: int) -> None:
+    """SIGKILL to a process and all below it. They are stopped first: what is stopped leaves no child behind."""
+    found: set[int] = set()
+    while (now := {root, *_descendants(root)}) - found:
+        for pid in now - found:
+            kill(pid, signum=signal.SIGSTOP)
+        found |= now
+    for pid in found:
+        kill(pid)
+
+
+def _descendants(pid: int) -> list[int]:
+    found: list[int] = []
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children", "rb") as listing:
+                found += map(int, listing.read().split())
+    except OSError:
+        pass
+    return [below for child in found for below in (child, *_descendants(child))]
+
+
+def with_mounts(number: int) -> list[int]:
+    """The processes in a mount namespace."""
+    return [pid for pid in _processes() if _mounts_of(pid) == number]
+
+
+def _mounts_of(pid: int) -> int:
+    try:
+        return os.stat(f"/proc/{pid}/ns/mnt").st_ino
+    except OSError:
+        return 0
+
+
 def _processes() -> list[int]:
     try:
         return [int(name) for name in os.listdir("/proc") if name.isdigit()]
@@ -78,10 +122,10 @@ def _parent(pid: int) -> int:
         return 0
 
 
-def kill(pid: int, send: Callable[[int, int], None] = os.kill) -> bool:
+def kill(pid: int, send: Callable[[int, int], None] = os.kill, signum: int = signal.SIGKILL) -> bool:
     """SIGKILL to a process, or to its group with `os.killpg`; whether it is going to die."""
     try:
-        send(pid, signal.SIGKILL)
+        send(pid, signum)
     except (ProcessLookupError, PermissionError):
         return False
     return True
