@@ -60,9 +60,9 @@ def files(repository: str) -> Mapping[str, str]:
     match repository.removeprefix(REGISTRY):
         case "agnhost":
             script = _script("minik8s.testing.agnhost.command")
-            return {"/agnhost": script, "/agnhost-2": script, **_tools("dig", "nc"), **_certificate()}
+            return {"/agnhost": script, "/agnhost-2": script, **_tools("dig", "nc", "nslookup"), **_certificate()}
         case "jessie-dnsutils":
-            return _tools("dig")
+            return _tools("dig", "nslookup")
         case "httpd" | "nginx" | "nautilus" | "kitten":
             return {f"{TOOLS}/httpd-foreground": _script("minik8s.testing.agnhost.httpd")}
     return {}

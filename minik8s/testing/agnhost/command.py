@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from minik8s.testing.agnhost import files, guestbook, issuer, netexec, sockets, web, webhook
+from minik8s.testing.agnhost import files, guestbook, issuer, netexec, nettest, sockets, web, webhook
 from minik8s.testing.agnhost.flags import UsageError
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
@@ -24,6 +24,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "logs-generator": files.logs_generator,
     "mounttest": files.mounttest,
     "netexec": netexec.netexec,
+    "nettest": nettest.nettest,
     "no-snat-test": web.no_snat_test,
     "pause": lambda arguments: sockets.pause(),
     "port-forward-tester": sockets.port_forward_tester,
@@ -35,7 +36,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "webhook": webhook.webhook,
 }
 MISSING = (
-    "audit-proxy", "grpc-health-checking", "mtlsclient", "mtlsserver", "net", "nettest", "no-snat-test-proxy",
+    "audit-proxy", "grpc-health-checking", "mtlsclient", "mtlsserver", "net", "no-snat-test-proxy",
     "podcertificatesigner", "resource-consumer-controller", "stress",
 )  # fmt: skip
 

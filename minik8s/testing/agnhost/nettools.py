@@ -1,4 +1,4 @@
-"""dig and nc, as far as upstream's tests use them: its images bring them along, and the host may have neither.
+"""dig, nslookup and nc, as far as upstream's tests use them: its images bring them along, and the host may have none.
 
 Which of them runs is said by the program's name. Standard library alone, as everything in this package.
 """
@@ -25,7 +25,7 @@ Record = tuple[str, int, str, str]
 
 def main() -> None:
     """Runs the program that `sys.argv` names."""
-    program = {"dig": dig, "nc": nc}[os.path.basename(sys.argv[0])]
+    program = {"dig": dig, "nslookup": nslookup, "nc": nc}[os.path.basename(sys.argv[0])]
     try:
         code = program(sys.argv[1:])
     except (OSError, ValueError) as error:
@@ -37,12 +37,8 @@ def main() -> None:
 
 def dig(arguments: list[str]) -> int:
     """`dig [@server] [-p port] [-x address] [+short] [+search] [+tcp] NAME [TYPE]`; 9 when nobody answers."""
-    name, kind, servers, port, options = "", "A", [], 53, set()
-    domains: list[str] = []
-    with open(inside("/etc/resolv.conf")) as file:
-        for words in map(str.split, file):
-            servers += words[1:] if words[:1] == ["nameserver"] else []
-            domains = words[1:] if words[:1] == ["search"] else domains
+    name, kind, port, options = "", "A", 53, set()
+    servers, domains, _ = _configuration()
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
@@ -71,6 +67,60 @@ def dig(arguments: list[str]) -> int:
                 print(value if "+short" in options else f"{owner}.\t\t{ttl}\tIN\t{type}\t{value}")
             break
     return 0
+
+
+def _configuration() -> tuple[list[str], list[str], int]:
+    """Of resolv.conf: the servers, the domains to search, and how many dots make a name that is tried first."""
+    servers: list[str] = []
+    domains: list[str] = []
+    dots = 1
+    with open(inside("/etc/resolv.conf")) as file:
+        for words in map(str.split, file):
+            servers += words[1:] if words[:1] == ["nameserver"] else []
+            domains = words[1:] if words[:1] == ["search"] else domains
+            dots = next((int(w[6:]) for w in words[1:] if words[0] == "options" and w.startswith("ndots:")), dots)
+    return servers, domains, dots
+
+
+def nslookup(arguments: list[str]) -> int:
+    """`nslookup [-type=TYPE] [-port=PORT] NAME [SERVER]`; 1 when there is no such name or nobody answers."""
+    options = dict(word.lstrip("-").partition("=")[::2] for word in arguments if word.startswith("-"))
+    words = [word for word in arguments if not word.startswith("-")]
+    kinds = [options[key].upper() for key in ("type", "querytype", "q") if key in options] or ["A", "AAAA"]
+    if not words or kinds[0] not in TYPES:
+        print("nslookup: a NAME, and types among", ", ".join(TYPES), "are in this stand-in", file=sys.stderr)
+        return 1
+    servers, domains, dots = _configuration()
+    servers = words[1:2] or servers
+    port = int(options.get("port", "53"))
+    for name in searched(words[0], domains, dots):
+        found = [_ask(name, TYPES[kind], servers, port, False) for kind in kinds]
+        if found[0] is None:
+            print(";; connection timed out; no servers could be reached\n")
+            return 1
+        if records := [record for answer in found for record in answer or ()]:
+            print(f"Server:\t\t{servers[0]}\nAddress:\t{servers[0]}#{port}\n")
+            print("\n".join(dict.fromkeys(map(_line, records))) + "\n")
+            return 0
+    print(f"Server:\t\t{servers[0]}\nAddress:\t{servers[0]}#{port}\n\n** server can't find {words[0]}: NXDOMAIN\n")
+    return 1
+
+
+def searched(name: str, domains: list[str], dots: int) -> list[str]:
+    """The names to try for one: as it is first if it has dots enough, and only so if it ends with one."""
+    if name.endswith("."):
+        return [name[:-1]]
+    longer = [f"{name}.{domain}" for domain in domains]
+    return [name, *longer] if name.count(".") >= dots else [*longer, name]
+
+
+def _line(record: Record) -> str:
+    """As BIND's nslookup says it."""
+    owner, _, kind, value = record
+    if kind in ("A", "AAAA"):
+        return f"Name:\t{owner}\nAddress: {value}"
+    word = {"CNAME": "canonical name", "SRV": "service", "PTR": "name", "NS": "nameserver", "TXT": "text"}
+    return f"{owner}\t{word.get(kind, kind)} = {value}"
 
 
 def _ask(name: str, kind: int, servers: list[str], port: int, by_tcp: bool) -> list[Record] | None:

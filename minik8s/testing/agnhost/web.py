@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
 import time
 import urllib.request
@@ -18,6 +19,10 @@ Answer = tuple[int, bytes | str | dict[str, Any]] | tuple[int, bytes | str | dic
 Route = Callable[["Request"], Answer]
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 MAX_BODY = 64 << 20
+_MARKUP = re.compile(
+    rb"\s*<(?:!--|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[ >])", re.I
+)
+_BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
 
 class Request:
@@ -39,6 +44,13 @@ class Server(ThreadingHTTPServer):
         return
 
 
+def content_type(data: bytes) -> str:
+    """What Go's server takes an answer for that does not say what it is: markup, text or neither."""
+    if _MARKUP.match(data):
+        return "text/html; charset=utf-8"
+    return "application/octet-stream" if _BINARY.search(data[:512]) else "text/plain; charset=utf-8"
+
+
 def serve(routes: Callable[[str], Route | None], port: int, *, host: str = "", flags: Flags | None = None) -> Server:
     """A listening server; `routes` finds who answers a path. With tls-cert-file among the flags it speaks TLS."""
 
@@ -55,13 +67,12 @@ def serve(routes: Callable[[str], Route | None], port: int, *, host: str = "", f
                 code, content, *more = route(request) if route else (404, "404 page not found\n")
             except (OSError, ValueError, LookupError) as error:  # asking others, or what they sent
                 code, content, more = 500, f"{error}\n", []
-            kind = "text/plain; charset=utf-8"
-            if isinstance(content, dict):
-                content, kind = json.dumps(content), "application/json"
+            is_json = isinstance(content, dict)
+            content = json.dumps(content) if isinstance(content, dict) else content
             data = content.encode() if isinstance(content, str) else content
             self.send_response(code)
             for name, value in {
-                "Content-Type": kind,
+                "Content-Type": "application/json" if is_json else content_type(data),
                 "Content-Length": str(len(data)),
                 **(more[0] if more else {}),
             }.items():
@@ -146,20 +157,27 @@ def no_snat_test(arguments: list[str]) -> int:
 def inclusterclient(arguments: list[str]) -> int:
     """Asks the API server for /healthz again and again, as the pod's service account."""
     flags = parse(arguments, {"poll-interval": "30"})
-    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
-    context = ssl.create_default_context(cafile=inside(f"{ACCOUNT}/ca.crt"))
     while True:
-        with open(inside(f"{ACCOUNT}/token")) as file:
-            token = file.read()
-        request = urllib.request.Request(f"https://{host}:{port}/healthz", headers={"Authorization": f"Bearer {token}"})
         log("calling /healthz")
         try:
-            with urllib.request.urlopen(request, context=context, timeout=10) as answer:
-                log(f"authz_header={token[:0]}{hash(token) & 0xFFFFFFFF:08x}")
-                log(answer.read().decode())
+            token, answer = ask_server("/healthz")
+            log(f"authz_header={hash(token) & 0xFFFFFFFF:08x}")
+            log(answer)
         except OSError as error:
             log(f"err: {error}")
         time.sleep(duration(flags["poll-interval"] + ("" if flags["poll-interval"][-1:].isalpha() else "s")))
 
 
-__all__ = ["Answer", "Request", "Route", "Server", "fake_gitserver", "forever", "hostname", "serve"]
+def ask_server(path: str) -> tuple[str, str]:
+    """The token of the pod's service account, and what the API server answers to it. Raises OSError."""
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    context = ssl.create_default_context(cafile=inside(f"{ACCOUNT}/ca.crt"))
+    with open(inside(f"{ACCOUNT}/token")) as file:
+        token = file.read()
+    request = urllib.request.Request(f"https://{host}:{port}{path}", headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, context=context, timeout=10) as answer:
+        body: bytes = answer.read()
+    return token, body.decode()
+
+
+__all__ = ["Answer", "Request", "Route", "Server", "ask_server", "fake_gitserver", "forever", "hostname", "serve"]
