@@ -45,6 +45,12 @@ async def finished(cluster: Cluster, pod: dict[str, Any], phase: str = "Succeede
     return await output(cluster, name)
 
 
+async def test_the_shell_of_busybox(cluster: Cluster) -> None:
+    """By its path too it is a shell that knows `[[`, whatever the machine's own /bin/sh may be."""
+    command = ["/bin/sh", "-c", "if [[ -r /nowhere ]]; then echo there; else echo missing; fi"]
+    assert await finished(cluster, shell("brackets", "", container={"command": command})) == ["missing"]
+
+
 async def test_environment_of_every_kind(cluster: Cluster) -> None:
     """Values, references to ConfigMaps, Secrets, fields and resources, expansion and service links reach a process."""
     await cluster.client.create(

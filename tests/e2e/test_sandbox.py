@@ -51,6 +51,12 @@ async def said(cluster: Cluster, obj: dict[str, Any]) -> list[str]:
     return lines
 
 
+async def test_the_shell_of_busybox(cluster: Cluster) -> None:
+    """By its path too it is a shell that knows `[[`, whatever the machine's own /bin/sh may be."""
+    script = "if [[ -r /nowhere ]]; then echo there; else echo missing; fi"
+    assert await said(cluster, pod("brackets", "/bin/sh", "-c", script)) == ["missing"]
+
+
 def web(replicas: int) -> dict[str, Any]:
     """A Deployment whose replicas all bind 0.0.0.0:8080."""
     template = pod("web", image="minik8s/testserver")

@@ -33,7 +33,8 @@ class Entry:
     """What an image does; the tag that was asked for becomes `$VERSION` where `version` says so.
 
     `root` is its own root file system, `archive` an image on disk that has one (`oci`); without either it is a command
-    of this machine. `files` are programs that it brings along, by their path in the container: their text.
+    of this machine. `files` are programs that it brings along, by their path in the container: their text. `programs`
+    are programs of this machine that take the place of its own.
     """
 
     argv: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class Entry:
     root: Path | None = None
     archive: Path | None = None
     files: Mapping[str, str] = attrs.field(factory=dict)
+    programs: Mapping[str, Path] = attrs.field(factory=dict)
 
 
 def parse_entries(text: str) -> dict[str, str]:
@@ -186,10 +188,12 @@ class ImageRegistry:
 
     def _busybox(self) -> Entry:
         """The host's busybox under its applets' names; without it the host's own tools serve as well, with bash as the
-        shell: that of many hosts forgets variables whose names are no identifiers, which busybox's passes on."""
+        shell: that of many hosts knows no `[[`, and forgets variables whose names are no identifiers."""
         if self._applets is None:
             return Entry(args=("sh",))
-        return Entry(args=("sh",), env={"PATH": f"{self._applets}:{os.environ.get('PATH', os.defpath)}"})
+        path = f"{self._applets}:{os.environ.get('PATH', os.defpath)}"
+        shell = shutil.which("busybox") or shutil.which("bash")
+        return Entry(args=("sh",), env={"PATH": path}, programs={"/bin/sh": Path(shell)} if shell else {})
 
     def _finding(self, files: Mapping[str, str]) -> dict[str, str]:
         """The $PATH by which tools of an image are found, also where they cannot be mounted at their true place."""
@@ -222,8 +226,10 @@ class ImageRegistry:
             self._link_applets()
         if (entry := self._find(reference)) is not None:
             for mount in image.mounts:
+                if (text := entry.files.get(mount.container_path)) is None:
+                    continue
                 mount.host_path.parent.mkdir(parents=True, exist_ok=True)
-                mount.host_path.write_text(entry.files[mount.container_path])
+                mount.host_path.write_text(text)
                 mount.host_path.chmod(0o755)
         return image
 
@@ -281,10 +287,13 @@ def as_image(reference: Reference, entry: Entry, directory: Path | None = None) 
         working_dir=entry.working_dir,
         root=entry.root,
         archive=entry.archive,
-        mounts=tuple(Mount(_kept(directory, path, text), path, True) for path, text in entry.files.items())
-        if directory is not None
-        else (),
+        mounts=_mounts(entry, directory) if directory is not None else (),
     )
+
+
+def _mounts(entry: Entry, directory: Path) -> tuple[Mount, ...]:
+    files = {path: _kept(directory, path, text) for path, text in entry.files.items()}
+    return tuple(Mount(host_path, path, True) for path, host_path in {**files, **entry.programs}.items())
 
 
 def unpacked_image(reference: Reference, loaded: Loaded) -> Image:

@@ -147,6 +147,8 @@ def test_busybox_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not registry.unprepared(image)
     applets = Path(image.env["PATH"].split(":")[0])
     assert {link.name: link.readlink() for link in applets.iterdir()} == {"sh": binary, "sleep": binary}
+    assert {mount.container_path: mount.host_path for mount in image.mounts} == {"/bin/sh": binary}
+    assert binary.read_text().startswith("#!/bin/sh")
 
 
 def test_without_busybox_the_hosts_tools_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
