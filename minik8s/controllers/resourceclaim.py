@@ -16,7 +16,7 @@ from minik8s.api.resources import PODS, RESOURCE_CLAIM_TEMPLATES, RESOURCE_CLAIM
 from minik8s.client.informer import Handler, Informer
 from minik8s.client.lister import Key, key_of
 from minik8s.controllers import resourceclaim_plan as plan
-from minik8s.controllers.runtime import Context, Controller, Requeue
+from minik8s.controllers.runtime import Context, Controller, Requeue, TryAgain
 from minik8s.machinery.errors import ApiError, NotFound
 from minik8s.machinery.meta import (
     Doc,
@@ -92,7 +92,7 @@ class ResourceClaimController(Controller[tuple[What, Key]]):
         return None
 
     async def _provide(self, pod: Doc) -> None:
-        """The claims of a pod: those of templates are made and written into its status."""
+        """The claims of a pod: those of templates are made and written into its status. Raises TryAgain."""
         made = {}
         for reference in references(pod):
             try:
@@ -100,8 +100,7 @@ class ResourceClaimController(Controller[tuple[What, Key]]):
             except (ApiError, LookupError) as error:
                 text = f"PodResourceClaim {reference['name']}: {error}"
                 self.recorder.event(pod, "Warning", "FailedResourceClaimCreation", text)
-                self.queue.add_rate_limited(("pod", key_of(pod)))
-                return
+                raise TryAgain from None
             if claim is not None:
                 made[reference["name"]] = name_of(claim)
         if made:

@@ -39,6 +39,10 @@ K = TypeVar("K", bound=Hashable)
 log = get_logger("minik8s.controllers")
 
 
+class TryAgain(Exception):
+    """Raised by a pass that has failed and has said why, to whom it concerns: another follows, later every time."""
+
+
 @attrs.frozen
 class Requeue:
     """Asks for another pass after `seconds`."""
@@ -241,6 +245,9 @@ class Controller(Generic[K]):
             self._counts.errors += 1
             quiet = isinstance(error, Conflict | NotFound)
             (log.debug if quiet else log.warning)("pass failed", controller=self.name, key=key, error=str(error))
+            self.queue.add_rate_limited(key)
+        except TryAgain:
+            self._counts.errors += 1
             self.queue.add_rate_limited(key)
         except Exception:
             self._counts.bugs += 1

@@ -18,7 +18,7 @@ from minik8s.api.resources import NODES, SERVICES
 from minik8s.client.informer import Handler, Informer
 from minik8s.client.lister import Key, key_of
 from minik8s.controllers import service_lb_plan as plan
-from minik8s.controllers.runtime import Context, Reconciler
+from minik8s.controllers.runtime import Context, Reconciler, TryAgain
 from minik8s.machinery.errors import NotFound
 from minik8s.machinery.meta import Doc, Obj, name_of, namespace_of, revision_of
 
@@ -105,8 +105,7 @@ class ServiceLBController(Reconciler[Any]):
         except LookupError as error:
             text = f"Error syncing load balancer: failed to ensure load balancer: {error}"
             self.recorder.event(service, "Warning", "SyncLoadBalancerFailed", text)
-            self.queue.add_rate_limited(key_of(service))
-            return
+            raise TryAgain from None
         self._balanced.add(key_of(service))
         self.recorder.event(service, "Normal", "EnsuredLoadBalancer", "Ensured load balancer")
         await self._write(service, plan.status_of(address))

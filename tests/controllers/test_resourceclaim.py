@@ -8,6 +8,7 @@ import pytest
 
 from minik8s.api.resourceclaims import FINALIZER
 from minik8s.api.resources import PODS, RESOURCE_CLAIMS
+from minik8s.client.events import times_seen
 from minik8s.controllers import resourceclaim_plan as plan
 from minik8s.controllers.resourceclaim import ResourceClaimController
 
@@ -76,6 +77,7 @@ def test_a_life(virtual: Any, start: Any) -> None:
             await world.add("pods", "p", "default", spec=spec)
             await world.quiet()
             [said, *_] = await world.events("FailedResourceClaimCreation")
+            assert times_seen(said) == 10  # at 0, 5, 15, 35, ... ms
             text = 'resource claim template "gpus": resourceclaimtemplate.resource.k8s.io "gpus" not found'
             assert said["message"] == f"PodResourceClaim gpu: {text}"
             await world.add("resourceclaimtemplates", "gpus", "default", spec=TEMPLATE)
