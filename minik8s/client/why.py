@@ -13,7 +13,8 @@ import attrs
 
 from minik8s.api.pods import is_pod_ready
 from minik8s.api.resource import Resource
-from minik8s.api.resources import EVENTS, PERSISTENT_VOLUME_CLAIMS, PODS
+from minik8s.api.resourceclaims import NotMadeYet, claim_name, claim_names, references
+from minik8s.api.resources import EVENTS, PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_CLAIMS
 from minik8s.api.volumes import claims_of, is_bound
 from minik8s.client.client import Client
 from minik8s.client.events import last_seen, times_seen
@@ -55,9 +56,16 @@ class Explanation:
         return "\n".join(self.lines())
 
 
-def explain_pod(pod: Doc, events: Sequence[Doc] = (), claims: Mapping[str, Doc | None] | None = None) -> Explanation:
-    """Of a pod; `claims` are those it names, None for one that does not exist."""
-    findings = [*_pod_findings(pod), *_claim_findings(claims or {}), *_event_findings(events)]
+Claims = Mapping[str, Doc | None]
+"""Claims that a pod names, None for one that does not exist."""
+
+
+def explain_pod(
+    pod: Doc, events: Sequence[Doc] = (), claims: Claims | None = None, devices: Claims | None = None
+) -> Explanation:
+    """Of a pod; `claims` are those for volumes, `devices` its ResourceClaims."""
+    about_claims = [*_claim_findings(claims or {}), *_device_findings(pod, devices or {})]
+    findings = [*_pod_findings(pod), *about_claims, *_event_findings(events)]
     return Explanation(f"pod/{name_of(pod)}", tuple(dict.fromkeys(findings)))
 
 
@@ -97,6 +105,9 @@ def _unscheduled(pod: Doc, status: Doc) -> Iterator[str]:
     scheduler = pod["spec"].get("schedulerName") or "default-scheduler"
     condition = find_condition(status.get("conditions"), "PodScheduled")
     if condition is None or not condition.get("message"):
+        if references(pod):
+            yield f"it is not scheduled before it has its resource claims; it waits for {scheduler}"
+            return
         yield f"no scheduler has looked at it yet; it waits for {scheduler}"
         return
     yield f"it is not scheduled: {condition['message']}"
@@ -142,12 +153,29 @@ def _gates(pod: Doc, status: Doc) -> Iterator[str]:
             yield f"its readiness gate {gate['conditionType']} is not true"
 
 
-def _claim_findings(claims: Mapping[str, Doc | None]) -> Iterator[str]:
+def _claim_findings(claims: Claims) -> Iterator[str]:
     for name, claim in claims.items():
         if claim is None:
             yield f"its claim {name} does not exist"
         elif not is_bound(claim):
             yield f"its claim {name} is {(claim.get('status') or {}).get('phase', 'Pending')}"
+
+
+def _device_findings(pod: Doc, claims: Claims) -> Iterator[str]:
+    """The scheduler says nothing of a pod whose resource claims are not there."""
+    for reference in references(pod):
+        try:
+            name = claim_name(pod, reference)
+        except NotMadeYet:
+            yield f"its resource claim {reference['name']} has not been made yet"
+            continue
+        if not name or name not in claims:
+            continue
+        claim = claims[name]
+        if claim is None:
+            yield f"its resource claim {name} does not exist"
+        elif is_terminating(claim):
+            yield f"its resource claim {name} is being deleted"
 
 
 def _event_findings(events: Sequence[Doc]) -> Iterator[str]:
@@ -253,7 +281,10 @@ async def _why_pod(client: Client, pod: Doc) -> Explanation:
     claims: dict[str, Doc | None] = {}
     for namespace, name in claims_of(pod):
         claims[name] = await client.find(PERSISTENT_VOLUME_CLAIMS, name, namespace=namespace)
-    return explain_pod(pod, await _events_of(client, pod), claims)
+    devices: dict[str, Doc | None] = {}
+    for name in claim_names(pod):
+        devices[name] = await client.find(RESOURCE_CLAIMS, name, namespace=namespace_of(pod))
+    return explain_pod(pod, await _events_of(client, pod), claims, devices)
 
 
 async def _events_of(client: Client, obj: Doc) -> list[Doc]:

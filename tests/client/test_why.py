@@ -27,6 +27,22 @@ CRASHED = {"name": "c", "ready": False, "restartCount": 4, "state": {"waiting": 
 CRASHED["lastState"] = {"terminated": {"reason": "Error", "exitCode": 3, "message": "no database\n"}}
 
 
+def test_resource_claims() -> None:
+    """Of claims for devices that are not there nobody else tells: the scheduler does not look at such a pod."""
+    names = ("there", "gone", "going")
+    subject = pod(resourceClaimStatuses=[{"name": "unneeded"}])
+    made = [{"name": "new", "resourceClaimTemplateName": "t"}, {"name": "unneeded", "resourceClaimTemplateName": "t"}]
+    subject["spec"]["resourceClaims"] = [*made, *({"name": name, "resourceClaimName": name} for name in names)]
+    there: Any = {"metadata": {"name": "there"}}
+    going: Any = {"metadata": {"name": "going", "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    assert list(explain_pod(subject, devices={"there": there, "gone": None, "going": going}).findings) == [
+        "it is not scheduled before it has its resource claims; it waits for default-scheduler",
+        "its resource claim new has not been made yet",
+        "its resource claim gone does not exist",
+        "its resource claim going is being deleted",
+    ]
+
+
 @pytest.mark.parametrize(
     ("subject", "findings"),
     [
