@@ -191,6 +191,7 @@ class BlockingCluster:
     watch_queues = _inside(Cluster.watch_queues)
     recording = _inside(Cluster.recording)
     kubeconfig_for = _inside(Cluster.kubeconfig_for)
+    front_proxy_certificate = _inside(Cluster.front_proxy_certificate)
 
     client = _Same(lambda cluster: cluster.client)
     """The in-process client; its methods belong to the cluster's loop, so call them through `run`."""

@@ -165,6 +165,15 @@ class Cluster(Control):
         """
         return self._credentials.kubeconfig_for(name, groups)
 
+    def front_proxy_certificate(self) -> Path:
+        """A PEM file with the certificate and key of a front proxy, whose X-Remote-* headers this cluster believes.
+
+        Raises RuntimeError if the cluster does not serve TLS.
+        """
+        if not self.url.startswith("https:"):
+            raise RuntimeError("a cluster that does not serve TLS believes no front proxy")
+        return self._credentials.front_proxy_certificate()
+
     @property
     def credentials(self) -> ClusterCredentials:
         """Where this cluster is and how to be its administrator."""
@@ -309,11 +318,12 @@ class Cluster(Control):
         host, port = sock.getsockname()[:2]
         addresses = [host, "127.0.0.1", self._context.services.api_server_address]
         tls = self._credentials.serving(addresses) if config.tls else None
-        await stack.enter_async_context(serve(self._app, sock, tls))
+        front_proxy = self._credentials.front_proxy.pem if config.tls else b""
+        await stack.enter_async_context(serve(self._app, sock, tls, front_proxy))
         self.url = self._credentials.url = f"{'https' if tls else 'http'}://{host}:{port}"
         await publish_address(self._context, host, port)
         if tls:
-            bundle, front_proxy = b"".join(self._credentials.client_cas), self._credentials.front_proxy.pem
+            bundle = b"".join(self._credentials.client_cas)
             await publish_authentication(self._context, bundle.decode(), front_proxy.decode())
 
     def _node_pool(self, recorders: Recorders) -> NodePool:

@@ -18,7 +18,7 @@ import attrs
 
 from minik8s.api.certificates import CertificateRequest
 from minik8s.api.users import named
-from minik8s.apiserver.aggregation.remote import FRONT_PROXY
+from minik8s.apiserver.requestheader import FRONT_PROXY
 from minik8s.apiserver.tokens import TokenIssuer
 from minik8s.client.kubeconfig import ClusterCredentials, write_kubeconfig
 from minik8s.clock import Clock
@@ -64,7 +64,8 @@ class Credentials:
 
     @property
     def front_proxy(self) -> Authority:
-        """The CA whose certificate the API server shows to others that serve a part of the API; it signs no users."""
+        """The CA of front proxies, whose word for who calls is taken: the API server itself is one to others that serve
+        a part of the API. It signs no users."""
         if self._front_proxy is None:
             from minik8s.apiserver.pki import Authority
 
@@ -72,7 +73,7 @@ class Credentials:
         return self._front_proxy
 
     def front_proxy_certificate(self) -> Path:
-        """That certificate and its key, in a private file of the cluster's directory."""
+        """A front proxy's certificate and key, in a private file of the cluster's directory."""
         path = self.directory / "front-proxy.pem"
         if not path.exists():
             pair = self.front_proxy.issue_client(self.clock.now(), FRONT_PROXY)
@@ -92,7 +93,7 @@ class Credentials:
 
         pair, client_cas = self.authority.issue_serving(self.clock.now(), addresses), self.client_cas
         try:
-            return server_context(pair, self.directory, client_cas)
+            return server_context(pair, self.directory, [*client_cas, self.front_proxy.pem])
         except (ssl.SSLError, UnicodeDecodeError) as error:
             raise ValueError(f"'client_ca' must be a file of certificates in PEM: {error}") from None
 

@@ -178,6 +178,43 @@ async def test_what_delegating_servers_read() -> None:
             await scheduler.list(CONFIG_MAPS, namespace=namespace)
 
 
+WHOAMI = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+
+
+async def test_a_front_proxys_word(tmp_path: Path) -> None:
+    """Over its certificate the headers say who calls; over a user's certificate, or none, they say nothing."""
+    headers = {"X-Remote-User": "carol", "X-Remote-Group": "devs", "X-Remote-Uid": "7", "X-Remote-Extra-Team": "blue"}
+    async with Cluster(**SMALL) as cluster:
+        (tmp_path / "alice.pem").write_bytes(pem_of(cluster.kubeconfig_for("alice")))
+        for path, expected in ((cluster.front_proxy_certificate(), "carol"), (tmp_path / "alice.pem", "alice")):
+            context = ssl.create_default_context(cadata=cluster.ca_bundle.decode())
+            context.load_cert_chain(path)
+            async with httpx.AsyncClient(verify=context, base_url=cluster.url, trust_env=False) as client:
+                found = (await client.post(WHOAMI, content=b"{}", headers=headers)).json()["status"]["userInfo"]
+                assert found["username"] == expected
+                if expected == "carol":
+                    assert found["groups"] == ["devs", "system:authenticated"]
+                    assert (found["uid"], found["extra"]) == ("7", {"team": ["blue"]})
+                    assert (await client.post(WHOAMI, content=b"{}")).status_code == 401
+        context = ssl.create_default_context(cadata=cluster.ca_bundle.decode())
+        async with httpx.AsyncClient(verify=context, base_url=cluster.url, trust_env=False) as client:
+            assert (await client.post(WHOAMI, content=b"{}", headers=headers)).status_code == 403
+    async with Cluster(tls=False, **SMALL) as cluster:
+        with pytest.raises(RuntimeError, match="TLS"):
+            cluster.front_proxy_certificate()
+
+
+async def test_a_fork_says_what_is_its_own() -> None:
+    """A served fork's config map has its own CAs, not its origin's."""
+    async with Cluster(**SMALL) as base, base.fork() as branch:
+        name, namespace = "extension-apiserver-authentication", "kube-system"
+        data = [(await c.client.get(CONFIG_MAPS, name, namespace=namespace))["data"] for c in (base, branch)]
+        assert data[0].keys() == data[1].keys()
+        for cluster, found in zip((base, branch), data, strict=True):
+            assert found["client-ca-file"] == cluster.ca_bundle.decode()
+        assert data[0]["requestheader-client-ca-file"] != data[1]["requestheader-client-ca-file"]
+
+
 async def test_kubeconfigs_without_tls() -> None:
     """Where there is no TLS there are no certificates: the kubeconfig impersonates."""
     async with Cluster(tls=False, **SMALL) as cluster:

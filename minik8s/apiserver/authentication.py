@@ -1,4 +1,4 @@
-"""Who calls: a client certificate, a bearer token, or nobody.
+"""Who calls: by a front proxy's word, a client certificate, a bearer token, or nobody.
 
 Upstream: apiserver `pkg/authentication/request` and kubernetes `pkg/serviceaccount`. A token is looked at anew on every
 request, so that it dies with its account, and with the pod, secret or node it is bound to. Credentials that
@@ -19,6 +19,7 @@ from minik8s.api.request import User
 from minik8s.api.resource import Resource
 from minik8s.api.resources import NODES, PODS, SECRETS, SERVICE_ACCOUNTS
 from minik8s.api.users import AUTHENTICATED, CREDENTIAL_ID, account_groups, named
+from minik8s.apiserver.requestheader import FRONT_PROXY, Header, user_in
 from minik8s.apiserver.tokens import LEGACY_ISSUER, Claims, TokenIssuer
 from minik8s.clock import Clock
 from minik8s.machinery.errors import Unauthorized
@@ -45,11 +46,15 @@ class Documents(Protocol):
 
 @attrs.frozen
 class Certificate:
-    """The subject of a client certificate that TLS has verified, and the SHA-256 of its bytes."""
+    """The subject of a client certificate that TLS has verified, and the SHA-256 of its bytes.
+
+    `of_front_proxy` is one that the front proxies' CA has signed: it is no user's, whatever it says.
+    """
 
     name: str
     groups: tuple[str, ...] = ()
     fingerprint: str = ""
+    of_front_proxy: bool = False
 
     @property
     def user(self) -> User:
@@ -66,12 +71,23 @@ class Authenticator:
     clock: Clock
     anonymous: User
 
-    def caller(self, authorization: str, protocols: str = "", certificate: Certificate | None = None) -> User:
+    def caller(
+        self,
+        authorization: str,
+        protocols: str = "",
+        certificate: Certificate | None = None,
+        headers: Iterable[Header] = (),
+    ) -> User:
         """Who sends these headers over this connection. Raises Unauthorized."""
-        if certificate is not None and certificate.name:
+        stranger = certificate is not None and certificate.of_front_proxy
+        if stranger and certificate is not None and certificate.name == FRONT_PROXY and (user := user_in(headers)):
+            return user
+        if certificate is not None and certificate.name and not stranger:
             return certificate.user
         token = _bearer(authorization) or _websocket_bearer(protocols)
         if not token:
+            if stranger:  # a certificate that proves nothing is a wrong credential
+                raise Unauthorized("Unauthorized")
             return self.anonymous
         try:
             return self.bearer(token)[0]

@@ -8,15 +8,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from minik8s.api.request import ApiRequest
+from minik8s.api.request import MERGE_PATCH, ApiRequest
 from minik8s.api.resource import Resource
 from minik8s.api.resources import CONFIG_MAPS, ENDPOINT_SLICES, ENDPOINTS, NAMESPACES, PRIORITY_CLASSES, SERVICES
-from minik8s.apiserver.aggregation.remote import EXTRA_PREFIX, FRONT_PROXY, GROUP_HEADERS, UID_HEADERS, USER_HEADERS
 from minik8s.apiserver.authorization.bootstrap import create_roles
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.dispatch import dispatch
 from minik8s.apiserver.flowcontrol.maintaining import create_flow_control
 from minik8s.apiserver.ipaddresses import create_default_cidr
+from minik8s.apiserver.requestheader import EXTRA_PREFIX, FRONT_PROXY, GROUP_HEADERS, UID_HEADERS, USER_HEADERS
 from minik8s.machinery.errors import AlreadyExists
 from minik8s.machinery.meta import Obj, rfc3339
 
@@ -49,7 +49,10 @@ async def bootstrap(ctx: ServerContext, *, rbac: bool = False) -> None:
 
 
 async def publish_authentication(ctx: ServerContext, client_ca: str, front_proxy_ca: str) -> None:
-    """Tells servers that serve a part of the API whose certificates are users', and whose is this server's own."""
+    """Tells servers that serve a part of the API whose certificates are users', and whose is this server's own.
+
+    What an origin has said of its own, of which this cluster is a fork, is replaced.
+    """
     metadata = {"name": "extension-apiserver-authentication", "namespace": "kube-system"}
     headers = {"username": USER_HEADERS, "group": GROUP_HEADERS, "uid": UID_HEADERS}
     data = {
@@ -59,7 +62,14 @@ async def publish_authentication(ctx: ServerContext, client_ca: str, front_proxy
         "requestheader-extra-headers-prefix": json.dumps([EXTRA_PREFIX]),
         **{f"requestheader-{what}-headers": json.dumps([name]) for what, name in headers.items()},
     }
-    await _create(ctx, CONFIG_MAPS, {"metadata": metadata, "data": data})
+    name, namespace = metadata["name"], metadata["namespace"]
+    if ctx.world.get(CONFIG_MAPS, name, namespace) is None:
+        await _create(ctx, CONFIG_MAPS, {"metadata": metadata, "data": data})
+    else:
+        change = ApiRequest(
+            "patch", CONFIG_MAPS, namespace, name, body={"data": data}, content_type=MERGE_PATCH, user_agent=_AGENT
+        )
+        await dispatch(ctx, change)
 
 
 async def publish_address(ctx: ServerContext, host: str, port: int) -> None:

@@ -146,7 +146,8 @@ class HttpApp:
         """Who calls; raises Unauthorized, or Forbidden for one who may not act as somebody else."""
         ctx = self._ctx
         protocols = call.header(b"sec-websocket-protocol")
-        user = ctx.authenticator.caller(call.header(b"authorization"), protocols, call.certificate)
+        authorization, certificate = call.header(b"authorization"), call.certificate
+        user = ctx.authenticator.caller(authorization, protocols, certificate, call.raw_headers)
         call.user = user
         if not is_impersonating(call.headers):
             return user

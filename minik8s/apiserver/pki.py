@@ -14,6 +14,7 @@ from pathlib import Path
 
 import attrs
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -138,6 +139,15 @@ class Authority:
             .sign(self.key, hashes.SHA256())
         )
         return _pair(certificate, key)
+
+
+def has_signed(authority: bytes, encoded: bytes) -> bool:
+    """Whether the CA of this certificate, PEM, has signed another, DER."""
+    try:
+        x509.load_der_x509_certificate(encoded).verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> KeyPair:

@@ -12,7 +12,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -99,6 +98,8 @@ class Protocol(HttpToolsProtocol):
     """
 
     transport: Outbox
+    front_proxy = b""
+    """The CA of front proxies, PEM; empty if there are none."""
     _upgraded: Upgraded | None = None
     """The connection as bytes, from the end of a request for an upgrade on."""
     _idle_since: float | None = None
@@ -109,7 +110,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Outbox(transport, self.loop))
-        self.certificate = _certificate(transport.get_extra_info("ssl_object"))
+        self.certificate = _certificate(transport.get_extra_info("ssl_object"), self.front_proxy)
         self._wait_for_request()
 
     def on_message_begin(self) -> None:
@@ -245,7 +246,7 @@ class Protocol(HttpToolsProtocol):
         """The client hears of it from the API's own answer; the log need not."""
 
 
-def _certificate(tls: ssl.SSLObject | None) -> Certificate | None:
+def _certificate(tls: ssl.SSLObject | None, front_proxy: bytes) -> Certificate | None:
     """The certificate that a client has shown, as far as authentication needs it; the handshake has verified it."""
     shown: Any = tls.getpeercert() if tls is not None else None
     if tls is None or not shown:
@@ -253,13 +254,27 @@ def _certificate(tls: ssl.SSLObject | None) -> Certificate | None:
     subject = [pair for names in shown.get("subject", ()) for pair in names]
     names = [value for key, value in subject if key == "commonName"]
     groups = tuple(value for key, value in subject if key == "organizationName")
-    fingerprint = sha256(tls.getpeercert(binary_form=True) or b"").hexdigest()
-    return Certificate(names[-1] if names else "", groups, fingerprint)
+    encoded = tls.getpeercert(binary_form=True) or b""
+    return Certificate(names[-1] if names else "", groups, sha256(encoded).hexdigest(), _is_of(front_proxy, encoded))
+
+
+def _is_of(authority: bytes, encoded: bytes) -> bool:
+    """Whether a CA has signed a certificate itself. TLS has found that one of those it trusts has, but not which."""
+    if not authority:
+        return False
+    from minik8s.apiserver.pki import has_signed
+
+    return has_signed(authority, encoded)
 
 
 @asynccontextmanager
-async def serve(app: Application, sock: socket.socket, tls: ssl.SSLContext | None) -> AsyncIterator[None]:
-    """Serves `app` on `sock` for as long as the context is open; afterwards no connection is left."""
+async def serve(
+    app: Application, sock: socket.socket, tls: ssl.SSLContext | None, front_proxy: bytes = b""
+) -> AsyncIterator[None]:
+    """Serves `app` on `sock` for as long as the context is open; afterwards no connection is left.
+
+    `front_proxy` is the CA of front proxies, PEM, among those that `tls` trusts.
+    """
     config = Config(
         app,
         http=Protocol,
@@ -276,7 +291,12 @@ async def serve(app: Application, sock: socket.socket, tls: ssl.SSLContext | Non
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
-    factory = partial(Protocol, config=config, server_state=state, app_state={}, _loop=loop)
+
+    def factory() -> Protocol:
+        protocol = Protocol(config=config, server_state=state, app_state={}, _loop=loop)
+        protocol.front_proxy = front_proxy
+        return protocol
+
     server = await loop.create_server(factory, sock=sock, ssl=tls, backlog=BACKLOG)
     try:
         yield

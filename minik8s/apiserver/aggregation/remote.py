@@ -17,15 +17,12 @@ import anyio
 import attrs
 
 from minik8s.api.request import User
+from minik8s.apiserver.requestheader import EXTRA_PREFIX, GROUP_HEADERS, UID_HEADERS, USER_HEADERS
 from minik8s.apiserver.webhooks import trusting
 from minik8s.machinery.meta import Doc, name_of
 
 GroupVersion = tuple[str, str]
 Header = tuple[bytes, bytes]
-USER_HEADERS, GROUP_HEADERS, UID_HEADERS = "X-Remote-User", "X-Remote-Group", "X-Remote-Uid"
-EXTRA_PREFIX = "X-Remote-Extra-"
-FRONT_PROXY = "front-proxy-client"
-"""The name in the front proxy's certificate."""
 
 
 @attrs.frozen
