@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from minik8s.api.resource import Resource
 from minik8s.api.resources import CRON_JOBS, JOBS
-from minik8s.controllers.cronjob_plan import Plan, plan, started
+from minik8s.client.lister import key_of
+from minik8s.controllers.cronjob_plan import Plan, plan, started, until_next
 from minik8s.controllers.podcontrol import is_namespace_terminating
 from minik8s.controllers.runtime import Context, Reconciler, Requeue, Watch, owned
 from minik8s.machinery.errors import AlreadyExists, ApiError, NotFound
@@ -23,6 +24,15 @@ class CronJobController(Reconciler[Any]):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.jobs = self.informers(JOBS).lister
+
+    def _on_object(self, old: Any, new: Any) -> None:
+        """A new schedule counts from now on: times that it would have had before are no reason to look at once."""
+        if old is not None and new is not None and _clockwork(old) != _clockwork(new):
+            wait = until_next(new, self.clock.now())
+            if wait is not None:
+                self.queue.add_after(key_of(new), wait)
+                return
+        super()._on_object(old, new)
 
     async def reconcile(self, cronjob: Any) -> Requeue | None:
         todo = plan(cronjob, self.jobs.by_index("owner", uid_of(cronjob)), self.clock.now())
@@ -69,3 +79,7 @@ class CronJobController(Reconciler[Any]):
             raise
         self.recorder.event(cronjob, "Normal", "SuccessfulDelete", f"Deleted job {name}")
         await self.jobs.caught_up(revision_of(gone) if "metadata" in gone else 0)
+
+
+def _clockwork(cronjob: Doc) -> tuple[Any, Any]:
+    return cronjob["spec"]["schedule"], cronjob["spec"].get("timeZone")

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
 
-from minik8s.controllers.cronjob_schedule import MANY, due, zone_of
+from minik8s.controllers.cronjob_schedule import MANY, Due, due, zone_of
 from minik8s.controllers.job_status import COMPLETE, finished_condition
 from minik8s.machinery.meta import (
     Doc,
@@ -66,12 +66,24 @@ def plan(cronjob: Doc, jobs: Sequence[Doc], now: datetime) -> Plan:
     except ValueError as error:
         text = f'unparseable schedule: "{cronjob["spec"]["schedule"]}" : {error}'
         return _noted(todo, "Warning", "UnparseableSchedule", text)
-    wait = None if times.next is None else max(0.0, (times.next - now).total_seconds()) + DELAY
-    todo = attrs.evolve(todo, recheck=wait)
+    todo = attrs.evolve(todo, recheck=_wait(times, now))
     if times.missed > MANY:
         text = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew"
         todo = _noted(todo, "Warning", "TooManyMissedTimes", text)
     return todo if times.last is None else _start(cronjob, jobs, todo, times.last, now)
+
+
+def until_next(cronjob: Doc, now: datetime) -> float | None:
+    """Seconds until the next time due; None for never, or where schedule or time zone cannot be read."""
+    try:
+        times = due(cronjob, now)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+    return _wait(times, now)
+
+
+def _wait(times: Due, now: datetime) -> float | None:
+    return None if times.next is None else max(0.0, (times.next - now).total_seconds()) + DELAY
 
 
 def _start(cronjob: Doc, jobs: Sequence[Doc], todo: Plan, scheduled: datetime, now: datetime) -> Plan:

@@ -220,3 +220,24 @@ def test_replace(virtual: Any, start: Any) -> None:
             assert await world.events("SuccessfulDelete")
 
     virtual(body)
+
+
+def test_a_new_schedule_counts_from_now_on(virtual: Any, start: Any) -> None:
+    """Times that a changed schedule would have had before are not made up for; the next one is served."""
+
+    async def body(clock: Any) -> None:
+        async with start(clock, CronJobController) as world:
+            made = cronjob("0 0 1 1 *")
+            del made["metadata"]["uid"], made["metadata"]["creationTimestamp"]
+            await world.client.create(CRON_JOBS, made)
+            await world.quiet(90 * 60)
+            changed = {"spec": {"schedule": "0 * * * *", "timeZone": "Asia/Kolkata"}}
+            await world.client.patch(CRON_JOBS, "c", changed, namespace="default")
+            await world.quiet(59 * 60)
+            assert (await world.client.list(JOBS)).items == []
+            await world.quiet(2 * 60)
+            [made] = (await world.client.list(JOBS)).items
+            stamp = made["metadata"]["annotations"]["batch.kubernetes.io/cronjob-scheduled-timestamp"]
+            assert stamp == "2026-01-01T08:00:00+05:30"
+
+    virtual(body)
