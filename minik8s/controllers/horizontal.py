@@ -87,8 +87,7 @@ class HorizontalController(Reconciler[Any]):
             await self.client.update(target, changed, subresource="scale")
         except ApiError as error:
             self.recorder.event(obj, "Warning", "FailedRescale", f"{said}; error: {error}")
-            text = f"the HPA controller was unable to update the target scale: {error}"
-            return plan.Condition("AbleToScale", "False", "FailedUpdateScale", text)
+            return plan.refused(error)
         self.recorder.event(obj, "Normal", "SuccessfulRescale", said)
         plan.remember(memory, scale["spec"].get("replicas") or 0, done.replicas, self.clock.now())
         return plan.rescaled(done.replicas)

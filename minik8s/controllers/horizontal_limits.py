@@ -87,7 +87,8 @@ def normalize(spec: Rules, current: int, desired: int, memory: Memory, now: date
     behavior = spec.get("behavior")
     memory.recommendations.append(Recommendation(desired, now))
     if behavior is None:
-        stabilized = max(r.replicas for r in _within(memory.recommendations, DOWNSCALE_WINDOW, now))
+        since = now - timedelta(seconds=DOWNSCALE_WINDOW)
+        stabilized = max(r.replicas for r in memory.recommendations if r.at >= since)
         able = _able(desired, stabilized, rising=False)
         return _bounded(current, stabilized, minimum, maximum, able)
     up, down = behavior.get("scaleUp") or {}, behavior.get("scaleDown") or {}
@@ -101,8 +102,9 @@ def normalize(spec: Rules, current: int, desired: int, memory: Memory, now: date
 
 
 def _within(recommendations: Sequence[Recommendation], seconds: int, now: datetime) -> list[Recommendation]:
+    """Those of a window of `behavior`, whose first moment is not in it; that of the fixed window is (so upstream)."""
     since = now - timedelta(seconds=seconds)
-    return [r for r in recommendations if r.at >= since]
+    return [r for r in recommendations if r.at > since]
 
 
 def _able(desired: int, stabilized: int, *, rising: bool) -> tuple[str, str]:

@@ -19,6 +19,7 @@ ABOVE_MAXIMUM = "Current number of replicas above Spec.MaxReplicas"
 BELOW_MINIMUM = "Current number of replicas below Spec.MinReplicas"
 ALL_BELOW = "All metrics below target"
 DISABLED = "scaling is disabled since the replica count of the target is zero"
+_REFUSED = "FailedUpdateScale"
 GOT_SCALE = "the HPA controller was able to get the target's current scale"
 Status = Literal["True", "False"]
 
@@ -68,6 +69,7 @@ class Pass:
 
     replicas    to be written to the scale, when `rescale` is set; else the present number
     reason      why, as the event says it
+    metrics     what the status says of each metric of the spec, in its order: nothing of one that could not be read
     failed      no metric could be read: nothing is done and this is reported; `invalid` metrics are like it
     """
 
@@ -75,7 +77,7 @@ class Pass:
     conditions: tuple[Condition, ...]
     rescale: bool = False
     reason: str = ""
-    metrics: tuple[Obj, ...] | None = None
+    metrics: tuple[Obj, ...] = ()
     failed: Failure | None = None
     invalid: int = 0
 
@@ -98,7 +100,7 @@ def decide(spec: Doc, current: int, readings: Sequence[Reading | Failure], memor
     got = Condition("AbleToScale", "True", "SucceededGetScale", GOT_SCALE)
     read = [reading for reading in readings if isinstance(reading, Reading)]
     failures = [reading for reading in readings if isinstance(reading, Failure)]
-    statuses = tuple(reading.status for reading in read)
+    statuses = tuple(reading.status if isinstance(reading, Reading) else {"type": ""} for reading in readings)
     best = max(read, key=lambda reading: reading.replicas, default=None)
     if best is None or (failures and best.replicas < current):
         failed = failures[0]
@@ -136,20 +138,26 @@ def rescaled(replicas: int) -> Condition:
     return Condition("AbleToScale", "True", "SucceededRescale", text)
 
 
+def refused(why: object) -> Condition:
+    text = f"the HPA controller was unable to update the target scale: {why}"
+    return Condition("AbleToScale", "False", _REFUSED, text)
+
+
 def status_of(hpa: Doc, current: int, done: Pass, conditions: Sequence[Condition], now: datetime) -> Obj:
     """The status after a pass."""
     old = hpa.get("status") or {}
+    unscaled = done.failed is not None or any(condition.reason == _REFUSED for condition in conditions)
     status: Obj = {
-        **old,
+        **{key: value for key, value in old.items() if key != "currentMetrics"},
         "currentReplicas": current,
-        "desiredReplicas": old.get("desiredReplicas", 0) if done.failed is not None else done.replicas,
+        "desiredReplicas": old.get("desiredReplicas", 0) if unscaled else done.replicas,
         "conditions": old.get("conditions") or [],
     }
     if generation := hpa["metadata"].get("generation"):
         status["observedGeneration"] = generation
-    if done.metrics is not None and done.failed is None:
-        status["currentMetrics"] = list(done.metrics) or None
-    if done.rescale:
+    if done.metrics:
+        status["currentMetrics"] = list(done.metrics)
+    if done.rescale and not unscaled:
         status["lastScaleTime"] = rfc3339(now)
     for condition in conditions:
         status["conditions"] = condition.on(status["conditions"], now)

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from minik8s.api.pods import pod_requests
 from minik8s.machinery.meta import Doc, find_condition, is_condition_true, is_terminating, name_of, parse_time
 from minik8s.machinery.quantity import parse_quantity
 
@@ -94,9 +95,12 @@ def _is_starting(pod: Doc, metric: PodMetric, now: datetime) -> bool:
 
 
 def requests_of(pods: Iterable[Doc], resource: str, container: str = "") -> dict[str, int]:
-    """What each pod requests of a resource, summed over its containers or of one. Raises NoReplicaCount."""
+    """What each pod requests of a resource: itself, or its containers together, or one. Raises NoReplicaCount."""
     requests: dict[str, int] = {}
     for pod in pods:
+        if not container and (pod["spec"].get("resources") or {}).get("requests"):
+            requests[name_of(pod)] = _of_the_whole(pod, resource)
+            continue
         total, found = 0, False
         for part in _long_running(pod):
             if container and part["name"] != container:
@@ -112,6 +116,14 @@ def requests_of(pods: Iterable[Doc], resource: str, container: str = "") -> dict
             raise NoReplicaCount(f"container {container} not found in Pod {name_of(pod)}")
         requests[name_of(pod)] = total
     return requests
+
+
+def _of_the_whole(pod: Doc, resource: str) -> int:
+    """Of a pod with requests of its own."""
+    amount = pod_requests(pod).get(resource)
+    if amount is None:
+        raise NoReplicaCount(f"missing pod-level request for {resource} in Pod {name_of(pod)}")
+    return amount.milli()
 
 
 def _long_running(pod: Doc) -> list[Doc]:

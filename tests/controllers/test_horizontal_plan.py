@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from minik8s.controllers.horizontal_limits import Memory, Recommendation, ScaleEvent, normalize
-from minik8s.controllers.horizontal_plan import Failure, Reading, decide, enabled, remember, status_of
+from minik8s.controllers.horizontal_plan import Failure, Reading, decide, enabled, refused, remember, status_of
 from minik8s.controllers.horizontal_replicas import (
     Measure,
     NoReplicaCount,
@@ -109,6 +109,28 @@ def test_no_answer(some: list[Any], usage: dict[str, int], why: str) -> None:
     assert str(caught.value) == why
 
 
+def test_metrics_of_the_status_are_in_the_order_of_the_spec() -> None:
+    """A metric that could not be read has an empty entry: clients go by the place. Without metrics there are none."""
+    silent = Failure("FailedGetPodsMetric", "why")
+    hpa: Any = {"metadata": {}, "spec": SPEC, "status": {"currentMetrics": [{"type": "Resource"}]}}
+    done = decide(SPEC, 4, [silent, reading(5)], Memory(), NOW)
+    assert status_of(hpa, 4, done, (), NOW)["currentMetrics"] == [{"type": ""}, reading(5).status]
+    done = decide(SPEC, 4, [silent, reading(3)], Memory(), NOW)
+    assert status_of(hpa, 4, done, (), NOW)["currentMetrics"] == [{"type": ""}, reading(3).status]
+    off = enabled(SPEC, 0)
+    assert off is not None
+    assert "currentMetrics" not in status_of(hpa, 0, off, (), NOW)
+
+
+def test_requests_of_the_pod_itself() -> None:
+    """A pod's own requests go before its containers', of which none has to say anything then."""
+    pod = make_pod("p", requests={})
+    pod["spec"]["resources"] = {"requests": {"cpu": "2"}}
+    assert requests_of([pod], "cpu") == {"p": 2000}
+    with pytest.raises(NoReplicaCount, match="missing pod-level request for memory in Pod p"):
+        requests_of([pod], "memory")
+
+
 def test_requests_of_one_container() -> None:
     """A container resource metric looks at that container only."""
     pod = make_pod("p")
@@ -199,6 +221,10 @@ def test_windows_of_behavior() -> None:
     down = behavior("scaleDown", ("Percent", 100, 15), stabilizationWindowSeconds=60)
     verdict = normalize(down, 5, 1, Memory([Recommendation(4, ago(30)), Recommendation(5, ago(61))]), NOW)
     assert (verdict.replicas, verdict.able[0]) == (4, "ScaleDownStabilized")
+    verdict = normalize(down, 5, 1, Memory([Recommendation(4, ago(60))]), NOW)
+    assert (verdict.replicas, verdict.able[0]) == (1, "ReadyForNewScale"), "the window's first moment is not in it"
+    verdict = normalize(SPEC, 5, 1, Memory([Recommendation(4, ago(300))]), NOW)
+    assert verdict.replicas == 4, "but it is in the one of autoscalers without behavior"
 
 
 def test_without_asking_metrics() -> None:
@@ -248,6 +274,9 @@ def test_status() -> None:
     assert (status["currentReplicas"], status["desiredReplicas"], status["observedGeneration"]) == (4, 5, 3)
     assert status["lastScaleTime"] == "2026-01-01T01:00:00Z"
     assert [c["type"] for c in status["conditions"]] == ["AbleToScale", "ScalingActive", "ScalingLimited"]
+    hpa["status"] = {**status, "desiredReplicas": 7}
+    unscaled = status_of(hpa, 4, done, [*done.conditions, refused("no")], NOW + timedelta(hours=1))
+    assert (unscaled["desiredReplicas"], unscaled["lastScaleTime"]) == (7, "2026-01-01T01:00:00Z")
     memory = Memory()
     remember(memory, 4, 5, NOW)
     remember(memory, 5, 2, NOW)
