@@ -66,11 +66,12 @@ class HorizontalController(Reconciler[Any]):
     async def _carry_out(self, obj: Doc, target: Resource[Any], scale: Doc, done: plan.Pass, memory: Memory) -> None:
         current = (scale.get("spec") or {}).get("replicas") or 0
         conditions = list(done.conditions)
+        for failure in done.silent or filter(None, [done.failed]):
+            self.recorder.event(obj, "Warning", failure.event or failure.reason, failure.message)
         if done.failed is not None:
-            self.recorder.event(obj, "Warning", done.failed.event or done.failed.reason, done.failed.message)
-            total = len(obj["spec"].get("metrics") or ())
-            first = f"invalid metrics ({done.invalid} invalid out of {total}), first error is: {done.failed.error}"
-            text = first if done.invalid else done.failed.error
+            total, text = len(obj["spec"].get("metrics") or ()), done.failed.error
+            if invalid := len(done.silent):
+                text = f"invalid metrics ({invalid} invalid out of {total}), first error is: {text}"
             self.recorder.event(obj, "Warning", "FailedComputeMetricsReplicas", text)
         elif done.rescale:
             conditions.append(await self._rescale(obj, target, scale, done, memory))

@@ -70,7 +70,8 @@ class Pass:
     replicas    to be written to the scale, when `rescale` is set; else the present number
     reason      why, as the event says it
     metrics     what the status says of each metric of the spec, in its order: nothing of one that could not be read
-    failed      no metric could be read: nothing is done and this is reported; `invalid` metrics are like it
+    failed      no metric could be read, or one that may speak against scaling down: nothing is done
+    silent      all that could not be read, each of which is reported
     """
 
     replicas: int
@@ -79,7 +80,7 @@ class Pass:
     reason: str = ""
     metrics: tuple[Obj, ...] = ()
     failed: Failure | None = None
-    invalid: int = 0
+    silent: tuple[Failure, ...] = ()
 
 
 def enabled(spec: Doc, current: int) -> Pass | None:
@@ -106,7 +107,7 @@ def decide(spec: Doc, current: int, readings: Sequence[Reading | Failure], memor
         failed = failures[0]
         text = f"the HPA was unable to compute the replica count: {failed.message}"
         inactive = Condition("ScalingActive", "False", failed.reason, text)
-        return Pass(current, (got, inactive), metrics=statuses, failed=failed, invalid=len(failures))
+        return Pass(current, (got, inactive), metrics=statuses, failed=failed, silent=tuple(failures))
     active = f"the HPA was able to successfully calculate a replica count from {best.title}"
     verdict = normalize(spec, current, best.replicas, memory, now)
     conditions = (
@@ -115,7 +116,8 @@ def decide(spec: Doc, current: int, readings: Sequence[Reading | Failure], memor
         Condition("ScalingLimited", *verdict.limited),
     )
     reason = f"{best.title} above target" if best.replicas > current else ALL_BELOW
-    return Pass(verdict.replicas, conditions, rescale=verdict.replicas != current, reason=reason, metrics=statuses)
+    rescale = verdict.replicas != current
+    return Pass(verdict.replicas, conditions, rescale, reason, statuses, silent=tuple(failures))
 
 
 def unselected(current: int, reason: str, condition: str, event: str = "", message: str = "") -> Pass:

@@ -120,6 +120,26 @@ def test_metrics_that_nobody_serves(virtual: Any, start: Any) -> None:
     virtual(body)
 
 
+def test_a_silent_metric_beside_one_that_speaks(virtual: Any, start: Any) -> None:
+    """The one that speaks scales up; each pass says of the other that it is silent, and of no more than that."""
+
+    async def body(clock: Any) -> None:
+        async with start(clock, *CONTROLLERS, nodes=1) as world:
+            await world.add("deployments", "web", "default", spec=deployment_spec(0.2))
+            wish = {"metric": {"name": "hits"}, "target": {"type": "AverageValue", "averageValue": "10"}}
+            spec = autoscaler_spec()
+            spec["metrics"] = [{"type": "Pods", "pods": wish}, *spec["metrics"]]
+            await world.add("horizontalpodautoscalers", "web", "default", spec=spec)
+            await scaled_to(world, 5)
+            before = len(await world.events("FailedComputeMetricsReplicas"))
+            await world.quiet(60)
+            [silent] = await world.events("FailedGetPodsMetric")
+            assert silent["count"] > 3
+            assert len(await world.events("FailedComputeMetricsReplicas")) == before
+
+    virtual(body)
+
+
 def test_two_autoscalers_of_the_same_pods(virtual: Any, start: Any) -> None:
     """Neither does anything, and both say who the other is; when one goes the other works."""
 
