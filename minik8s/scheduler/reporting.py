@@ -38,8 +38,18 @@ class Reporter:
 
     def __init__(self, client: Client, clock: Clock, recorder: EventRecorder, profile: str) -> None:
         self._client, self._clock, self._recorder, self._profile = client, clock, recorder, profile
+        self._expected: set[str] = set()
+
+    async def expects(self, pod: PodInfo, node: str) -> None:
+        """Says where the pod will be once what its binding waits for is done (NominatedNodeNameForExpectation)."""
+        self._expected.add(pod.uid)
+        try:
+            await self._patch(pod.doc, {"nominatedNodeName": node})
+        except (ApiError, OSError) as error:
+            log.debug("expectation not written", pod=pod.key, error=str(error))
 
     def scheduled(self, pod: PodInfo, node: str) -> None:
+        self._expected.discard(pod.uid)
         self._recorder.event(
             pod.doc, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node}", action="Binding"
         )
@@ -60,11 +70,13 @@ class Reporter:
 
     async def _patch_status(self, pod: PodInfo, reason: str, message: str, nomination: Nomination | None) -> None:
         before = (pod.doc.get("status") or {}).get("nominatedNodeName", "")
-        node = before if nomination is None else nomination.node
+        kept = "" if pod.uid in self._expected else before
+        node = kept if nomination is None else nomination.node
         condition = unscheduled_condition(pod.doc, reason, message, rfc3339(self._clock.now()))
         patch: dict[str, object] = {} if condition is None else {"conditions": [condition]}
-        if node != before:
+        if node != before or pod.uid in self._expected:
             patch["nominatedNodeName"] = node or None
+        self._expected.discard(pod.uid)
         if patch:
             await self._patch(pod.doc, patch)
 

@@ -371,6 +371,8 @@ class Scheduler:
     async def _bind(self, queued: QueuedPod, decision: Decision) -> None:
         pod, desk = queued.pod, self._desk(queued.pod)
         CAUSE.set(cause_of(PODS.group_resource, pod.doc))
+        if decision.state.slow or self.waiting.get(pod.uid) is not None:
+            await desk.reporter.expects(pod, decision.node)
         status = await self.waiting.verdict(pod.uid) or await bind(desk.profile, pod, decision, self.outsiders.bind)
         if status is not None:
             self._taken_back(queued, decision, status)

@@ -144,8 +144,8 @@ class Pairs:
 
 
 async def test_permits(node: Any, pod: Any) -> None:
-    """A pod that waits for a permit holds its room, but nobody up; it is bound when it is allowed, tried again when it
-    is rejected, and gone when it is deleted."""
+    """A pod that waits for a permit holds its room, but nobody up, and says where it will be; it is bound when it is
+    allowed, tried again when it is rejected, and gone when it is deleted."""
     plugin = Pairs()
     async with cluster(scheduler=[plugin]) as up:
         await add_node(up, node("a", pods="2"))
@@ -161,6 +161,7 @@ async def test_permits(node: Any, pod: Any) -> None:
         while not plugin.handle.waiting:
             await up.clock.sleep(0)
         assert first["metadata"]["uid"] not in plugin.handle.waiting
+        await up.wait_for(PODS, "again", lambda p: p["status"].get("nominatedNodeName") == "a", timeout=10)
         plugin.handle.waiting[again["metadata"]["uid"]].reject("Pairs", "nobody likes it")
         condition = await says(up, "again", "nobody likes it")
         assert condition["reason"] == "Unschedulable"
@@ -168,6 +169,14 @@ async def test_permits(node: Any, pod: Any) -> None:
         plugin.handle.activate([again["metadata"]["uid"]])
         await add_pod(up, pod("other"))
         assert (await bound(up, "again"), await bound(up, "other")) == ("a", "a")
+        expected: list[str] = []
+        async for told in up.client.watch(PODS, resource_version=first["metadata"]["resourceVersion"]):
+            if told.object["metadata"]["name"] == "again":
+                expected.append(told.object["status"].get("nominatedNodeName", ""))
+                if told.object["spec"].get("nodeName"):
+                    break
+        turns = [node for node, before in zip(expected, ["a", *expected], strict=False) if node != before]
+        assert turns == ["", "a", "", "a", ""], "it goes when the pod is rejected, and when it is bound"
 
 
 class Expiring(Pairs):
