@@ -17,6 +17,7 @@ from minik8s.api.pods import (
     pod_requests,
     qos_class,
 )
+from minik8s.api.resizing import effective_spec
 from minik8s.api.resource import Resource
 from minik8s.api.resources import PODS
 from minik8s.machinery.meta import Doc, parse_time
@@ -80,11 +81,12 @@ def _pod_usage(pod: Doc, now: datetime) -> ResourceAmounts:
     if is_terminal(pod) or (gone is not None and now > gone):
         return {}
     usage: ResourceAmounts = {"pods": ONE}
-    for name, amount in pod_requests(pod).items():
+    counted = {"spec": effective_spec(pod)}
+    for name, amount in pod_requests(counted).items():
         usage[f"requests.{name}"] = amount
         if name in _PLAIN or name.startswith("hugepages-"):
             usage[name] = amount
-    for name, amount in pod_limits(pod).items():
+    for name, amount in pod_limits(counted).items():
         if name in _PLAIN:
             usage[f"limits.{name}"] = amount
     return usage

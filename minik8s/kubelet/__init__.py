@@ -11,6 +11,6 @@ object that is being deleted goes only after its containers are gone and its las
 
 Left out on purpose: cgroups, eviction for measured pressure (a full disk is a fault that tests declare), emptyDir
 size limits, CSI and log rotation, which need a kernel or a disk of one's own; /etc/hosts and resolv.conf, which
-unprivileged processes share with the host; the stages of an in-place resize (new resources are taken as
-they come); the random offset of a probe's first run, which only spreads load after an agent restart.
+unprivileged processes share with the host; the random offset of a probe's first run, which only spreads load after an
+agent restart.
 """

@@ -29,7 +29,7 @@ class ContainerRecord:
     """A container's history as far as its status shows it.
 
     `exits` holds the last two terminated states, the newest last. `waiting_reason` "" stands for the default of the
-    pod's stage. `restart_count` counts the starts after the first.
+    pod's stage. `restart_count` counts the starts after the first. `resources` are those with which it runs.
     """
 
     name: str
@@ -45,6 +45,7 @@ class ContainerRecord:
     restart_count: int = 0
     started: bool = False
     ready: bool = False
+    resources: Doc | None = None
 
     def wait(self, reason: str, message: str = "") -> None:
         """It is not running, and `reason` says why."""
@@ -116,9 +117,8 @@ def container_status(container: Doc, record: ContainerRecord, default_reason: st
         status["started"] = record.started
     if record.container_id:
         status["containerID"] = record.container_id
-    resources = container.get("resources") or {}
-    if record.state == "running":
-        status["resources"] = resources
+        resources = container.get("resources") or {}
+        status["resources"] = resources if record.state != "running" or record.resources is None else record.resources
         if requests := resources.get("requests"):
             status["allocatedResources"] = requests
     if mounts := container.get("volumeMounts"):

@@ -73,6 +73,28 @@ class ContainerWorker:
         run = self.runs[-1] if self.runs else None
         return run if run is not None and run.container is not None else None
 
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    @property
+    def resources(self) -> Doc:
+        """With which resources it runs, or would."""
+        held = self.record.resources if self.running is not None else None
+        return (self.spec.get("resources") or {}) if held is None else held
+
+    @property
+    def is_restarting(self) -> bool:
+        """Whether it has been told to start anew and has not yet."""
+        return self._replaced
+
+    @property
+    def memory_usage(self) -> int:
+        """Bytes, 0 where it is not known."""
+        container = self.running.container if self.running is not None else None
+        usage = self.host.node.runtime.usage(container) if container is not None else None
+        return 0 if usage is None else usage.memory_bytes
+
     def event(self, type_: EventKind, reason: str, message: str) -> None:
         path = f"{_FIELDS[self.role]}{{{self.record.name}}}"
         self.host.node.recorder.event(self.host.pod, type_, reason, message, field_path=path)
@@ -110,8 +132,10 @@ class ContainerWorker:
 
     async def _run_once(self) -> None:
         """One run, from the image to the exit."""
-        self._replaced = False
-        run = await self._start()
+        try:
+            run = await self._start()
+        finally:
+            self._replaced = False
         if run is None or run.container is None:
             return
         began = self.host.node.clock.monotonic()
@@ -207,7 +231,7 @@ class ContainerWorker:
             run = ContainerRun(self.host.node, self.host.sandbox, self.spec, container, self.event)
             self._count(config.attempt, image)
             self._remember(run)
-            self.record.container_id = run.container_id
+            self.record.container_id, self.record.resources = run.container_id, config.resources
         self.event("Normal", "Created", "Container created")
         self.event("Normal", "Started", "Container started")
         return run
@@ -288,13 +312,28 @@ class ContainerWorker:
 
     async def replace(self) -> None:
         """The container's definition has changed: restarts it whatever the policies say."""
+        await self._restart(f"Container {self.record.name} definition changed, will be restarted")
+
+    async def replace_resized(self) -> None:
+        """The container has other resources, for which its resizePolicy wants a restart."""
+        await self._restart(f"Container {self.record.name} resize requires restart")
+
+    async def _restart(self, message: str) -> None:
         self._replaced = True
         run = self.running
         if run is None:
             self._pause.set()
             return
-        message = f"Container {self.record.name} definition changed, will be restarted"
         await run.kill(Deadline(self.host.grace_period), message)
+
+    async def resize(self, resources: Doc) -> None:
+        """Has it live with other resources from now on, without a restart."""
+        self.spec = {**self.spec, "resources": resources}
+        container = self.running.container if self.running is not None else None
+        if container is not None:
+            await self.host.node.runtime.update(container, resources)
+            self.record.resources = resources
+        self.host.changed()
 
     async def stop(self, deadline: Deadline, turn: Turn | None = None) -> None:
         """Ends the container for good by `deadline`; its signal waits for its `turn`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -20,6 +20,9 @@ from minik8s.kubelet.runtime.protocol import Runtime
 from minik8s.kubelet.status import StatusManager
 from minik8s.kubelet.volumes.memory import MemoryFolder
 from minik8s.machinery.meta import Doc, namespace_of
+
+if TYPE_CHECKING:
+    from minik8s.kubelet.resizes import Resizes
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -42,6 +45,7 @@ class NodeContext:
     statuses: StatusManager
     allocatable: Mapping[str, str]
     memory: MemoryFolder
+    resizes: Resizes
     files: bool = True
     cluster_dns: str = ""
 

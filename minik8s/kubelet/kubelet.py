@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from datetime import datetime
 from pathlib import Path
 from random import Random
-from weakref import WeakKeyDictionary
 
 import anyio
 import anyio.abc
@@ -31,12 +30,14 @@ from minik8s.kubelet.admission import Claim, admit, claim_of
 from minik8s.kubelet.commons import Commons
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.logs import chosen_container_id
-from minik8s.kubelet.metering import PodMeter
+from minik8s.kubelet.metering import Meters
 from minik8s.kubelet.node import DEFAULT_CAPACITY
 from minik8s.kubelet.node_agent import NodeAgent
 from minik8s.kubelet.phase import is_starting
 from minik8s.kubelet.pod_status import EVICTED, rejected_status
 from minik8s.kubelet.pod_worker import PodWorker
+from minik8s.kubelet.resize_plan import Refusal, refusal
+from minik8s.kubelet.resizes import Resizes
 from minik8s.kubelet.runtime.protocol import Container, LogOptions, Runtime, Sandbox, Session, StartError
 from minik8s.kubelet.static_pods import StaticPods, StaticPodWorker
 from minik8s.kubelet.status import SettledPod, StatusManager
@@ -96,6 +97,7 @@ class Kubelet:
             statuses=StatusManager(signed, clock, self._commons.writers),
             allocatable=capacity,
             memory=self._commons.memory,
+            resizes=Resizes(clock, self._resize_refused),
             files=files,
             cluster_dns=cluster_dns,
         )
@@ -113,7 +115,7 @@ class Kubelet:
         self._runs_static = False
         self.workers: dict[str, PodWorker] = {}
         self._settled: dict[str, SettledPod] = {}
-        self._meters: WeakKeyDictionary[PodWorker, PodMeter] = WeakKeyDictionary()
+        self._meters = Meters(clock)
         self._group: anyio.abc.TaskGroup | None = None
         self._subscriptions: list[Callable[[], None]] = []
         self._leave: Callable[[], None] | None = None
@@ -139,6 +141,7 @@ class Kubelet:
         finally:
             if self._leave is not None:
                 self._leave()
+            self.node.resizes.close()
             self.node.statuses.close()
             self.disconnect()
             self._group = None
@@ -167,6 +170,7 @@ class Kubelet:
         for uid in [uid for uid in (*self.workers, *self._settled) if uid not in there]:
             self._pod_removed(uid)
         self._subscriptions = self._subscribe()
+        self.node.resizes.retry()
 
     async def shut_down(self, seconds: float, critical_seconds: float) -> None:
         """Ends all pods, as the machine is about to be switched off; returns when that is done (`shutdown`)."""
@@ -260,16 +264,7 @@ class Kubelet:
     def usage(self, pod: Doc) -> dict[str, ContainerUsage]:
         """What the pod's running containers use, as far as the runtime can tell; nothing for a pod that is not here."""
         worker = self.workers.get(pod_id(pod))
-        if worker is None:
-            return {}
-        meter = self._meters.setdefault(worker, PodMeter(self.node.clock))
-        readings = {}
-        for name, known in worker.containers.items():
-            container = known.running.container if known.running else None
-            counters = self.node.runtime.usage(container) if container is not None else None
-            if container is not None and counters is not None:
-                readings[name] = meter.read(container, counters)
-        return readings
+        return {} if worker is None else self._meters.read(worker)
 
     def busy(self) -> Iterator[str]:
         """What pods are on their way to, in words: to run, or to end. One that backs off only waits for time."""
@@ -337,8 +332,7 @@ class Kubelet:
 
     def rejected(self, pod: Doc, claim: Claim) -> Obj | None:
         """The status of a pod that the node does not admit."""
-        others = [w.claim for w in self.workers.values() if not (w.ended or w.gone)]  # by force gone: counts no more
-        agent = self.agent
+        agent, others = self.agent, self._claims()
         full = agent.disk_full
         rejection = shutdown.REJECTION if agent.shutting_down else admit(pod, claim, others, agent.node, disk_full=full)
         if rejection is None:
@@ -346,16 +340,26 @@ class Kubelet:
         self.node.recorder.event(pod, "Warning", rejection.reason, rejection.message)
         return rejected_status(pod, rejection.reason, rejection.message, rfc3339(self.node.clock.now()))
 
+    def _claims(self, but: PodWorker | None = None) -> list[Claim]:
+        """What the node's pods take; those that are gone by force count no more."""
+        return [w.claim for w in self.workers.values() if not (w.ended or w.gone) and w is not but]
+
+    def _resize_refused(self, worker: PodWorker) -> Refusal | None:
+        return refusal(worker.pod, claim_of(worker.pod), self._claims(worker), self.agent.node)
+
     def lead(self, worker: PodWorker) -> None:
         """Runs a pod that has been admitted."""
         assert self._group is not None
         self.workers[uid_of(worker.pod)] = worker
+        if worker.resize is not None:
+            self.node.resizes.add(worker)
         self._group.start_soon(self._lead, worker)
 
     async def _lead(self, worker: PodWorker) -> None:
         await worker.run()
         ended, self._an_end = self._an_end, anyio.Event()
         ended.set()
+        self.node.resizes.retry()
         if worker.gone:
             self.forget(worker)
         elif isinstance(worker, StaticPodWorker):
@@ -367,6 +371,7 @@ class Kubelet:
             settled.gone = True
         if (worker := self.workers.get(uid)) is not None:
             worker.vanish()
+            self.node.resizes.retry()
             if worker.ended:
                 self.forget(worker)
 

@@ -7,11 +7,13 @@ begins anew once it is as long as a metrics server's resolution. Upstream: cAdvi
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from weakref import WeakKeyDictionary
 
 import attrs
 
 from minik8s.api.metrics import ContainerUsage
 from minik8s.clock import Clock
+from minik8s.kubelet.pod_worker import PodWorker
 from minik8s.kubelet.runtime.protocol import Container, Usage
 
 RESOLUTION = timedelta(seconds=15)
@@ -51,3 +53,22 @@ class PodMeter:
         if window >= RESOLUTION:
             self._bases[name] = _Sample(container.id, now, usage.cpu_seconds)
         return reading
+
+
+class Meters:
+    """The readings of one node's pods, for as long as somebody leads them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._meters: WeakKeyDictionary[PodWorker, PodMeter] = WeakKeyDictionary()
+
+    def read(self, worker: PodWorker) -> dict[str, ContainerUsage]:
+        """What the pod's running containers use, as far as the runtime can tell."""
+        meter = self._meters.setdefault(worker, PodMeter(self._clock))
+        readings = {}
+        for name, known in worker.containers.items():
+            container = known.running.container if known.running else None
+            counters = worker.node.runtime.usage(container) if container is not None else None
+            if container is not None and counters is not None:
+                readings[name] = meter.read(container, counters)
+        return readings

@@ -24,21 +24,6 @@ def hostname(pod: Doc) -> str:
     return str(name)[:_MAX_HOSTNAME].rstrip("-.")
 
 
-def resize_restarts(was: Doc, container: Doc) -> bool:
-    """Whether a resize changes a resource whose resizePolicy says that the container starts anew for it."""
-    restarting = {
-        policy.get("resourceName")
-        for policy in container.get("resizePolicy") or ()
-        if policy.get("restartPolicy") == "RestartContainer"
-    }
-    old, new = was.get("resources") or {}, container.get("resources") or {}
-    return any(
-        (old.get(part) or {}).get(name) != (new.get(part) or {}).get(name)
-        for part in ("requests", "limits")
-        for name in restarting
-    )
-
-
 def records_of(pod: Doc) -> dict[str, ContainerRecord]:
     """A record for every container, going on from what the pod's status says of an earlier life."""
     status = pod.get("status") or {}

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from minik8s.api.pods import TERMINAL
+from minik8s.api.resizing import IN_PROGRESS, PENDING
 from minik8s.kubelet.conditions import pod_conditions, with_times
 from minik8s.kubelet.container_status import ContainerRecord, container_status, unknown_state
 from minik8s.kubelet.phase import by_name, has_initialized, pod_phase
@@ -30,6 +31,8 @@ OWNED = (
     "initContainerStatuses",
     "containerStatuses",
     "ephemeralContainerStatuses",
+    "allocatedResources",
+    "resources",
 )
 """The fields of a pod's status that are the kubelet's to set or to remove; conditions are merged by type."""
 
@@ -38,6 +41,8 @@ TERMINATED = "Terminated"
 """By the shutdown of the node."""
 _DISRUPTION = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
 """Tells Jobs that the failure of such a pod was not its own."""
+_PASSING = (PENDING, IN_PROGRESS)
+"""Conditions of the kubelet that are taken away when they are over."""
 _REPLACED = ("hostIPs", "podIPs")
 """Lists that a strategic merge would merge although the kubelet's word is final."""
 
@@ -47,6 +52,7 @@ class PodView:
     """What a kubelet knows of a pod at one moment.
 
     `ended`: no container will be started again and none runs. `failure` is a reason and message for the pod as a whole.
+    `totals` are its allocatedResources and resources, `resizing` the conditions of its resize.
     """
 
     pod: Doc
@@ -58,6 +64,8 @@ class PodView:
     initialized: bool = False
     ended: bool = False
     failure: tuple[str, str] | None = None
+    totals: Doc = attrs.field(factory=dict)
+    resizing: Sequence[Doc] = ()
 
 
 def pod_status(view: PodView, previous: Doc, now: str) -> Obj:
@@ -79,7 +87,8 @@ def pod_status(view: PodView, previous: Doc, now: str) -> Obj:
     )
     if view.failure and view.failure[0] in (EVICTED, TERMINATED):
         conditions.append({**_DISRUPTION, "message": view.failure[1]})
-    status: Obj = {"phase": phase, "conditions": with_times(conditions, previous.get("conditions"), now)}
+    timed = with_times(conditions, previous.get("conditions"), now)
+    status: Obj = {"phase": phase, "conditions": [*view.resizing, *timed]}
     if generation := view.pod["metadata"].get("generation"):
         status["observedGeneration"] = generation
     if view.failure:
@@ -88,7 +97,7 @@ def pod_status(view: PodView, previous: Doc, now: str) -> Obj:
     if view.pod_ips:
         status |= {"podIP": view.pod_ips[0], "podIPs": [{"ip": ip} for ip in view.pod_ips]}
     named = {"initContainerStatuses": inits, "containerStatuses": apps, "ephemeralContainerStatuses": ephemeral}
-    return status | {field: listed for field, listed in named.items() if listed}
+    return {**status, **{field: listed for field, listed in named.items() if listed}, **view.totals}
 
 
 def rejected_status(pod: Doc, reason: str, message: str, now: str) -> Obj:
@@ -119,14 +128,16 @@ def status_patch(pod: Doc, desired: Doc) -> Obj | None:
 
 def _condition_changes(current: Sequence[Doc], desired: Sequence[Doc]) -> Obj:
     have = {condition["type"]: condition for condition in current}
-    changed = [c for c in desired if not _same(have.get(c["type"]), c)]
-    if not changed:
-        return {}
     types = [c["type"] for c in desired]
-    order = types + [type_ for type_ in have if type_ not in types]
+    over = [type_ for type_ in _PASSING if type_ in have and type_ not in types]
+    changed = [c for c in desired if not _same(have.get(c["type"]), c)]
+    if not changed and not over:
+        return {}
+    order = types + [type_ for type_ in have if type_ not in types and type_ not in over]
     return {
         "$setElementOrder/conditions": [{"type": type_} for type_ in order],
-        "conditions": [_whole(c, have.get(c["type"])) for c in changed],
+        "conditions": [_whole(c, have.get(c["type"])) for c in changed]
+        + [{"$patch": "delete", "type": type_} for type_ in over],
     }
 
 

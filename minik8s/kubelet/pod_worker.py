@@ -20,7 +20,7 @@ import anyio.abc
 from minik8s.api.restart import role_of
 from minik8s.client.events import EventKind
 from minik8s.clock import TimerHandle
-from minik8s.kubelet.admission import Claim
+from minik8s.kubelet.admission import Claim, claim_of
 from minik8s.kubelet.backoff import mount_delay
 from minik8s.kubelet.container_status import ContainerRecord
 from minik8s.kubelet.container_worker import ContainerWorker, all_stopped
@@ -30,8 +30,10 @@ from minik8s.kubelet.downward import Surroundings
 from minik8s.kubelet.env import environment
 from minik8s.kubelet.images import ImagePuller
 from minik8s.kubelet.pod_network import sandbox_config
-from minik8s.kubelet.pod_spec import FIELDS, records_of, resize_restarts
+from minik8s.kubelet.pod_spec import FIELDS, records_of
 from minik8s.kubelet.pod_status import PodView, pod_status
+from minik8s.kubelet.resize_plan import allocation_of, restored, totals
+from minik8s.kubelet.resizes import PodResize
 from minik8s.kubelet.runtime.protocol import Mount, RuntimeFailure, Sandbox
 from minik8s.kubelet.volumes.keeper import VolumeKeeper
 from minik8s.machinery.meta import (
@@ -80,6 +82,11 @@ class PodWorker:
         self._group: anyio.abc.TaskGroup | None = None
         self._life: anyio.CancelScope | None = None
         self._timers: dict[str, TimerHandle] = {}
+        self.resize: PodResize | None = None
+        if self._resumed and (granted := restored(pod)) != allocation_of(pod["spec"]):
+            self.resize = PodResize(self, granted)
+            self.claim = claim_of(self.allocated)
+        self._totals: Obj | None = None
 
     # -- what others see
 
@@ -88,6 +95,11 @@ class PodWorker:
         """The sandbox that containers start in; there is one whenever a container starts."""
         assert self._sandbox is not None
         return self._sandbox
+
+    @property
+    def allocated(self) -> Doc:
+        """The pod as it may live here: with the resources that it was granted, if it wants others now."""
+        return self.pod if self.resize is None else self.resize.pod
 
     @property
     def is_ending(self) -> bool:
@@ -101,12 +113,16 @@ class PodWorker:
 
     def changed(self) -> None:
         """Something that the status shows may have changed."""
+        if self.resize is not None:
+            self.resize.settle()
         if not self.gone:
             self.node.statuses.mark(self)
 
     def status(self, now: str) -> Obj:
         view = PodView(
-            pod=self.pod,
+            pod=self.allocated,
+            totals=self._held(),
+            resizing=() if self.resize is None or self.ended else self.resize.conditions,
             records=self.records,
             start_time=self._start_time,
             host_ip=self.node.address,
@@ -119,6 +135,14 @@ class PodWorker:
         status = pod_status(view, self._previous, now)
         self._previous = status
         return status
+
+    def _held(self) -> Obj:
+        """What it takes from its node; counted once, for as long as nobody resizes it."""
+        if self.resize is not None:
+            return self.resize.totals
+        if self._totals is None:
+            self._totals = totals(self.pod)
+        return self._totals
 
     def update(self, pod: Doc) -> bool:
         """Takes note of the pod as a watch or an answer shows it; tells whether that is newer than what was known."""
@@ -166,7 +190,7 @@ class PodWorker:
 
     async def environment(self, container: Doc) -> dict[str, str]:
         sources = await self.keeper.volumes.env_sources(self.pod, container, self.surroundings())
-        return environment(self.pod, container, sources)
+        return environment(self.allocated, container, sources)
 
     def mounts(self, container: Doc, env: Mapping[str, str]) -> tuple[Mount, ...]:
         return self.keeper.volumes.mounts(container, env)
@@ -230,7 +254,7 @@ class PodWorker:
         """Runs the init containers; False when one has failed for good."""
         for spec in self.pod["spec"].get("ephemeralContainers") or ():
             self._start_beside(spec)
-        for spec in self.pod["spec"].get("initContainers") or ():
+        for spec in self.allocated["spec"].get("initContainers") or ():
             worker = self._worker(spec)
             if worker.role == "sidecar":
                 self.spawn(worker.run)
@@ -245,7 +269,7 @@ class PodWorker:
 
     async def _run_apps(self) -> None:
         """Starts the app containers in order and waits until all have ended for good; an only one needs no task."""
-        specs = self.pod["spec"]["containers"]
+        specs = self.allocated["spec"]["containers"]
         if len(specs) == 1:
             await self._worker(specs[0]).run()
             return
@@ -321,15 +345,20 @@ class PodWorker:
         spec = self.pod["spec"]
         if spec.get("activeDeadlineSeconds") != old["spec"].get("activeDeadlineSeconds") and self._group is not None:
             self._watch_deadline()
+        was = allocation_of(old["spec"])
+        if resized := was != allocation_of(spec):
+            self.resize = self.resize or PodResize(self, was)
         for field in FIELDS:
-            for container in spec.get(field) or ():
+            for container in self.allocated["spec"].get(field) or ():
                 self._container_changed(container, field)
+        if resized:
+            self.node.resizes.push(self)
 
     def _container_changed(self, container: Doc, field: str) -> None:
         name = container["name"]
         worker = self.containers.get(name)
         if worker is not None:
-            replaced = worker.spec["image"] != container["image"] or resize_restarts(worker.spec, container)
+            replaced = worker.spec["image"] != container["image"]
             worker.spec = container
             if replaced and worker.role in ("app", "sidecar") and not self._terminating:
                 self.spawn(worker.replace)

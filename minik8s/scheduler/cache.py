@@ -14,11 +14,11 @@ from itertools import chain, zip_longest
 from typing import TypeVar
 
 from minik8s.api.nodes import REGION, ZONE
+from minik8s.api.resizing import resizes
 from minik8s.machinery.meta import Doc, is_terminating, labels_of, name_of
 from minik8s.scheduler.framework import Event
 from minik8s.scheduler.info import NodeInfo, PodInfo
 from minik8s.scheduler.podindex import PodIndex
-from minik8s.scheduler.resources import resizes
 from minik8s.scheduler.tally import Domains, PodLog, Tally
 
 KEPT_TALLIES = 1024

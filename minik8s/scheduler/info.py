@@ -11,10 +11,11 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 import attrs
 
 from minik8s.api.pods import HostPort, host_ports
+from minik8s.api.resizing import effective_spec
 from minik8s.api.scheduling import HARD_EFFECTS
 from minik8s.machinery.meta import Doc, is_terminating, labels_of
 from minik8s.machinery.selectors import LabelSelector
-from minik8s.scheduler.resources import Amounts, amounts, effective_spec, pod_amounts
+from minik8s.scheduler.resources import Amounts, amounts, pod_amounts
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"

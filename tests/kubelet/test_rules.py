@@ -13,7 +13,7 @@ from minik8s.kubelet.command import argv, working_dir
 from minik8s.kubelet.downward import format_map
 from minik8s.kubelet.images import go_duration
 from minik8s.kubelet.logs import chosen_container_id
-from minik8s.kubelet.pod_spec import hostname, resize_restarts
+from minik8s.kubelet.pod_spec import hostname
 from minik8s.kubelet.probes import Action, Probe, ProbeKind, declared, initial, step
 from minik8s.kubelet.runtime.protocol import Image
 from minik8s.kubelet.termination_message import message_limit
@@ -251,11 +251,3 @@ def test_no_log(state: Any, previous: bool, text: str) -> None:
     with pytest.raises(BadRequest) as caught:
         chosen_container_id(log_pod(state), "c", previous=previous)
     assert caught.value.message.endswith(text)
-
-
-def test_resizes_that_restart() -> None:
-    """A container starts anew when a resource changes for which its resizePolicy says so, and only then."""
-    policy = [{"resourceName": "memory", "restartPolicy": "RestartContainer"}]
-    was = {"resources": {"limits": {"cpu": "1", "memory": "1Gi"}}, "resizePolicy": policy}
-    assert not resize_restarts(was, {**was, "resources": {"limits": {"cpu": "2", "memory": "1Gi"}}})
-    assert resize_restarts(was, {**was, "resources": {"limits": {"cpu": "1", "memory": "2Gi"}}})

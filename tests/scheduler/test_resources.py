@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from minik8s.scheduler.resources import ASSUMED, effective_spec, pod_amounts, resizes
+from minik8s.scheduler.resources import ASSUMED, pod_amounts
 
 
 def container(policy: str = "", **requests: str) -> Any:
@@ -36,27 +36,3 @@ def test_scoring_assumes_something_of_containers_without_requests() -> None:
     requests, cpu, memory = pod_amounts({"containers": [container(), container(cpu="1")]})
     assert requests == {"cpu": 1000}
     assert (cpu, memory) == (1000 + ASSUMED["cpu"].milli(), 2 * ASSUMED["memory"].value())
-
-
-@pytest.mark.parametrize(
-    ("spec", "allocated", "actual", "infeasible", "counted"),
-    [
-        ("1", "1", "1", False, 1000),
-        ("2", "1", "1", False, 2000),
-        ("1", "1", "2", False, 2000),
-        ("1", "3", "2", False, 3000),
-        ("9", "1", "1", True, 1000),
-    ],
-)
-def test_a_resize_counts_at_its_largest(spec: str, allocated: str, actual: str, infeasible: bool, counted: int) -> None:
-    """Until a resize is done the largest of what is wanted, granted and held counts; an infeasible wish does not."""
-    status: Any = {
-        "containerStatuses": [
-            {"name": "c", "allocatedResources": {"cpu": allocated}, "resources": {"requests": {"cpu": actual}}}
-        ]
-    }
-    if infeasible:
-        status["conditions"] = [{"type": "PodResizePending", "status": "True", "reason": "Infeasible"}]
-    pod = {"spec": {"containers": [{"name": "c", **container(cpu=spec)}]}, "status": status}
-    assert pod_amounts(effective_spec(pod))[0]["cpu"] == counted
-    assert resizes(pod) == (counted != int(spec) * 1000)

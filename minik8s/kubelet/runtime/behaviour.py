@@ -23,6 +23,7 @@ class Behaviour:
     start_error      the start fails with this message
     run_seconds      from running to its end by itself; None: it runs until stopped
     exit_code        what it ends with by itself
+    resize_seconds   how long other resources take to be in effect, where they need no restart
     stop_seconds     from SIGTERM to its end
     stop_exit_code   what it ends with on SIGTERM; None: 143, killed by the signal
     ignore_sigterm   only SIGKILL ends it
@@ -39,6 +40,7 @@ class Behaviour:
     start_error: str = ""
     run_seconds: float | None = None
     exit_code: int = 0
+    resize_seconds: float = 0.0
     stop_seconds: float = 0.0
     stop_exit_code: int | None = None
     ignore_sigterm: bool = False
@@ -53,7 +55,7 @@ class Behaviour:
 DEFAULT = Behaviour()
 
 
-_TIMES = ("start_seconds", "run_seconds", "stop_seconds", "ready_seconds", "unready_seconds")
+_TIMES = ("start_seconds", "run_seconds", "resize_seconds", "stop_seconds", "ready_seconds", "unready_seconds")
 
 
 def drawn(behaviour: Behaviour, rng: random.Random) -> Behaviour:

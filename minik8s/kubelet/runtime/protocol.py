@@ -276,6 +276,13 @@ class Runtime(Protocol):
         """Forgets an ended container; its log stays. Kills it first if it still runs."""
         ...
 
+    async def update(self, container: Container, resources: Mapping[str, Any]) -> None:
+        """Has a running container live with other resources (as in its configuration) from now on.
+
+        Does nothing to one that has ended.
+        """
+        ...
+
     async def exec(self, container: Container, argv: Sequence[str], *, timeout: float) -> ExecResult:
         """Runs a command beside the container's own, with its environment, and waits.
 

@@ -321,6 +321,10 @@ class SimulatedRuntime:
             if self._logs.get(oldest.config.log_path) is oldest:
                 del self._logs[oldest.config.log_path]
 
+    async def update(self, container: Container, resources: Mapping[str, Any]) -> None:
+        if isinstance(container, SimulatedContainer) and container.exit is None:
+            await self._take(container.behaviour.resize_seconds)
+
     async def exec(self, container: Container, argv: Sequence[str], *, timeout: float) -> ExecResult:
         if not isinstance(container, SimulatedContainer) or container.exit is not None:
             raise StartError("StartError", f"cannot exec in a stopped container: container {container.id} not running")

@@ -274,6 +274,9 @@ class SubprocessRuntime:
             if found is not None:
                 await _end_all([found])
 
+    async def update(self, container: Container, resources: Mapping[str, Any]) -> None:
+        """Nothing here holds a process to its resources."""
+
     def _running(self, container: Container | None) -> ProcessContainer | None:
         if isinstance(container, ProcessContainer) and not container.process.ended:
             return container
