@@ -32,6 +32,8 @@ from minik8s.logs import get_logger
 from minik8s.machinery.errors import ApiError, InternalError, MethodNotAllowed, NotAcceptable, Timeout
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+_MEANT = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+"""The verbs of methods where they are not allowed: what is asked of the authorizer before that is said."""
 _RAW = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 """Subresources that answer bytes, whatever Accept says."""
 log = get_logger(__name__)
@@ -227,7 +229,7 @@ def _attributes(user: User, call: HttpCall, info: RequestInfo) -> AccessAttribut
     try:
         verb: str = verb_of(call.method, info, call.options, namespaced=False)
     except MethodNotAllowed:
-        verb = call.method.lower()
+        verb = _MEANT.get(call.method, "")
     in_itself = info.plural == "namespaces" and not info.group
     return AccessAttributes(
         user,

@@ -8,6 +8,7 @@ then closes what is idle, then cancels what still runs.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -32,6 +33,10 @@ GRACE_SECONDS = 2.0
 UPGRADES = frozenset({b"websocket", b"spdy/3.1"})
 MAX_HEAD = (1 << 20) + 4096
 """Bytes of a request's line and headers: Go's DefaultMaxHeaderBytes and what its server allows beyond that."""
+METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""What Go's server takes for a method: any token (RFC 9110)."""
+STAND_IN = b"PURGE"
+"""A method that is no method of the API either."""
 WRITE_AT_ONCE = 64 * 1024
 """Bytes waiting to be sent in this step of the loop from which they are sent now."""
 
@@ -105,6 +110,8 @@ class Protocol(HttpToolsProtocol):
     _idle_since: float | None = None
     """When the connection began to wait for a request's head; None while a request is served."""
     _reaper: asyncio.TimerHandle | None = None
+    _method = ""
+    """The method of the request that is being read, if the parser takes it for another."""
     _head: int | None = 0
     """Bytes of a request's head that have come; None from its end to the end of the request."""
 
@@ -129,6 +136,8 @@ class Protocol(HttpToolsProtocol):
         if wanted:
             self.scope["extensions"] = self._extensions() | {UPGRADE: self}
         super().on_headers_complete()
+        if self._method:
+            self.scope["method"], self._method = self._method, ""
         if wanted:
             self.cycle.keep_alive = False
             self._upgraded = Upgraded(self.transport, self._drained)
@@ -143,11 +152,27 @@ class Protocol(HttpToolsProtocol):
                 self._refuse(431, "Request Header Fields Too Large")
                 return
         try:
-            self.parser.feed_data(data)
+            self._parse(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._feed_ahead(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(400, "Bad Request")
+
+    def _parse(self, data: bytes) -> None:
+        """The parser knows the methods that there are, and refuses others, which are the API's to refuse.
+
+        A request whose method it does not know is read again as if it had another, which it cannot have here: it has to
+        begin with this data. Raises HttpParserError or HttpParserUpgrade.
+        """
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserInvalidMethodError:
+            method, _, rest = data.partition(b" ")
+            if self._head != len(data) or not METHOD.fullmatch(method):
+                raise
+            self.parser = httptools.HttpRequestParser(self)
+            self._method = method.decode()
+            self.parser.feed_data(STAND_IN + b" " + rest)
 
     def on_message_complete(self) -> None:
         self._head = 0

@@ -64,6 +64,47 @@ async def test_a_client_library(server: Any) -> None:
                 await anyio.lowlevel.checkpoint()
 
 
+@pytest.mark.parametrize("method", ["BREW", "get", "G-T", "x" * 300, "CONNECT", "TRACE", "PROPFIND"])
+async def test_methods_that_are_none_of_ours(server: Any, method: str) -> None:
+    """Any token is a method, and answered in the words of the API: what is there does not allow it."""
+    body = "" if method == "CONNECT" else "Content-Length: 2\r\n"
+    async with serving(server) as port:
+        for path, code in ((PATH, 405), (f"{PATH}/x", 405), ("/nonsense", 404)):
+            if method == "CONNECT":
+                path, code = "a:1", 400
+            request = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{body}\r\n{'{}' if body else ''}"
+            answer = await exchange(port, request.encode())
+            assert answer.startswith(f"HTTP/1.1 {code} ".encode()), answer
+            if code == 405:
+                status = json.loads(answer.partition(b"\r\n\r\n")[2])
+                assert (status["reason"], status["details"]) == ("MethodNotAllowed", {})
+                assert status["message"] == "the server does not allow this method on the requested resource"
+
+
+@pytest.mark.parametrize(
+    "start", ["B(EW /", "BREW\r\n", "\x00 / HTTP/1.1", " / HTTP/1.1", "BREW / HTTP/9", "BREW /\x01 HTTP/1.1"]
+)
+async def test_what_is_no_method(server: Any, start: str) -> None:
+    """Or no request for other reasons: 400, and the connection is over."""
+    async with serving(server) as port:
+        answer = await exchange(port, f"{start}\r\nHost: x\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 400 "), answer
+
+
+async def test_an_unknown_method_leaves_the_connection_as_it_was(server: Any) -> None:
+    """Other requests follow on it, with bodies."""
+    async with serving(server) as port:
+        create = b'{"metadata":{"name":"a"}}'
+        requests = [f"BREW {PATH} HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+                    f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(create)}\r\n\r\n".encode() + create,
+                    f"BREW {PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()]  # fmt: skip
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            for request, code in zip(requests, (b"405", b"201", b"405"), strict=True):
+                await stream.send(request)
+                with anyio.fail_after(10):
+                    assert (await stream.receive()).startswith(b"HTTP/1.1 " + code)
+
+
 async def test_headers_come_before_the_first_event(server: Any) -> None:
     """A watch of nothing has begun as soon as it is answered, and ends with the connection."""
     async with serving(server) as port:
@@ -121,7 +162,7 @@ async def read_all_of_answer(stream: SocketStream) -> bytes:
             413,
         ),
         (b"GET /api/v1/pods?labelSelector=%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 400),
-        (b"BREW /api/v1/pods HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 400),
+        (b"BREW /api/v1/pods HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 405),
     ],
 )
 async def test_bytes_that_are_hardly_http(server: Any, request_: bytes, code: int) -> None:
