@@ -305,7 +305,7 @@ class VirtualClock:
     """
 
     def __init__(self, start: datetime = EPOCH) -> None:
-        self.start = start
+        self._start = start
         self._began = 0.0
         self._hook: Hook | None = None
         self._shown = (0.0, start)
@@ -335,10 +335,19 @@ class VirtualClock:
         with nullcontext() if self._hook is None else self._hook.counting(outsiders=1):
             yield
 
+    @property
+    def start(self) -> datetime:
+        return self._start
+
+    @start.setter
+    def start(self, start: datetime) -> None:
+        self._start = start
+        self._shown = (-1.0, start)  # no time that can have passed
+
     def now(self) -> datetime:
         elapsed = self.elapsed
         if elapsed != self._shown[0]:
-            self._shown = elapsed, self.start + timedelta(seconds=elapsed)
+            self._shown = elapsed, self._start + timedelta(seconds=elapsed)
         return self._shown[1]
 
     def monotonic(self) -> float:
