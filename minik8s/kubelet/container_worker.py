@@ -32,7 +32,7 @@ from minik8s.kubelet.runtime.protocol import (
     StartError,
 )
 from minik8s.kubelet.termination_message import message_limit
-from minik8s.machinery.meta import Doc
+from minik8s.machinery.meta import Doc, Obj
 
 SYNC_SECONDS = 1.0
 """How long ErrImagePull shows before it becomes ImagePullBackOff: until the agent's next look at the pod."""
@@ -65,6 +65,7 @@ class ContainerWorker:
         self._ran = 0.0
         self._tried = bool(record.exits)
         self._replaced = False
+        self._unseen: Obj | None = None
         self._prober: Prober | None = None
 
     @property
@@ -143,7 +144,7 @@ class ContainerWorker:
         self.attempted.set()  # the next container may start
         if hooked:
             await self._live(run)
-        await self._ended(run)
+        await self._ended(run, show=not self._replaced)
         self._ran = self.host.node.clock.monotonic() - began
 
     async def _back_off(self) -> None:
@@ -162,6 +163,7 @@ class ContainerWorker:
         await self._sleep(self._delay)
 
     def _wait(self, reason: str, message: str) -> None:
+        self._show_end()
         self.record.wait(reason, message)
         self.host.changed()
 
@@ -228,6 +230,7 @@ class ContainerWorker:
         runtime = self.host.node.runtime
         with anyio.CancelScope(shield=True):
             container = await runtime.start(self.host.sandbox, config)
+            self._show_end()
             run = ContainerRun(self.host.node, self.host.sandbox, self.spec, container, self.event)
             self._count(config.attempt, image)
             self._remember(run)
@@ -249,6 +252,7 @@ class ContainerWorker:
     def _failed_to_run(self, error: StartError, image: Image) -> None:
         """A process that could not be executed counts as an exit with 128."""
         now = self.host.node.clock.now()
+        self._show_end()
         self._count(self._attempt(), image)
         self.record.end(terminated_state(Exit(128, 0, now, now, "StartError"), "", error.message))
         if self._verdict() is Verdict.RESTART:
@@ -348,11 +352,15 @@ class ContainerWorker:
                 await run.kill(deadline, f"Stopping container {self.record.name}", turn)
                 group.cancel_scope.cancel()
             await self._ended(run)
+        self._show_end()
         self.record.settle()
         self.stopped.set()
 
-    async def _ended(self, run: ContainerRun) -> None:
-        """Records the exit. May be begun again when it was cancelled."""
+    async def _ended(self, run: ContainerRun, *, show: bool = True) -> None:
+        """Records the exit, with `show` for all to see. May be begun again when it was cancelled.
+
+        An agent ends what is replaced and starts the next in one look at the pod, and tells of both together.
+        """
         container = run.container
         if container is None:
             return
@@ -362,12 +370,19 @@ class ContainerWorker:
         message = await run.last_words(exit_, limit)
         hook_error = self.record.waiting_reason == "PostStartHookError" and self.record.state == "waiting"
         waiting = (self.record.waiting_reason, self.record.waiting_message)
-        self.record.end(terminated_state(exit_, run.container_id, message))
-        if hook_error and self._verdict() is Verdict.RESTART:
-            self.record.wait(*waiting)
+        self._unseen = terminated_state(exit_, run.container_id, message)
         run.container, self._prober = None, None
-        self.host.changed()
+        if show:
+            self._show_end()
+            if hook_error and self._verdict() is Verdict.RESTART:
+                self.record.wait(*waiting)
+            self.host.changed()
         await self.host.node.runtime.remove(container)
+
+    def _show_end(self) -> None:
+        if self._unseen is not None:
+            self.record.end(self._unseen)
+            self._unseen = None
 
 
 async def all_stopped(workers: Iterable[ContainerWorker]) -> None:

@@ -245,19 +245,24 @@ def test_failed_post_start(play: Any) -> None:
 
 
 def test_a_changed_image_restarts_the_container(play: Any) -> None:
-    """A new image in the spec kills the container and starts it anew, whatever the restart policy."""
+    """A new image in the spec kills the container and starts it anew, whatever the restart policy; nobody sees the pod
+    without it, as the agent tells of the end and of what took its place at once."""
 
     async def scenario(world: Any) -> None:
         await world.run_pod({"restartPolicy": "Never", "containers": [container()]})
         await world.until_phase("Running")
+        written = len(world.api.log)
         patch = {"spec": {"containers": [{"name": "c", "image": "busybox:2"}]}}
         await world.client.patch(PODS, "p", patch, namespace="default", type="strategic")
         await world.until(lambda: world.status("c")["restartCount"] == 1)
         assert world.status("c")["image"] == "docker.io/library/busybox:2"
         assert world.recorder.messages("Killing") == ["Container c definition changed, will be restarted"]
         assert world.pod()["status"]["phase"] == "Running"
+        seen = [event.object["status"] for _, kind, event in world.api.log[written:] if kind == "pods"]
+        assert [status["containerStatuses"][0]["ready"] for status in seen] == [True] * len(seen)
+        assert "terminated" in world.status("c")["lastState"]
 
-    play(scenario)
+    play(scenario, {"c": Behaviour(start_seconds=1)})
 
 
 def test_ephemeral_container(play: Any) -> None:
