@@ -32,10 +32,14 @@ Propagation = Literal["Background", "Foreground", "Orphan"]
 
 @attrs.frozen
 class PartialWrite:
-    """How a subresource writes a part of the spec: `keep` puts back all the rest, `check` says what may not be so."""
+    """How a subresource writes a part of the object: `keep` puts back all the rest, `check` says what may not be so.
+
+    `resets` are the top-level fields that nobody writes by it; metadata, where it is among them, is put back for all.
+    """
 
     keep: Callable[[Obj, Doc], None]
     check: Callable[[Doc, Doc], FieldErrors]
+    resets: frozenset[str] = frozenset({"metadata", "status"})
 
 
 class Strategy:
@@ -68,7 +72,7 @@ class Strategy:
     """Those of `selectable` by which lists and watches are so common that the store keeps an index."""
 
     parts: ClassVar[Mapping[str, PartialWrite]] = {}
-    """Subresources that write a part of the spec."""
+    """Subresources that write a part of the object."""
 
     def name_errors(self, name: str) -> list[str]:
         """What is wrong with metadata.name; DNS-1123 subdomain unless the kind says otherwise."""

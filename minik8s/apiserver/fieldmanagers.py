@@ -70,8 +70,8 @@ def unwritten(served: Served, subresource: str) -> Collection[str] | None:
         strategy, fields = served.strategy, served.resource.type.fields
         kept = "metadata" if strategy.status_keeps_metadata else LABELS if strategy.status_keeps_labels else ""
         return {kept, *(name for name in fields if name not in _ALWAYS_THERE)} if kept else None
-    if subresource in served.strategy.parts:
-        return {"metadata", "status"}
+    if (part := served.strategy.parts.get(subresource)) is not None:
+        return part.resets
     return None if served.resource.subresource("status") is not None else ()
 
 

@@ -220,7 +220,8 @@ def _keep(write: Write, obj: Obj, old: Doc) -> None:
         return
     if (part := strategy.parts.get(subresource)) is not None:
         part.keep(obj, old)
-        _keep_metadata(obj, old)
+        if "metadata" in part.resets:
+            _keep_metadata(obj, old)
     else:
         strategy.prepare_update(obj, old)
     if strategy.has_generation and objectmeta.spec_changed(obj, old, with_status=not strategy.status_is_separate):

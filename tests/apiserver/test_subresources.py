@@ -241,15 +241,19 @@ def certificate_request() -> str:
 
 
 async def test_certificate_approval(server: Any) -> None:
-    """/approval writes conditions and nothing else of the status."""
+    """/approval writes conditions and nothing else of the status; metadata may change with it. Its writer owns both."""
     path = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
     spec = {"signerName": "example.com/s", "request": certificate_request(), "usages": ["client auth"]}
     created = await server.ok("POST", path, {"metadata": {"name": "c"}, "spec": spec})
     condition = {"type": "Approved", "status": "True", "reason": "Because"}
     body = {**created, "status": {"conditions": [condition], "certificate": "LS0t"}}
+    body["spec"], body["metadata"] = {**spec, "usages": ["signing"]}, {**created["metadata"], "labels": {"a": "b"}}
     approved = await server.ok("PUT", f"{path}/c/approval", body)
     assert [c["type"] for c in approved["status"]["conditions"]] == ["Approved"]
     assert "certificate" not in approved["status"]
+    assert (approved["spec"], approved["metadata"]["labels"]) == (created["spec"], {"a": "b"})
+    (owned,) = [e["fieldsV1"] for e in approved["metadata"]["managedFields"] if e.get("subresource") == "approval"]
+    assert set(owned) == {"f:metadata", "f:status"}
 
 
 async def test_a_certificate_is_requested_by_whoever_asks(server: Any) -> None:

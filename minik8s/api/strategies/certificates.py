@@ -77,7 +77,7 @@ class CertificateSigningRequestStrategy(KindStrategy):
 
 
 def _keep_approval(obj: Obj, old: Doc) -> None:
-    """An approval writes conditions and nothing else."""
+    """An approval writes conditions, and of the status nothing else; metadata may change with it."""
     conditions = (obj.get("status") or {}).get("conditions")
     obj["spec"] = old["spec"]
     obj["status"] = evolve(old.get("status") or {}, "conditions", value=conditions)
@@ -87,7 +87,9 @@ def _check_approval(obj: Doc, old: Doc) -> FieldErrors:
     return _change_errors(obj, old, may_add=("Approved", "Denied"))
 
 
-CertificateSigningRequestStrategy.parts = {"approval": PartialWrite(_keep_approval, _check_approval)}
+CertificateSigningRequestStrategy.parts = {
+    "approval": PartialWrite(_keep_approval, _check_approval, frozenset({"spec"}))
+}
 
 
 def _spec_errors(obj: Doc) -> Causes:
