@@ -25,6 +25,7 @@ from minik8s.config import ClusterConfig
 from minik8s.dns import dns_address
 from minik8s.kubelet.commons import Commons
 from minik8s.kubelet.kubelet import Kubelet
+from minik8s.kubelet.pod_dns import Resolver, parse, seen_from_pods
 from minik8s.kubelet.runtime.addresses import Addresses, AddressPool, machine_addresses, no_claim
 from minik8s.kubelet.runtime.dialing import connect_tcp, plain
 from minik8s.kubelet.runtime.images import ImageRegistry
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from minik8s.kubelet.runtime.network import PodNetwork
     from minik8s.kubelet.stages.stage import Stage
 
+RESOLV_CONF = Path("/etc/resolv.conf")
 MACHINE = "127.0.0.1"
 """The address of nodes whose pods share this machine's network."""
 
@@ -175,6 +177,7 @@ class NodePool:
             commons=self._commons,
             files=self._config.runtime != "simulated",
             cluster_dns=dns_address(self._config.service_cidr) if self._network is not None else "",
+            resolver=self._resolver,
             boot=self._boots.get(name, 0),
             staged=self._stages,
             static_pods=self._static_pods(name),
@@ -183,6 +186,13 @@ class NodePool:
         self.kubelets[name] = kubelet
         group.start_soon(self._run, kubelet, name=f"kubelet {name}")
         return kubelet
+
+    def _resolver(self) -> Resolver:
+        """The nodes' resolv.conf: the machine's, with servers that pods can reach."""
+        if self._network is None:  # no pod has a file of its own
+            return Resolver()
+        text = RESOLV_CONF.read_text() if RESOLV_CONF.exists() else ""
+        return seen_from_pods(parse(text), "" if self._network.why_closed else self._network.plan.resolver)
 
     async def _run(self, kubelet: Kubelet) -> None:
         """A node is in the pods' network before anybody hears of it."""

@@ -15,6 +15,7 @@ import attrs
 from minik8s.api.pods import HostPort, host_ports, in_units, pod_requests, ports_collide, quantities
 from minik8s.api.scheduling import RequiredNodeAffinity, untolerated
 from minik8s.api.staticpods import is_static
+from minik8s.api.sysctls import SAFE_SYSCTLS, namespace_of_sysctl, with_dots
 from minik8s.api.validation.resources import is_extended
 from minik8s.machinery.meta import Doc, labels_of, name_of
 
@@ -56,6 +57,8 @@ def admit(pod: Doc, claim: Claim, others: Iterable[Claim], node: Doc, *, disk_fu
     """None when the pod may run; `others` are the claims of the node's active pods."""
     if disk_full and not is_critical(pod):
         return Rejection("Evicted", "The node had condition: [DiskPressure]. ")
+    if rejection := _forbidden_sysctl(pod["spec"]):
+        return rejection
     others, spec = list(others), pod["spec"]
     if not RequiredNodeAffinity.of(spec).matches(name_of(node), labels_of(node)):
         return Rejection("NodeAffinity", AFFINITY_MESSAGE)
@@ -72,4 +75,17 @@ def admit(pod: Doc, claim: Claim, others: Iterable[Claim], node: Doc, *, disk_fu
         if requested and used + requested > capacity:
             numbers = f"requested: {requested}, used: {used}, capacity: {capacity}"
             return Rejection(f"OutOf{name}", f"Node didn't have enough resource: {name}, {numbers}")
+    return None
+
+
+def _forbidden_sysctl(spec: Doc) -> Rejection | None:
+    """The first kernel parameter that is not the pod's alone (upstream: pkg/kubelet/sysctl/allowlist.go)."""
+    shared = {"net": bool(spec.get("hostNetwork")), "ipc": bool(spec.get("hostIPC"))}
+    for entry in (spec.get("securityContext") or {}).get("sysctls") or ():
+        name = with_dots(entry["name"])
+        if name not in SAFE_SYSCTLS:
+            return Rejection("SysctlForbidden", f'forbidden sysctl: "{name}" not allowlisted')
+        kind = namespace_of_sysctl(name)
+        if kind and shared[kind]:
+            return Rejection("SysctlForbidden", f'forbidden sysctl: "{name}" not allowed with host {kind} enabled')
     return None

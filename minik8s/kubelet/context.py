@@ -16,6 +16,7 @@ from minik8s.client.events import EventRecorder
 from minik8s.clock import Clock
 from minik8s.kubelet.devices import prepare
 from minik8s.kubelet.dispatch import PodDispatch
+from minik8s.kubelet.pod_dns import Resolver
 from minik8s.kubelet.runtime.protocol import Runtime
 from minik8s.kubelet.status import StatusManager
 from minik8s.kubelet.volumes.memory import MemoryFolder
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 class NodeContext:
     """The surroundings of a node's pods.
 
-    `cluster_dns` is the address of the cluster's DNS, for runtimes that can show a file with it.
+    `cluster_dns` is the address of the cluster's DNS, and `resolver` the node's resolv.conf, for runtimes that can show
+    pods a file with it.
     `files` False spares a runtime without processes what only they could read: volumes' files and tokens.
     """
 
@@ -48,6 +50,7 @@ class NodeContext:
     resizes: Resizes
     files: bool = True
     cluster_dns: str = ""
+    resolver: Callable[[], Resolver] = Resolver
 
     async def objects(
         self, resource: Resource[Any], namespace: str, names: frozenset[str], *, fresh: bool

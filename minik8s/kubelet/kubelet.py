@@ -34,6 +34,7 @@ from minik8s.kubelet.metering import Meters
 from minik8s.kubelet.node import DEFAULT_CAPACITY
 from minik8s.kubelet.node_agent import NodeAgent
 from minik8s.kubelet.phase import is_starting
+from minik8s.kubelet.pod_dns import Resolver
 from minik8s.kubelet.pod_status import EVICTED, rejected_status
 from minik8s.kubelet.pod_worker import PodWorker
 from minik8s.kubelet.resize_plan import Refusal, refusal
@@ -75,6 +76,7 @@ class Kubelet:
         commons: Commons | None = None,
         files: bool = True,
         cluster_dns: str = "",
+        resolver: Callable[[], Resolver] = Resolver,
         boot: int = 0,
         staged: Collection[str] = (),
         static_pods: Sequence[Path] = (),
@@ -100,6 +102,7 @@ class Kubelet:
             resizes=Resizes(clock, self._resize_refused),
             files=files,
             cluster_dns=cluster_dns,
+            resolver=resolver,
         )
         self.agent = NodeAgent(
             self.node,

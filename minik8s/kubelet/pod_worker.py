@@ -29,6 +29,7 @@ from minik8s.kubelet.deadline import Deadline
 from minik8s.kubelet.downward import Surroundings
 from minik8s.kubelet.env import environment
 from minik8s.kubelet.images import ImagePuller
+from minik8s.kubelet.pod_dns import omissions
 from minik8s.kubelet.pod_network import sandbox_config
 from minik8s.kubelet.pod_spec import FIELDS, records_of
 from minik8s.kubelet.pod_status import PodView, pod_status
@@ -237,10 +238,13 @@ class PodWorker:
     async def _make_sandbox(self) -> None:
         if self._resumed:
             self.event("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.", "Normal")
-        config = sandbox_config(self.pod, self.directory, self.node.cluster_dns)
         delay = 0.0
         while self._sandbox is None:
+            resolver = self.node.resolver()
+            for text in omissions(self.pod, self.node.cluster_dns, resolver):
+                self.event("DNSConfigForming", text)
             try:
+                config = sandbox_config(self.pod, self.directory, self.node.cluster_dns, resolver)
                 with anyio.CancelScope(shield=True):
                     self._sandbox = await self.node.runtime.create_sandbox(config)
             except (RuntimeFailure, OSError) as error:

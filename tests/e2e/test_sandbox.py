@@ -10,7 +10,7 @@ import anyio
 import httpx
 import pytest
 
-from minik8s import CONFIG_MAPS, DEPLOYMENTS, NODES, PODS, SERVICES, Cluster
+from minik8s import CONFIG_MAPS, DEPLOYMENTS, PODS, SERVICES, Cluster
 from minik8s.kubelet.runtime.feasibility import why_impossible
 
 PROBLEM = anyio.run(why_impossible)
@@ -240,77 +240,31 @@ grep CapEff /proc/self/status
     assert lines == ["1234", "99", "read-only", "read-only", "read-only", "1234", "CapEff:\t0000000000000000"]
 
 
-async def test_pods_with_hostnetwork(cluster: Cluster, free_tcp_port: int) -> None:
-    """Such a pod has its node's address and name, reaches pods and Services, and answers on the machine as well."""
-    await cluster.apply([web(1), service("web", port=80, targetPort=8080)])
-    await cluster.wait_for(DEPLOYMENTS, "web", "Available")
-    await cluster.address_of("default", "web", 80)
-    [found] = (await cluster.client.list(PODS, namespace="default")).items
-    node = await cluster.client.get(NODES, "node-1")
-    own = {entry["type"]: entry["address"] for entry in node["status"]["addresses"]}
-    assert own == {"InternalIP": "10.244.0.2", "Hostname": "node-1"}
-    volumes = [{"name": "data", "emptyDir": {}}]
-    options: Any = {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet", "volumes": volumes}
-    urls = f"http://{found['status']['podIP']}:8080 http://web"
-    script = f"hostname; head -n 1 /etc/hosts; ls /data; python3 -c '{FETCH}' {urls}"
-    container = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
-    name = found["metadata"]["name"]
-    lines = await said(cluster, pod("asks", "sh", "-c", script, container=container, **options))
-    assert lines == ["node-1", "# Kubernetes-managed hosts file (host network).", name, name]
-
-    container = {"args": ["--host", "0.0.0.0", "--port", str(free_tcp_port)], "command": None}
-    container["ports"] = [{"containerPort": free_tcp_port}]
-    server = pod("server", image="minik8s/testserver", container=container, **options)
-    await cluster.apply(server)
-    server = await cluster.wait_for(PODS, "server", "Ready")
-    assert server["status"]["podIP"] == server["status"]["hostIP"] == "10.244.0.2"
-    async with httpx.AsyncClient(trust_env=False) as client:
-        with anyio.fail_after(20):
-            while True:
-                try:
-                    answer = await client.get(f"http://127.0.0.1:{free_tcp_port}/")
-                    break
-                except httpx.TransportError:  # it does not listen yet
-                    await anyio.lowlevel.checkpoint()
-    assert answer.json()["hostname"] == "node-1"
-    url = f"http://10.244.0.2:{free_tcp_port}/"
-    assert await said(cluster, pod("other", "python3", "-c", FETCH, url, image="python")) == ["node-1"]
-
-
-@pytest.mark.minik8s(serve=False, runtime="sandbox", nodes=2)
-async def test_ports_of_nodes_from_inside(cluster: Cluster, free_tcp_port: int) -> None:
-    """Pods reach node ports at every node's address, of a Local policy where the pod is; host ports at its node's."""
-    obj = web(1)
-    obj["spec"]["template"]["spec"]["containers"][0]["ports"] = [{"containerPort": 8080, "hostPort": free_tcp_port}]
-    await cluster.apply([obj, service("web", port=80, targetPort=8080), service("near", port=80, targetPort=8080)])
-    for name, policy in (("web", "Cluster"), ("near", "Local")):
-        spec = {"type": "NodePort", "externalTrafficPolicy": policy, "selector": {"app": "web"}}
-        await cluster.client.patch(SERVICES, name, {"spec": spec}, namespace="default")
-    await cluster.wait_for(DEPLOYMENTS, "web", "Available")
-    [found] = (await cluster.client.list(PODS, namespace="default")).items
-    here = found["status"]["hostIP"]
-    there = {"10.244.0.2": "10.244.0.3", "10.244.0.3": "10.244.0.2"}[here]
-    ports = []
-    for name in ("web", "near"):
-        await cluster.address_of("default", name, 80)
-        got = await cluster.client.get(SERVICES, name, namespace="default")
-        ports.append(got["spec"]["ports"][0]["nodePort"])
-    await cluster.settle()
-    targets = [(host, port) for host in (here, there) for port in (*ports, free_tcp_port)]
-    script = """
-import socket, sys
-for target in sys.argv[1:]:
-    host, port = target.split(":")
-    try:
-        with socket.create_connection((host, int(port)), 10) as sock:
-            sock.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
-            print("answers" if sock.recv(1) else "cut")
-    except ConnectionRefusedError:
-        print("refused")
-"""
-    argv = [f"{host}:{port}" for host, port in targets]
-    lines = await said(cluster, pod("asks", "python3", "-c", script, *argv, image="python"))
-    assert lines == ["answers"] * 4 + ["refused"] * 2
+async def test_names_and_parameters_of_a_pods_own(cluster: Cluster) -> None:
+    """setHostnameAsFQDN, dnsConfig and sysctls are what a pod finds; parameters of others are refused."""
+    security = {"sysctls": [{"name": "net.ipv4.ip_local_port_range", "value": "40000 41000"}]}
+    options = {
+        "subdomain": "sub",
+        "setHostnameAsFQDN": True,
+        "securityContext": security,
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["10.96.0.10"], "searches": ["default.svc.cluster.local"]},
+    }
+    script = "hostname; hostname -s; grep sub /etc/hosts; cat /etc/resolv.conf /proc/sys/net/ipv4/ip_local_port_range"
+    lines = await said(cluster, pod("full", "sh", "-c", script, **options))
+    status = (await cluster.client.get(PODS, "full", namespace="default"))["status"]
+    assert lines == [
+        "full.sub.default.svc.cluster.local",
+        "full",
+        f"{status['podIP']}\tfull.sub.default.svc.cluster.local\tfull",
+        "search default.svc.cluster.local",
+        "nameserver 10.96.0.10",
+        "40000\t41000",
+    ]
+    security = {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}
+    await cluster.apply(pod("greedy", "true", securityContext=security))
+    refused = await cluster.wait_for(PODS, "greedy", ended)
+    assert refused["status"]["reason"] == "SysctlForbidden"
 
 
 @pytest.mark.minik8s(serve=True)

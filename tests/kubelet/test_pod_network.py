@@ -1,70 +1,70 @@
-"""What a pod's /etc/hosts and /etc/resolv.conf are made from."""
+"""What a sandbox is told of a pod's names and of what it shares with its node."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from minik8s.kubelet.pod_network import fqdn, resolv_conf, sandbox_config
-
-DNS = "10.96.0.10"
-CLUSTER_SEARCH = "search ns.svc.cluster.local svc.cluster.local cluster.local"
+from minik8s.kubelet.pod_dns import Resolver
+from minik8s.kubelet.pod_network import fqdn, kernel_name, sandbox_config
+from minik8s.kubelet.runtime.protocol import RuntimeFailure, SandboxConfig
 
 
 def pod(**spec: Any) -> dict[str, Any]:
     return {"metadata": {"name": "web-0", "namespace": "ns", "uid": "u"}, "spec": spec}
 
 
-@pytest.mark.parametrize(
-    ("spec", "dns", "expected"),
-    [
-        ({}, DNS, f"{CLUSTER_SEARCH}\nnameserver {DNS}\noptions ndots:5\n"),
-        ({}, "", ""),
-        ({"dnsPolicy": "Default"}, DNS, ""),
-        ({"dnsPolicy": "ClusterFirst", "hostNetwork": True}, DNS, ""),
-        (
-            {"dnsPolicy": "ClusterFirstWithHostNet", "hostNetwork": True},
-            DNS,
-            f"{CLUSTER_SEARCH}\nnameserver {DNS}\noptions ndots:5\n",
-        ),
-        (
-            {"dnsPolicy": "None", "dnsConfig": {"nameservers": ["1.1.1.1"], "searches": ["x.y"]}},
-            DNS,
-            "search x.y\nnameserver 1.1.1.1\n",
-        ),
-        (
-            {
-                "dnsConfig": {
-                    "nameservers": ["1.1.1.1", DNS, "2.2.2.2", "3.3.3.3"],
-                    "searches": ["x.y", "cluster.local"],
-                    "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}],
-                }
-            },
-            DNS,
-            f"{CLUSTER_SEARCH} x.y\nnameserver {DNS}\nnameserver 1.1.1.1\nnameserver 2.2.2.2\noptions ndots:2 edns0\n",
-        ),
-    ],
-)
-def test_resolv_conf(spec: dict[str, Any], dns: str, expected: str) -> None:
-    """dnsPolicy and dnsConfig make the file as upstream; "" is the node's own."""
-    assert resolv_conf(pod(**spec), dns) == expected
+def config(**spec: Any) -> SandboxConfig:
+    return sandbox_config(pod(**spec), Path("/x"), "10.96.0.10", Resolver())
 
 
 @pytest.mark.parametrize(
-    ("spec", "name"),
+    ("spec", "full", "kernel"),
     [
-        ({}, ""),
-        ({"subdomain": "db"}, "web-0.db.ns.svc.cluster.local"),
-        ({"subdomain": "db", "hostname": "first"}, "first.db.ns.svc.cluster.local"),
+        ({}, "", "web-0"),
+        ({"subdomain": "db"}, "web-0.db.ns.svc.cluster.local", "web-0"),
+        ({"subdomain": "db", "hostname": "first"}, "first.db.ns.svc.cluster.local", "first"),
+        ({"subdomain": "db", "hostnameOverride": "my.name"}, "", "my.name"),
+        ({"setHostnameAsFQDN": True}, "", "web-0"),
+        (
+            {"setHostnameAsFQDN": True, "subdomain": "db"},
+            "web-0.db.ns.svc.cluster.local",
+            "web-0.db.ns.svc.cluster.local",
+        ),
     ],
 )
-def test_full_names(spec: dict[str, Any], name: str) -> None:
-    """Only a pod with a subdomain has a full name."""
-    assert fqdn(pod(**spec)) == name
+def test_names(spec: dict[str, Any], full: str, kernel: str) -> None:
+    """Only a pod with a subdomain has a full name, and it is its host name if it says so."""
+    assert (fqdn(pod(**spec)), kernel_name(pod(**spec))) == (full, kernel)
+
+
+def test_a_full_name_may_be_too_long_for_a_host() -> None:
+    """Linux knows 64 letters of it: the pod waits, with upstream's text."""
+    name = f"web-0.{'d' * 60}.ns.svc.cluster.local"
+    with pytest.raises(RuntimeFailure) as caught:
+        config(setHostnameAsFQDN=True, subdomain="d" * 60)
+    assert str(caught.value) == (
+        f"failed to construct FQDN from pod hostname and cluster domain, FQDN {name} is too long"
+        f" (64 characters is the max, {len(name)} characters requested)"
+    )
 
 
 def test_host_aliases() -> None:
     """Aliases reach the sandbox in their order."""
-    spec = {"hostAliases": [{"ip": "1.2.3.4", "hostnames": ["a", "b"]}, {"ip": "::1"}]}
-    config = sandbox_config(pod(**spec), Path("/x"), DNS)
-    assert config.host_aliases == (("1.2.3.4", ("a", "b")), ("::1", ()))
+    aliases = [{"ip": "1.2.3.4", "hostnames": ["a", "b"]}, {"ip": "::1"}]
+    assert config(hostAliases=aliases).host_aliases == (("1.2.3.4", ("a", "b")), ("::1", ()))
+
+
+def test_what_is_shared() -> None:
+    """The host's namespaces and the pod's own parameters, by their names with dots."""
+    sysctls = [
+        {"name": "net/ipv4/ip_local_port_range", "value": "1 2"},
+        {"name": "kernel.shm_rmid_forced", "value": "1"},
+    ]
+    told = config(hostPID=True, hostIPC=True, shareProcessNamespace=True, securityContext={"sysctls": sysctls})
+    assert told.host_processes
+    assert told.host_ipc
+    assert told.share_processes
+    assert told.sysctls == {"net.ipv4.ip_local_port_range": "1 2", "kernel.shm_rmid_forced": "1"}
+    plain = config()
+    assert not any((plain.host_processes, plain.host_ipc, plain.share_processes, plain.sysctls))

@@ -166,6 +166,8 @@ TOLERANT = [{"operator": "Exists"}]
         ({"tolerations": []}, 0, "TaintToleration"),
         ({"containers": [{"name": "c", "ports": [{"hostPort": 80, "containerPort": 80}]}]}, 1, "NodePorts"),
         ({"containers": [{"name": "c", "ports": [{"hostPort": 81, "containerPort": 80}]}]}, 1, None),
+        ({"securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}, 0, "SysctlForbidden"),
+        ({"securityContext": {"sysctls": [{"name": "net/ipv4/tcp_rmem", "value": "1"}]}}, 0, None),
     ],
 )
 def test_admission(spec: dict[str, Any], others: int, reason: str | None) -> None:
@@ -174,6 +176,23 @@ def test_admission(spec: dict[str, Any], others: int, reason: str | None) -> Non
     taken = Claim({"cpu": 100}, frozenset({("TCP", "0.0.0.0", 80)}))
     rejection = admit(candidate, claim_of(candidate), [taken] * others, NODE)
     assert (rejection.reason if rejection else None) == reason
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "why"),
+    [
+        ({}, "vm.overcommit_memory", '"vm.overcommit_memory" not allowlisted'),
+        ({"hostNetwork": True}, "net/ipv4/tcp_rmem", '"net.ipv4.tcp_rmem" not allowed with host net enabled'),
+        ({"hostIPC": True}, "kernel.shm_rmid_forced", '"kernel.shm_rmid_forced" not allowed with host ipc enabled'),
+    ],
+)
+def test_parameters_that_are_not_the_pods_alone(spec: dict[str, Any], name: str, why: str) -> None:
+    """The node refuses to set what others share, in upstream's words."""
+    security = {"sysctls": [{"name": name, "value": "1"}]}
+    candidate = pod(tolerations=TOLERANT, securityContext=security, **spec)
+    rejection = admit(candidate, claim_of(candidate), [], NODE)
+    assert rejection is not None
+    assert rejection.message == f"forbidden sysctl: {why}"
 
 
 def test_admission_message() -> None:

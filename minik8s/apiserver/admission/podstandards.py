@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from minik8s.api.sysctls import SAFE_SYSCTLS
+
 Part = Mapping[str, Any]
 Finding = tuple[str, str] | None
 Check = Callable[[Part, list[Part]], Finding]
@@ -35,21 +37,6 @@ _BASELINE_CAPABILITIES = frozenset(
 )
 LATEST = 1 << 16
 """The minor version that "latest" stands for."""
-_SAFE_SYSCTLS: Mapping[str, int] = {
-    "kernel.shm_rmid_forced": 0,
-    "net.ipv4.ip_local_port_range": 0,
-    "net.ipv4.ip_unprivileged_port_start": 0,
-    "net.ipv4.ping_group_range": 0,
-    "net.ipv4.tcp_syncookies": 0,
-    "net.ipv4.ip_local_reserved_ports": 27,
-    "net.ipv4.tcp_fin_timeout": 29,
-    "net.ipv4.tcp_keepalive_intvl": 29,
-    "net.ipv4.tcp_keepalive_probes": 29,
-    "net.ipv4.tcp_keepalive_time": 29,
-    "net.ipv4.tcp_rmem": 32,
-    "net.ipv4.tcp_wmem": 32,
-}
-"""Each with the minor version since which it is allowed."""
 _SELINUX_TYPES: Mapping[str, int] = {
     "": 0,
     "container_t": 0,
@@ -279,7 +266,7 @@ def _seccomp_restricted(spec: Part, containers: list[Part]) -> Finding:
 
 def _sysctls(spec: Part, containers: list[Part], minor: int = LATEST) -> Finding:
     wanted = [s.get("name", "") for s in _security(spec).get("sysctls") or ()]
-    found = [name for name in wanted if _SAFE_SYSCTLS.get(name, LATEST + 1) > minor]
+    found = [name for name in wanted if SAFE_SYSCTLS.get(name, LATEST + 1) > minor]
     return ("forbidden sysctls", ", ".join(found)) if found else None
 
 

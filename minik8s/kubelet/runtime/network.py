@@ -19,7 +19,7 @@ import select
 import socket
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 
 import anyio
@@ -75,8 +75,7 @@ class NodeNetwork:
     async def open(self) -> None:
         """Makes it, once. Raises OSError."""
         if not self._namespaces:
-            ipc, *self._namespaces = await self._network.add_pod(self.address, self.name)
-            os.close(ipc)
+            self._namespaces = await self._network.add_pod(self.address, self.name, ipc=False)
 
     def namespaces(self) -> list[int]:
         """Descriptors of its host name and its network, for somebody else to close. Raises OSError."""
@@ -282,13 +281,21 @@ class PodNetwork:
             raise OSError(number, os.strerror(number) if number else "the process that makes the pods' sockets ended")
         return [socket.socket(fileno=fd) for fd in made]
 
-    async def add_pod(self, address: str, hostname: str) -> list[int]:
-        """Descriptors of a new pod's namespaces: ipc, host name and network, the first alone without an address.
+    async def add_pod(
+        self, address: str, hostname: str, sysctls: Mapping[str, str] | None = None, *, ipc: bool = True
+    ) -> list[int]:
+        """Descriptors of a new pod's namespaces: ipc if it is wanted, and with an address host name and network.
 
         Raises OSError.
         """
         await self.open()
-        spec = {"address": address, "gateway": self.plan.gateway, "hostname": hostname}
+        spec = {
+            "address": address,
+            "gateway": self.plan.gateway,
+            "hostname": hostname,
+            "ipc": ipc,
+            "sysctls": dict(sysctls or {}),
+        }
         made = await self._spawner.make(b"p", spec, [self._fabric])
         made.control.close()
         return made.fds

@@ -6,8 +6,6 @@ pod's directory.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from minik8s.kubelet.runtime.protocol import Sandbox
 
 _LOCAL = """127.0.0.1\tlocalhost
@@ -25,23 +23,16 @@ def write_pod_files(sandbox: Sandbox) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "hosts").write_text(hosts(sandbox))
     (directory / "hostname").write_text(sandbox.config.hostname + "\n")
-    (directory / "resolv.conf").write_text(sandbox.config.resolv_conf or _read("/etc/resolv.conf"))
+    (directory / "resolv.conf").write_text(sandbox.config.resolv_conf)
 
 
 def hosts(sandbox: Sandbox) -> str:
     """The pod's names beside the local ones; with its node's network it has the node's name."""
     config = sandbox.config
-    names = f"{config.fqdn}\t{config.hostname}" if config.fqdn else config.hostname
+    names = f"{config.fqdn}\t{config.fqdn.partition('.')[0]}" if config.fqdn else config.hostname
     kind = " (host network)" if config.host_network else ""
     text = f"# Kubernetes-managed hosts file{kind}.\n{_LOCAL}{sandbox.address}\t{names}\n"
     if config.host_aliases:
         lines = ("\t".join((address, *names)) + "\n" for address, names in config.host_aliases)
         text += "\n# Entries added by HostAliases.\n" + "".join(lines)
     return text
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return ""

@@ -79,8 +79,9 @@ class SandboxConfig:
     """A pod to be. `directory` is the kubelet's own directory for it; `host_network` shares the node's address.
 
     What its files say, where a runtime can show them: `fqdn` and `host_aliases` (address, names) are for /etc/hosts,
-    `resolv_conf` is that file, "" for the machine's own. Where a runtime keeps containers' processes apart, they see
-    each other's with `share_processes`, and the machine's with `host_processes`.
+    `resolv_conf` is that file. Where a runtime keeps containers' processes apart, they see each other's with
+    `share_processes`, and the machine's with `host_processes`; `host_ipc` is the same for System V's means of
+    communication. `sysctls` are kernel parameters that the pod has to itself, by their names with dots.
     """
 
     namespace: str
@@ -95,6 +96,8 @@ class SandboxConfig:
     resolv_conf: str = ""
     share_processes: bool = False
     host_processes: bool = False
+    host_ipc: bool = False
+    sysctls: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen

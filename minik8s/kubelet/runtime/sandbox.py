@@ -126,9 +126,11 @@ class SandboxRuntime(SubprocessRuntime):
         """Descriptors of what the pod's containers share: the network is the last. Raises OSError."""
         config = sandbox.config
         if not config.host_network:
-            return await self._network.add_pod(sandbox.address, config.hostname)
+            own = (sandbox.address, config.hostname, config.sysctls)
+            return await self._network.add_pod(*own, ipc=not config.host_ipc)
         await self._node.open()
-        return [*await self._network.add_pod("", ""), *self._node.namespaces()]
+        ipc = [] if config.host_ipc else await self._network.add_pod("", "", config.sysctls)
+        return [*ipc, *self._node.namespaces()]
 
     async def connect(self, sandbox: Sandbox, port: int) -> ByteStream:
         """As upstream: to whoever listens on the pod's own loopback addresses."""

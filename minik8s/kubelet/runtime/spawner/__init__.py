@@ -81,11 +81,16 @@ if TYPE_CHECKING:
         any_address: bool
 
     class PodSpec(TypedDict):
-        """A pod's namespaces; without `address` it has its node's network."""
+        """A pod's namespaces; without `address` it has its node's network, without `ipc` the machine's of that kind.
+
+        `sysctls` are kernel parameters of them, by their names with dots.
+        """
 
         address: str
         gateway: str
         hostname: str
+        ipc: bool
+        sysctls: dict[str, str]
 
     class RulesSpec(TypedDict):
         """A tool that changes the rules of the network whose descriptor is passed, and what it reads."""

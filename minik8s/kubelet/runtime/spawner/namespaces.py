@@ -88,17 +88,22 @@ def become_user(uid: int, gid: int) -> None:
 
 
 def make_pod(spec: PodSpec, passed: list[int]) -> list[int]:
-    """Descriptors of a pod's namespaces: ipc and, if `address` is given, uts and net. `passed` is the fabric's net.
+    """Descriptors of a pod's namespaces: ipc if wanted and, if `address` is given, uts and net.
 
-    A pod with its node's network has its host name as well.
+    The network is tied to the fabric's, which is `passed`. A pod with its node's network has its host name as well.
     """
     address, gateway = spec["address"], spec["gateway"]
-    if not address:
+    if spec["ipc"]:
         unshare(NEWIPC)
-        return [own("ipc")]
-    unshare(NEWNET | NEWUTS | NEWIPC)
-    socket.sethostname(spec["hostname"])
-    sysctl("net/ipv4/ip_unprivileged_port_start", "0")
+    made = [own("ipc")] if spec["ipc"] else []
+    if address:
+        unshare(NEWNET | NEWUTS)
+        socket.sethostname(spec["hostname"])
+        sysctl("net/ipv4/ip_unprivileged_port_start", "0")
+    for name, value in spec["sysctls"].items():
+        sysctl(name.translate(str.maketrans("./", "/.")), value)
+    if not address:
+        return made
     fabric, peer = passed[0], "p" + socket.inet_aton(address).hex()
     pod = f"""link set lo up
         link add eth0 type veth peer name {peer} netns /proc/self/fd/{fabric}
@@ -108,7 +113,7 @@ def make_pod(spec: PodSpec, passed: list[int]) -> list[int]:
         route add default via {gateway} src {address}
         """
     run(["ip", "-batch", "-"], pod, (fabric,))
-    made = [own("ipc"), own("uts"), own("net")]
+    made += [own("uts"), own("net")]
     enter(fabric)
     run(["ip", "-batch", "-"], f"link set {peer} up\nroute add {address} dev {peer} scope link\n")
     return made
