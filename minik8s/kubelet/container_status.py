@@ -30,6 +30,7 @@ class ContainerRecord:
 
     `exits` holds the last two terminated states, the newest last. `waiting_reason` "" stands for the default of the
     pod's stage. `restart_count` counts the starts after the first. `resources` are those with which it runs.
+    `can_be_recursive` tells that its runtime can make mounts read-only recursively.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ContainerRecord:
     started: bool = False
     ready: bool = False
     resources: Doc | None = None
+    can_be_recursive: bool = False
 
     def wait(self, reason: str, message: str = "") -> None:
         """It is not running, and `reason` says why."""
@@ -122,7 +124,7 @@ def container_status(container: Doc, record: ContainerRecord, default_reason: st
         if requests := resources.get("requests"):
             status["allocatedResources"] = requests
     if mounts := container.get("volumeMounts"):
-        status["volumeMounts"] = [_mount(mount) for mount in mounts]
+        status["volumeMounts"] = [_mount(mount, record.can_be_recursive) for mount in mounts]
     return status
 
 
@@ -156,8 +158,9 @@ def _state(record: ContainerRecord, default_reason: str) -> Obj:
     return {"waiting": waiting}
 
 
-def _mount(mount: Doc) -> Obj:
+def _mount(mount: Doc, can_be_recursive: bool) -> Obj:
     shown: Obj = {"name": mount["name"], "mountPath": mount["mountPath"]}
     if mount.get("readOnly"):
-        shown |= {"readOnly": True, "recursiveReadOnly": "Disabled"}
+        is_recursive = can_be_recursive and mount.get("recursiveReadOnly") in ("Enabled", "IfPossible")
+        shown |= {"readOnly": True, "recursiveReadOnly": "Enabled" if is_recursive else "Disabled"}
     return shown

@@ -19,6 +19,7 @@ from minik8s.kubelet.container_run import ContainerRun, Turn
 from minik8s.kubelet.container_status import ContainerRecord, terminated_state
 from minik8s.kubelet.deadline import Deadline
 from minik8s.kubelet.env import ConfigError
+from minik8s.kubelet.images import PullFailure
 from minik8s.kubelet.latch import Latch
 from minik8s.kubelet.pod_spec import full_name
 from minik8s.kubelet.prober import Prober
@@ -27,7 +28,6 @@ from minik8s.kubelet.runtime.protocol import (
     ContainerConfig,
     Exit,
     Image,
-    ImageError,
     ProbeResult,
     StartError,
 )
@@ -53,6 +53,7 @@ class ContainerWorker:
         self.spec = spec
         self.record = record
         self.role = record.role
+        record.can_be_recursive = host.node.runtime.has_recursive_read_only
         self.runs: list[ContainerRun] = []
         self.attempted = Latch()
         self.started = Latch()
@@ -189,13 +190,11 @@ class ContainerWorker:
             try:
                 env = await self.host.environment(self.spec)
                 config = container_config(self.host, self.spec, image, env, self._attempt())
+                return await self._launch(config, image)
             except ConfigError as error:
                 self.event("Warning", "Failed", f"Error: {error}")
                 self._wait("CreateContainerConfigError", str(error))
                 await self._sleep(INITIAL, objects=True)
-                continue
-            try:
-                return await self._launch(config, image)
             except StartError as error:
                 self.event("Warning", "Failed", f"Error: {error.message}")
                 if error.reason != "CreateContainerError":
@@ -205,21 +204,21 @@ class ContainerWorker:
                 await self._sleep(INITIAL)
 
     async def _image(self) -> Image:
+        images = self.host.images
         while True:
-            name = self.spec["image"]
             try:
-                return await self.host.images.ensure(self.spec, self.event)
-            except ImageError as error:
-                self._wait(error.reason, error.message)
-                if error.reason != "ErrImagePull":
+                return await images.ensure(self.host.pod, self.spec, self.event)
+            except PullFailure as failure:
+                self._wait(failure.reason, failure.message)
+                if failure.reason != "ErrImagePull":
                     await self._sleep(INITIAL)
                     continue
-                delay = self.host.images.back_off(name)
+                delay = images.back_off(failure.wanted.name)
                 await self._sleep(SYNC_SECONDS)
-                text = f'Back-off pulling image "{name}"'
-                self.event("Normal", "BackOff", text)
-                self.event("Warning", "Failed", "Error: ImagePullBackOff")
-                self._wait("ImagePullBackOff", f"{text}: {error.reason}: {error.message}")
+                text = f'Back-off pulling image "{failure.wanted.name}"'
+                failure.wanted.event("Normal", "BackOff", text)
+                failure.wanted.event("Warning", "Failed", "Error: ImagePullBackOff")
+                self._wait("ImagePullBackOff", f"{text}: {failure.reason}: {failure.message}")
                 await self._sleep(delay - SYNC_SECONDS)
 
     def _attempt(self) -> int:

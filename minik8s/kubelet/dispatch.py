@@ -6,11 +6,10 @@ looked at a thousand times; a dispatch adds one handler per resource and finds t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from itertools import count
 from typing import Any
 
-from minik8s.api.resource import Resource
 from minik8s.api.resources import CONFIG_MAPS, NODES, PODS, SECRETS, SERVICES
 from minik8s.client.informer import Informer, Informers
 from minik8s.machinery.meta import Doc, name_of, namespace_of
@@ -88,9 +87,18 @@ class PodDispatch:
         ):
             await informer.synced()
 
-    def subscriptions(self, resource: Resource[Any]) -> Subscriptions:
-        """The subscriptions of ConfigMaps or Secrets."""
-        return self.config_maps if resource is CONFIG_MAPS else self.secrets
+    def subscribe_objects(
+        self, namespace: str, config_maps: Iterable[str], secrets: Iterable[str], listener: Listener
+    ) -> Callable[[], None]:
+        """Calls `listener` for changes of these ConfigMaps and Secrets; returns the removal."""
+        removals = [self.config_maps.subscribe((namespace, name), listener) for name in config_maps]
+        removals += [self.secrets.subscribe((namespace, name), listener) for name in secrets]
+
+        def remove() -> None:
+            for removal in removals:
+                removal()
+
+        return remove
 
 
 def _node_name(pod: Doc) -> str | None:

@@ -19,10 +19,9 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     return _REFERENCE.sub(lambda match: _value(match, variables), text)
 
 
-def unknown_references(text: str, variables: Mapping[str, str]) -> list[str]:
-    """The names that `text` refers to and `variables` lacks, in order."""
-    names = [match[1] for match in _REFERENCE.finditer(text) if match[1] is not None]
-    return [name for name in names if name not in variables]
+def references(text: str) -> list[str]:
+    """The names that `text` refers to, in order."""
+    return [match[1] for match in _REFERENCE.finditer(text) if match[1] is not None]
 
 
 def _value(match: re.Match[str], variables: Mapping[str, str]) -> str:

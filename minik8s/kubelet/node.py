@@ -101,6 +101,7 @@ def node_status(
         "daemonEndpoints": {"kubeletEndpoint": {"Port": KUBELET_PORT}},
         "nodeInfo": _node_info(name, runtime, boot),
         "images": image_list(runtime.images()),
+        "runtimeHandlers": [{"name": "", "features": {"recursiveReadOnlyMounts": runtime.has_recursive_read_only}}],
     }
 
 

@@ -62,8 +62,8 @@ class PodWorker:
         self.pod = pod
         self.claim = claim
         self.directory = node.directory.joinpath("pods", uid_of(pod))
-        self.images = ImagePuller(node.runtime, node.clock)
-        self.keeper = VolumeKeeper(self, self.directory / "volumes")
+        self.images = ImagePuller(node)
+        self.keeper = VolumeKeeper(self, self.directory / "volumes", self.images.roots)
         self.ended = False
         self.gone = False
         status = pod.get("status") or {}
@@ -289,7 +289,11 @@ class PodWorker:
 
     def _start_beside(self, spec: Doc) -> None:
         if self._sandbox is not None and not self._terminating:
-            self.spawn(self._worker(spec).run)
+            self.spawn(partial(self._run_beside, self._worker(spec)))
+
+    async def _run_beside(self, worker: ContainerWorker) -> None:
+        await self.keeper.refresh()  # it may be the first to use a volume
+        await worker.run()
 
     # -- the end
 
@@ -355,6 +359,7 @@ class PodWorker:
         for field in FIELDS:
             for container in self.allocated["spec"].get(field) or ():
                 self._container_changed(container, field)
+        self.keeper.refresh_soon()  # resources are in downward API volumes
         if resized:
             self.node.resizes.push(self)
 

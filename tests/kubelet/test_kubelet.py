@@ -234,7 +234,8 @@ def test_logs_of_a_container_that_waits(play: Any) -> None:
     """A container that has not started has no log, and the answer says what it waits for."""
 
     async def scenario(world: Any) -> None:
-        await world.run_pod({"volumes": [{"name": "v", "secret": {"secretName": "s"}}], "containers": [container()]})
+        mounted = container(volumeMounts=[{"name": "v", "mountPath": "/v"}])
+        await world.run_pod({"volumes": [{"name": "v", "secret": {"secretName": "s"}}], "containers": [mounted]})
         await world.until(lambda: world.status("c"))
         with pytest.raises(BadRequest, match='container "c" in pod "p" is waiting to start: ContainerCreating'):
             world.kubelet.logs(world.pod(), "c")
@@ -261,7 +262,8 @@ def test_a_kubelet_without_files(play: Any) -> None:
         volumes = [{"name": "t", "projected": {"sources": [token, {"configMap": {"name": "x"}}]}}]
         volumes.append({"name": "e", "emptyDir": {}})
         async with world.running(world.new_kubelet(files=False)):
-            await world.run_pod({"volumes": volumes, "containers": [container()]})
+            mounts = [{"name": name, "mountPath": f"/{name}"} for name in ("t", "e")]
+            await world.run_pod({"volumes": volumes, "containers": [container(volumeMounts=mounts)]})
             await world.until(lambda: world.recorder.messages("FailedMount"))
             await world.add(CONFIG_MAPS, {"metadata": {"name": "x", "namespace": "default"}})
             await world.until_phase("Running")

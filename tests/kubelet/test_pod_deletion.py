@@ -84,10 +84,11 @@ def test_forced_deletion(play: Any) -> None:
 
     async def scenario(world: Any) -> None:
         volumes = [{"name": "v", "emptyDir": {}}, {"name": "m", "emptyDir": {"medium": "Memory"}}]
-        await world.run_pod({"containers": [container()], "volumes": volumes})
+        mounts = [{"name": name, "mountPath": f"/{name}"} for name in ("v", "m")]
+        await world.run_pod({"containers": [container(volumeMounts=mounts)], "volumes": volumes})
         await world.until_phase("Running")
         [worker] = world.kubelet.workers.values()
-        plain, in_memory = (worker.keeper.volumes._paths[name] for name in ("v", "m"))
+        plain, in_memory = (worker.keeper.volumes._places[name].path for name in ("v", "m"))
         assert stat.S_IMODE(plain.stat().st_mode) == stat.S_IMODE(in_memory.stat().st_mode) == 0o777
         assert in_memory.is_relative_to(SHARED if HAS_MEMORY else world.kubelet.node.directory)
         await world.client.delete(PODS, "p", namespace="default", grace_period=0)

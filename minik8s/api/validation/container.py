@@ -125,18 +125,16 @@ def _mounts(mounts: Sequence[Part], container: Part, volumes: Volumes, path: str
             yield invalid(f"{place}.name", name, "must not already exist in volumeDevices")
         if target in device_paths:
             yield invalid(f"{place}.mountPath", target, "must not already exist as a path in volumeDevices")
-        yield from _sub_paths(mount, path, place, is_image="image" in volumes.get(name, {}))
+        yield from _sub_paths(mount, path, place)
         yield from _mount_modes(mount, container, path)
 
 
-def _sub_paths(mount: Part, path: str, place: str, *, is_image: bool) -> Causes:
+def _sub_paths(mount: Part, path: str, place: str) -> Causes:
     """Upstream reports subPath errors without the mount's index, and so must we."""
     for field in ("subPath", "subPathExpr"):
         value = mount.get(field, "")
         if not value:
             continue
-        if is_image:
-            yield invalid(f"{place}.{field}", value, "not allowed in image volume sources")
         if field == "subPathExpr" and mount.get("subPath"):
             yield invalid(f"{place}.subPathExpr", value, "subPathExpr and subPath are mutually exclusive")
         yield from relative_path(value, f"{path}.{field}")

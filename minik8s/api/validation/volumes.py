@@ -76,6 +76,8 @@ def _source(kind: str, source: Part, path: str) -> Causes:
         case "ephemeral":
             yield from _ephemeral(source, path)
         case "image":
+            if not source.get("reference") and path.startswith("spec.volumes["):  # a template may leave it to others
+                yield required(f"{path}.reference")
             yield from one_of(source.get("pullPolicy"), f"{path}.pullPolicy", PULL_POLICIES)
         case _:
             yield from validate_source(kind, source, path)

@@ -41,12 +41,18 @@ class StartError(RuntimeFailure):
 
 @attrs.frozen
 class Mount:
-    """`host_path` is to be seen at `container_path`; with `no_exec` nothing in it can be run."""
+    """`host_path` is to be seen at `container_path`; a source that is missing is made, a directory.
+
+    `recursive_read_only` goes for what is mounted below as well. `propagation` is as in the API. An image's files are
+    everybody's: nothing is made in them, not even the place of another mount.
+    """
 
     host_path: Path
     container_path: str
     read_only: bool = False
-    no_exec: bool = False
+    recursive_read_only: bool = False
+    propagation: str = "None"
+    is_image: bool = False
 
 
 @attrs.frozen
@@ -250,6 +256,14 @@ class Runtime(Protocol):
 
     @property
     def version(self) -> str: ...
+
+    @property
+    def has_machine_users(self) -> bool:
+        """Whether a container's users and groups are this machine's: then a file's owner is the same for both."""
+        ...
+
+    @property
+    def has_recursive_read_only(self) -> bool: ...
 
     def is_present(self, image: str) -> bool:
         """Whether the image needs no pull."""

@@ -13,7 +13,7 @@ import os
 import posixpath
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from minik8s.kubelet.runtime.protocol import ContainerConfig, Mount, Sandbox, StartError
@@ -39,10 +39,18 @@ def prepare_root(root: Path, config: ContainerConfig) -> None:
         config.log_path.parent.mkdir(parents=True, exist_ok=True)
         config.termination_log.parent.mkdir(parents=True, exist_ok=True)
         config.termination_log.touch()
+        make_sources(config.mounts)
         for mount in _mounts(config):
-            _link(root, mount)
+            _link(root, mount, [mount for mount in config.mounts if mount.is_image])
     except OSError as error:
         raise StartError("CreateContainerError", f"failed to prepare the container's root: {error}") from error
+
+
+def make_sources(mounts: Iterable[Mount]) -> None:
+    """A source that is missing is made, as containerd does: a hostPath of no type promises nothing. Raises OSError."""
+    for mount in mounts:
+        if not mount.host_path.exists():
+            mount.host_path.mkdir(mode=0o755, parents=True, exist_ok=True)
 
 
 def _mounts(config: ContainerConfig) -> Iterator[Mount]:
@@ -53,7 +61,7 @@ def _mounts(config: ContainerConfig) -> Iterator[Mount]:
     yield from sorted(config.mounts, key=lambda mount: mount.container_path)
 
 
-def _link(root: Path, mount: Mount) -> None:
+def _link(root: Path, mount: Mount, images: Iterable[Mount]) -> None:
     """A mount below another one is linked in that volume, where a real runtime too would make a mount point.
 
     What the volume already has under that name stays: then only the variable leads to the mount.
@@ -61,6 +69,9 @@ def _link(root: Path, mount: Mount) -> None:
     place = inside(root, mount.container_path)
     if place == root:
         raise StartError("CreateContainerError", "a volume cannot be mounted at /")
+    if not place.exists() and any(inside(root, image.container_path) in place.parents for image in images):
+        problem = f'cannot make a mount point at "{mount.container_path}": read-only file system'
+        raise StartError("CreateContainerError", problem)
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.is_symlink():
         place.unlink()

@@ -46,7 +46,7 @@ from minik8s.kubelet.runtime.protocol import (
     SandboxConfig,
     StartError,
 )
-from minik8s.kubelet.runtime.rootfs import TERMINATION_LOG, root_directory
+from minik8s.kubelet.runtime.rootfs import TERMINATION_LOG, make_sources, root_directory
 from minik8s.kubelet.runtime.subprocess import ProcessContainer, SubprocessRuntime
 from minik8s.kubelet.runtime.users import find_user, tables
 
@@ -84,6 +84,8 @@ class SandboxRuntime(SubprocessRuntime):
 
     name = "minik8s-sandbox"
     takes_roots = True
+    has_machine_users = False
+    has_recursive_read_only = True
 
     def __init__(
         self,
@@ -184,6 +186,7 @@ class SandboxRuntime(SubprocessRuntime):
             config.log_path.parent.mkdir(parents=True, exist_ok=True)
             config.termination_log.parent.mkdir(parents=True, exist_ok=True)
             config.termination_log.touch()
+            make_sources(config.mounts)
             mounts = _mounts(sandbox, config)
             if config.read_only_root and image.volumes:
                 mounts = await anyio.to_thread.run_sync(_with_image_volumes, sandbox, config, mounts)
@@ -260,8 +263,14 @@ def _paths(argv0: str, env: Mapping[str, str], cwd: Path) -> list[str]:
 
 
 def mount_options(mount: Mount) -> str:
-    """As mount(8) takes them."""
-    return ",".join(["rbind", *["ro"] * mount.read_only, *["noexec"] * mount.no_exec])
+    """As mount(8) takes them, and what it does not know (`MountSpec`). Raises StartError for what cannot be had."""
+    if mount.propagation == "Bidirectional":
+        what = f"mount {mount.container_path}: propagation Bidirectional is not possible without root"
+        raise StartError("CreateContainerError", f"{what}: what a container mounts stays its own")
+    options = ["rbind", "rslave" if mount.propagation == "HostToContainer" else "rprivate"]
+    return ",".join(
+        options + ["ro"] * mount.read_only + ["rro"] * mount.recursive_read_only + ["image"] * mount.is_image
+    )
 
 
 def _mounts(sandbox: Sandbox, config: ContainerConfig) -> list[Mount]:

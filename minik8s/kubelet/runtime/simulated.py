@@ -190,6 +190,8 @@ class SimulatedRuntime:
 
     name = "minik8s-simulated"
     version = "1"
+    has_machine_users = False
+    has_recursive_read_only = True
 
     def __init__(
         self,

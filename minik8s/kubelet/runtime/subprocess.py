@@ -156,6 +156,8 @@ class SubprocessRuntime:
     name = "minik8s-subprocess"
     takes_roots = False
     """Whether an image may be a root file system."""
+    has_machine_users = True
+    has_recursive_read_only = False
     version = "1"
 
     def __init__(

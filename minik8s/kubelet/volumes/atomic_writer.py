@@ -58,12 +58,17 @@ class AtomicWriter:
 
     def _link_names(self, names: set[str]) -> None:
         for entry in self.directory.iterdir():
-            if not entry.name.startswith("..") and entry.name not in names:
+            if entry.name not in names and _is_ours(entry):
                 entry.unlink()
         for name in names:
             link = self.directory / name
             if not link.is_symlink():
                 link.symlink_to(f"{DATA}/{name}")
+
+
+def _is_ours(entry: Path) -> bool:
+    """Not so what a mount inside the volume needs."""
+    return entry.is_symlink() and str(entry.readlink()).startswith(f"{DATA}/")
 
 
 def _write_file(path: Path, file: File) -> None:

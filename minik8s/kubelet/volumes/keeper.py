@@ -5,19 +5,19 @@ What could not be mounted is told in events and tried again with back-off, soone
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
 
-from minik8s.api.resources import CONFIG_MAPS, SECRETS
 from minik8s.kubelet.backoff import mount_delay
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.downward import Surroundings
 from minik8s.kubelet.latch import Latch
 from minik8s.kubelet.pod_spec import referenced
-from minik8s.kubelet.volumes.manager import MountFailure, PodVolumes
+from minik8s.kubelet.volumes.failures import MountFailure
+from minik8s.kubelet.volumes.manager import PodVolumes
 from minik8s.machinery.meta import Doc, namespace_of
 
 
@@ -39,9 +39,9 @@ class VolumeKeeper:
 
     __slots__ = ("_changed", "_host", "_is_mounted", "_refreshing", "volumes")
 
-    def __init__(self, host: VolumeHost, directory: Path) -> None:
+    def __init__(self, host: VolumeHost, directory: Path, images: Mapping[str, Path]) -> None:
         self._host = host
-        self.volumes = PodVolumes(host.node, directory)
+        self.volumes = PodVolumes(host.node, directory, images)
         self._changed = Latch()
         self._is_mounted = False
         self._refreshing = False
@@ -64,23 +64,13 @@ class VolumeKeeper:
     def listen(self) -> Callable[[], None]:
         """Hears of changes to the ConfigMaps and Secrets that the pod refers to; returns how to hear no more."""
         config_maps, secrets = referenced(self._host.pod)
-        namespace = namespace_of(self._host.pod)
-        removals = [
-            self._host.node.dispatch.subscriptions(resource).subscribe((namespace, name), self._object_changed)
-            for resource, names in ((CONFIG_MAPS, config_maps), (SECRETS, secrets))
-            for name in names
-        ]
-
-        def remove() -> None:
-            for removal in removals:
-                removal()
-
-        return remove
+        listen = self._host.node.dispatch.subscribe_objects
+        return listen(namespace_of(self._host.pod), config_maps, secrets, self._object_changed)
 
     def refresh_soon(self) -> None:
         """Brings mounted volumes up to date, once for any number of changes."""
         if self._is_mounted and not self._refreshing:
-            self._refreshing = self._host.spawn(self._refresh)
+            self._refreshing = self._host.spawn(self.refresh)
 
     def _object_changed(self, old: Doc | None, new: Doc | None) -> None:
         self._changed.set()
@@ -90,14 +80,15 @@ class VolumeKeeper:
     async def _set_up(self) -> list[MountFailure]:
         return await self.volumes.set_up(self._host.pod, self._host.surroundings())
 
-    async def _refresh(self) -> None:
+    async def refresh(self) -> None:
+        """Brings mounted volumes up to date; what runs goes on with what it has, so that failures are only told of."""
         self._refreshing = False
         self._report(await self._set_up())
         self._plan_renewal()
 
     def _report(self, failures: list[MountFailure]) -> None:
         for failure in failures:
-            self._host.event("FailedMount", f'MountVolume.SetUp failed for volume "{failure.volume}" : {failure.text}')
+            self._host.event(failure.reason, failure.message)
 
     def _plan_renewal(self) -> None:
         if (when := self.volumes.renew_at) is not None:

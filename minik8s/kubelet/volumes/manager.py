@@ -9,32 +9,35 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-import attrs
+import anyio.to_thread
 
-from minik8s.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
-from minik8s.api.volumes import ephemeral_claim
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.downward import Surroundings
 from minik8s.kubelet.env import ConfigError, EnvSources, references
-from minik8s.kubelet.expansion import expand, unknown_references
 from minik8s.kubelet.runtime.protocol import Mount
-from minik8s.kubelet.volumes import hostpath
+from minik8s.kubelet.volumes import subpath
 from minik8s.kubelet.volumes.atomic_writer import AtomicWriter
-from minik8s.kubelet.volumes.payload import (
-    MountError,
-    VolumeSources,
-    has_payload,
-    payload,
-    volume_references,
+from minik8s.kubelet.volumes.claims import HostDirectory, host_directory
+from minik8s.kubelet.volumes.failures import PATIENCE_SECONDS, MountError, MountFailure, failures_of, waiting
+from minik8s.kubelet.volumes.ownership import give_to_group
+from minik8s.kubelet.volumes.payload import VolumeSources, has_payload, payload, volume_references
+from minik8s.kubelet.volumes.plan import (
+    PAYLOADS,
+    changes_only_on_mismatch,
+    fs_group,
+    is_recursive,
+    sub_path,
+    used_volumes,
 )
 from minik8s.kubelet.volumes.tokens import PodTokens
 from minik8s.machinery.errors import ApiError
-from minik8s.machinery.meta import Doc, namespace_of
+from minik8s.machinery.meta import Doc
 
+_EMPTY_DIR = "kubernetes.io~empty-dir"
 _PLUGINS = {
-    "emptyDir": "kubernetes.io~empty-dir",
     "configMap": "kubernetes.io~configmap",
     "secret": "kubernetes.io~secret",
     "downwardAPI": "kubernetes.io~downward-api",
@@ -42,24 +45,19 @@ _PLUGINS = {
 }
 
 
-@attrs.frozen
-class MountFailure:
-    """`text` goes on after `MountVolume.SetUp failed for volume "<volume>" : `."""
-
-    volume: str
-    text: str
-
-
 class PodVolumes:
-    """The volumes of one pod under `directory`."""
+    """The volumes of one pod under `directory`; `images` are the roots of image volumes, by the volume's name."""
 
-    def __init__(self, node: NodeContext, directory: Path) -> None:
+    def __init__(self, node: NodeContext, directory: Path, images: Mapping[str, Path]) -> None:
         self._node = node
         self._directory = directory
-        self._paths: dict[str, Path] = {}
+        self._images = images
+        self._places: dict[str, HostDirectory] = {}
+        self._payloads: set[str] = set()
         self._in_memory: Path | None = None
         self._writers: dict[str, AtomicWriter] = {}
         self._tokens = PodTokens(node.client, node.clock)
+        self._waited_from: float | None = None
 
     @property
     def renew_at(self) -> datetime | None:
@@ -67,22 +65,39 @@ class PodVolumes:
         return self._tokens.renew_at
 
     async def set_up(self, pod: Doc, surroundings: Surroundings) -> list[MountFailure]:
-        """Sets up every volume, or brings it up to date; what failed is left for the next call."""
-        failures = []
+        """Sets up every volume that is used, or brings it up to date; what failed is left for the next call."""
+        used = used_volumes(pod)
+        errors: dict[str, Exception] = {}
+        unmounted = []
         for volume in pod["spec"].get("volumes") or ():
+            name = volume["name"]
+            if name not in used.mounted | used.devices or "image" in volume:
+                continue
             try:
-                await self._set_up(pod, volume, surroundings)
-            except MountError as error:
-                failures.append(MountFailure(volume["name"], str(error)))
-            except (ApiError, OSError) as error:
-                failures.append(MountFailure(volume["name"], str(error)))
-        return failures
+                await self._set_up(pod, volume, surroundings, device=name in used.devices)
+            except (MountError, ApiError, OSError) as error:
+                errors[name] = error
+            if name not in self._places:
+                unmounted.append(name)
+        return failures_of(errors, unmounted) + self._patience(unmounted)
+
+    def _patience(self, unmounted: list[str]) -> list[MountFailure]:
+        """A pod that has waited for long says so, as often as it has."""
+        now = self._node.clock.monotonic()
+        if not unmounted or self._waited_from is None:
+            self._waited_from = now if unmounted else None
+            return []
+        if now - self._waited_from < PATIENCE_SECONDS:
+            return []
+        self._waited_from = now
+        return [waiting(unmounted, (), "context deadline exceeded")]
 
     def mounts(self, container: Doc, env: Mapping[str, str]) -> tuple[Mount, ...]:
-        """What the container sees of the volumes. Raises ConfigError for a sub-path that cannot be."""
+        """What the container sees of the volumes. Raises ConfigError for what cannot be mounted."""
         if not self._node.files:
             return ()
-        return tuple(self._mount(mount, env) for mount in container.get("volumeMounts") or ())
+        mounts = container.get("volumeMounts") or ()
+        return tuple(self._mount(container["name"], index, mount, env) for index, mount in enumerate(mounts))
 
     async def env_sources(self, pod: Doc, container: Doc, surroundings: Surroundings) -> EnvSources:
         """What the container's environment is made from, as it is now."""
@@ -99,27 +114,39 @@ class PodVolumes:
         """Removes what the volumes hold; hostPaths stay."""
         if self._node.files:
             shutil.rmtree(self._directory, ignore_errors=True)
+            shutil.rmtree(self._pins, ignore_errors=True)
         if self._in_memory is not None:
             shutil.rmtree(self._in_memory, ignore_errors=True)
 
-    async def _set_up(self, pod: Doc, volume: Doc, surroundings: Surroundings) -> None:
+    @property
+    def _pins(self) -> Path:
+        return self._directory.with_name("volume-subpaths")
+
+    async def _set_up(self, pod: Doc, volume: Doc, surroundings: Surroundings, *, device: bool) -> None:
         name = volume["name"]
         if has_payload(volume):
             await self._set_up_payload(pod, volume, surroundings)
+        elif name in self._places:
+            return
         elif "emptyDir" in volume:
-            path = self._paths[name] = self._empty_directory(volume["emptyDir"] or {}) / name
-            if self._node.files and not path.exists():
-                path.mkdir(parents=True)
-                path.chmod(0o777)  # whoever the containers run as, as upstream
-        elif name not in self._paths:
-            self._paths[name] = await self._host_directory(pod, volume)
+            self._places[name] = await self._empty_directory(pod, volume)
+        else:
+            place = await host_directory(self._node, pod, volume, device=device)
+            if place.takes_group:
+                await self._give_to_group(pod, place.path, read_only=False)
+            self._places[name] = place
 
-    def _empty_directory(self, source: Doc) -> Path:
-        directory = self._directory / _PLUGINS["emptyDir"]
-        if source.get("medium") == "Memory" and self._node.files:
+    async def _empty_directory(self, pod: Doc, volume: Doc) -> HostDirectory:
+        directory = self._directory / _EMPTY_DIR
+        if (volume["emptyDir"] or {}).get("medium") == "Memory" and self._node.files:
             self._in_memory = self._node.memory.place(directory)
-            return self._in_memory or directory
-        return directory
+            directory = self._in_memory or directory
+        path = directory / volume["name"]
+        if self._node.files and not path.exists():
+            path.mkdir(parents=True)
+            path.chmod(0o777)  # whoever the containers run as, as upstream
+            await self._give_to_group(pod, path, read_only=False)
+        return HostDirectory(path)
 
     async def _set_up_payload(self, pod: Doc, volume: Doc, surroundings: Surroundings) -> None:
         needed = volume_references(volume)
@@ -132,72 +159,63 @@ class PodVolumes:
         )
         content = payload(pod, volume, sources)
         name = volume["name"]
-        kind = next(kind for kind in _PLUGINS if kind in volume)
-        path = self._paths[name] = self._directory / _PLUGINS[kind] / name
+        kind = next(kind for kind in PAYLOADS if kind in volume)
+        path = self._directory / _PLUGINS[kind] / name
         if files:
             writer = self._writers.setdefault(name, AtomicWriter(path, self._node.rng))
-            writer.write(content, self._node.clock.now())
+            if writer.write(content, self._node.clock.now()):
+                await self._give_to_group(pod, path, read_only=True)
+        self._payloads.add(name)
+        self._places[name] = HostDirectory(path, read_only=True)
 
-    async def _host_directory(self, pod: Doc, volume: Doc) -> Path:
-        """The directory of a hostPath volume, or of a claim bound to a volume that is one."""
-        if claim := _claim_name(pod, volume):
-            volume = await self._bound_volume(pod, claim)
-        if source := volume.get("hostPath"):
-            path = Path(source["path"])
-            hostpath.prepare(path, source.get("type") or "")
-            return path
-        if source := volume.get("local"):
-            return Path(source["path"])
-        raise MountError("no volume plugin matched")
+    async def _give_to_group(self, pod: Doc, path: Path, *, read_only: bool) -> None:
+        group = fs_group(pod)
+        if group is None or not self._node.files:
+            return
+        give = partial(
+            give_to_group,
+            path,
+            group,
+            read_only=read_only,
+            may_change_group=self._node.runtime.has_machine_users,
+            only_on_mismatch=changes_only_on_mismatch(pod),
+        )
+        await anyio.to_thread.run_sync(give)  # a volume may be large
 
-    async def _bound_volume(self, pod: Doc, claim_name: str) -> Doc:
-        claim = await self._node.client.find(PERSISTENT_VOLUME_CLAIMS, claim_name, namespace=namespace_of(pod))
-        if claim is None:
-            raise MountError(f'persistentvolumeclaim "{claim_name}" not found')
-        if (claim.get("status") or {}).get("phase") != "Bound":
-            raise MountError("PVC is not bound")
-        volume = await self._node.client.get(PERSISTENT_VOLUMES, claim["spec"].get("volumeName", ""))
-        spec: Doc = volume["spec"]
-        return spec
+    def _mount(self, container: str, index: int, mount: Doc, env: Mapping[str, str]) -> Mount:
+        name, path = mount["name"], sub_path(mount, env)
+        recursive = is_recursive(mount, self._node.runtime.has_recursive_read_only)
+        if (root := self._images.get(name)) is not None:
+            return Mount(subpath.in_image(root, path), mount["mountPath"], read_only=True, is_image=True)
+        if (place := self._places.get(name)) is None:
+            raise ConfigError(f'cannot find volume "{name}" to mount into container "{container}"')
+        source = place.path
+        if path:
+            source = subpath.prepare(place.path, path, volume=name, container=container)
+            if name in self._payloads:
+                source = self._pinned(source, name, container, index)
+        return Mount(
+            source,
+            mount["mountPath"],
+            read_only=bool(mount.get("readOnly")) or place.read_only,
+            recursive_read_only=recursive,
+            propagation=mount.get("mountPropagation") or "None",
+        )
 
-    def _mount(self, mount: Doc, env: Mapping[str, str]) -> Mount:
-        path = self._paths[mount["name"]]
-        sub_path = mount.get("subPath") or ""
-        if template := mount.get("subPathExpr"):
-            if unknown_references(template, env):
-                raise ConfigError(f'failed to expand subPath for volumeMount "{mount["name"]}"')
-            sub_path = expand(template, env)
-        if sub_path:
-            path = _sub_path(path, sub_path, mount["name"])
-        return Mount(path, mount["mountPath"], bool(mount.get("readOnly")))
+    def _pinned(self, source: Path, volume: str, container: str, index: int) -> Path:
+        try:
+            return subpath.pin(source, self._pins / volume / container / str(index))
+        except OSError:
+            where = f'for volumeMount "{volume}" of container "{container}"'
+            raise ConfigError(f"failed to prepare subPath {where}") from None
 
     def _env_files(self, container: Doc) -> dict[tuple[str, str], str]:
         """The env files of fileKeyRef that can be read."""
         files = {}
         for variable in container.get("env") or ():
             ref = (variable.get("valueFrom") or {}).get("fileKeyRef")
-            if ref and (root := self._paths.get(ref["volumeName"])):
-                path = root / ref["path"]
+            if ref and (place := self._places.get(ref["volumeName"])):
+                path = place.path / ref["path"]
                 if path.is_file():
                     files[ref["volumeName"], ref["path"]] = path.read_text()
         return files
-
-
-def _claim_name(pod: Doc, volume: Doc) -> str:
-    """The claim that the volume uses; an ephemeral volume's is named after pod and volume."""
-    if source := volume.get("persistentVolumeClaim"):
-        return str(source["claimName"])
-    return ephemeral_claim(pod, volume) if "ephemeral" in volume else ""
-
-
-def _sub_path(root: Path, sub_path: str, volume: str) -> Path:
-    """A path inside a volume; a missing directory is made."""
-    if Path(sub_path).is_absolute() or ".." in Path(sub_path).parts:
-        raise ConfigError(f'subPath "{sub_path}" must be a relative path without ".."')
-    path = root / sub_path
-    try:
-        if not path.exists():
-            path.mkdir(mode=0o755, parents=True)
-    except OSError as error:
-        raise ConfigError(f'failed to create subPath directory for volumeMount "{volume}"') from error
-    return path

@@ -13,18 +13,17 @@ from typing import Any
 import attrs
 
 from minik8s.kubelet.downward import FieldError, Surroundings, field_value, resource_value
+from minik8s.kubelet.volumes.failures import MountError
+from minik8s.kubelet.volumes.plan import PAYLOADS, fs_group, has_one_user
 from minik8s.machinery.meta import Doc
 from minik8s.machinery.remembering import remembered
 
 DEFAULT_MODE = 0o644
+PRIVATE_MODE = 0o600
 TOKEN_SECONDS = 3600
 
 Payload = dict[str, "File"]
 """Relative path -> file."""
-
-
-class MountError(Exception):
-    """Why a volume cannot be set up (yet)."""
 
 
 @attrs.frozen
@@ -62,7 +61,7 @@ class VolumeReferences:
 
 def has_payload(volume: Doc) -> bool:
     """Whether the kubelet itself writes the volume's files."""
-    return any(kind in volume for kind in ("configMap", "secret", "downwardAPI", "projected"))
+    return any(kind in volume for kind in PAYLOADS)
 
 
 @remembered
@@ -95,7 +94,7 @@ def _sources(volume: Doc) -> Iterable[Doc]:
 
 
 def _default_mode(volume: Doc) -> int:
-    for kind in ("configMap", "secret", "downwardAPI", "projected"):
+    for kind in PAYLOADS:
         if (source := volume.get(kind)) is not None:
             mode = source.get("defaultMode")
             return DEFAULT_MODE if mode is None else int(mode)
@@ -113,7 +112,7 @@ def _files(pod: Doc, source: Doc, mode: int, sources: VolumeSources) -> Payload:
         token = sources.tokens.get(_wish(ref))
         if token is None:
             raise MountError("failed to fetch token")
-        return {ref["path"]: File(token.encode(), mode)}
+        return {ref["path"]: File(token.encode(), _token_mode(pod, mode))}
     raise MountError(f"unsupported projection: {', '.join(source)}")
 
 
@@ -178,6 +177,11 @@ def _mode(item: Doc, default: int) -> int:
 def _secret_name(ref: Doc) -> str:
     """A secret volume says secretName, a projected source name."""
     return str(ref.get("secretName") or ref.get("name", ""))
+
+
+def _token_mode(pod: Doc, mode: int) -> int:
+    """A token is for the pod's one user alone; for its fsGroup the mode is opened with the rest of the volume."""
+    return PRIVATE_MODE if fs_group(pod) is not None or has_one_user(pod) else mode
 
 
 def _wish(ref: Doc) -> TokenWish:

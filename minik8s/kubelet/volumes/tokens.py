@@ -13,7 +13,8 @@ import attrs
 from minik8s.api.resources import SERVICE_ACCOUNTS
 from minik8s.client.client import Client
 from minik8s.clock import Clock
-from minik8s.kubelet.volumes.payload import MountError, TokenWish
+from minik8s.kubelet.volumes.failures import MountError
+from minik8s.kubelet.volumes.payload import TokenWish
 from minik8s.machinery.errors import ApiError
 from minik8s.machinery.meta import Doc, Obj, name_of, namespace_of, parse_time, uid_of
 

@@ -125,9 +125,10 @@ async def test_commands_share_the_containers_view(sandbox_bench: Any, tmp_path: 
 
 
 async def test_what_cannot_be_mounted(sandbox_bench: Any, tmp_path: Path) -> None:
-    """A missing source, a mount over everything, or one in a directory of the machine: a StartError that says so."""
-    for place, said in (("/data", "No such file"), ("/", "cannot be mounted at /"), ("/proc/x", "/proc/x: ")):
-        source = tmp_path / "missing" if place == "/data" else tmp_path
+    """What cannot be made, a mount over everything, or one in a directory of the machine: a StartError that says so."""
+    (tmp_path / "file").touch()
+    for place, said in (("/data", "Not a directory"), ("/", "cannot be mounted at /"), ("/proc/x", "/proc/x: ")):
+        source = tmp_path / "file" / "x" if place == "/data" else tmp_path
         with pytest.raises(StartError, match=said) as caught:
             await sandbox_bench.sh("true", mounts=(Mount(source, place),))
         assert caught.value.reason == "CreateContainerError"
@@ -145,7 +146,7 @@ async def test_no_descriptor_is_left(sandbox_bench: Any, tmp_path: Path) -> None
         with pytest.raises(RuntimeFailure):
             await sandbox_bench.start("no-such-program")
         with pytest.raises(RuntimeFailure):
-            await sandbox_bench.sh("true", mounts=(Mount(tmp_path / "missing", "/data"),))
+            await sandbox_bench.sh("true", mounts=(Mount(tmp_path, "/proc/x"),))
         await runtime.remove_sandbox(pod)
         assert not list((tmp_path / str(number)).glob("rootfs/*"))
     assert open_files() == before

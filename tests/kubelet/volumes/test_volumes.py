@@ -13,10 +13,10 @@ import pytest
 
 from minik8s.kubelet.downward import Surroundings
 from minik8s.kubelet.volumes.atomic_writer import AtomicWriter
+from minik8s.kubelet.volumes.failures import MountError
 from minik8s.kubelet.volumes.hostpath import prepare
 from minik8s.kubelet.volumes.payload import (
     File,
-    MountError,
     TokenWish,
     VolumeSources,
     payload,

@@ -27,6 +27,7 @@ MAX_BYTES = 8 << 30
 """Of an image's files, all layers together."""
 MAX_ENTRIES = 500_000
 """Of an image's layers, all together."""
+_BUFFER = 1 << 18
 WHITEOUT, OPAQUE, _RESERVED = ".wh.", ".wh..wh..opq", ".wh..wh."
 
 
@@ -71,7 +72,7 @@ class Unpacker:
         """Applies one layer, a tar. Raises BadImage."""
         self._fresh.clear()
         try:
-            with tarfile.open(fileobj=layer, mode="r|", tarinfo=Header) as tar:
+            with tarfile.open(fileobj=layer, mode="r|", bufsize=_BUFFER, tarinfo=Header) as tar:
                 for member in headers(tar):
                     self._budget.entry(member.size if member.isreg() else 0)
                     self._apply(tar, member)

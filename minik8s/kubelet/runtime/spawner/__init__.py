@@ -101,7 +101,9 @@ if TYPE_CHECKING:
     class MountSpec(TypedDict):
         """A container's mounts: (source, path, options). `root` is a directory, "" for this machine's own.
 
-        `stage` is an empty directory to build it on; `cwd` is made if it is missing.
+        Options are those of mount(8) with two of ours: `rro` makes all that is mounted below read-only as well, and in
+        an `image` no place for another mount is made. `stage` is an empty directory to build on; `cwd` is made if it is
+        missing.
         """
 
         root: str

@@ -17,7 +17,7 @@ import os
 import stat
 
 from . import TYPE_CHECKING
-from .namespaces import NEWNS, own, run, unshare
+from .namespaces import NEWNS, make_read_only, own, run, unshare
 
 if TYPE_CHECKING:
     from . import MountSpec
@@ -26,6 +26,7 @@ _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"}
 _AS_THEY_ARE = ("proc", "sys")
 _OWN = ("dev", "run")
+_OURS = ("rro", "image")
 
 
 def make_mounts(spec: MountSpec) -> list[int]:
@@ -38,7 +39,10 @@ def make_mounts(spec: MountSpec) -> list[int]:
     _mount_all(stage, layers)
     shared = [where[len(root) :] for _, where, _, options in layers if options.startswith("rbind")]
     places = _places(root, spec, shared)
-    _mount_all(stage, [(source, root + place, "none", options) for source, place, options in places])
+    _mount_all(stage, [(source, root + place, "none", _of_mount(options)) for source, place, options in places])
+    for _, place, options in places:
+        if "rro" in options.split(","):
+            make_read_only(root + place)
     if spec["read_only"]:
         for where in (root, *(where for _, where, kind, _ in layers if kind == "overlay" and where != root)):
             run(["mount", "-o", "remount,bind,ro", where])
@@ -123,9 +127,14 @@ def _places(root: str, spec: MountSpec, shared: list[str]) -> list[tuple[str, st
                 place = os.path.realpath(path)
                 is_directory = stat.S_ISDIR(os.fstat(fd).st_mode)
                 _make_point(place, is_directory, shared)
-                for outer, fd_, where, _ in sources:  # a mount inside another one is made there as well
-                    if outer != source and path.startswith(where.rstrip("/") + "/"):
-                        _make_point_at(fd_, path[len(where.rstrip("/")) + 1 :], is_directory)
+                for outer, fd_, where, kind in sources:  # a mount inside another one is made there as well
+                    if outer == source or not path.startswith(where.rstrip("/") + "/"):
+                        continue
+                    below = path[len(where.rstrip("/")) + 1 :]
+                    if "image" not in kind.split(","):
+                        _make_point_at(fd_, below, is_directory)
+                    elif not _is_there(fd_, below):
+                        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
                 found.append((source, place, options))
             os.write(theirs, b"+" + marshal.dumps(found))
         except OSError as error:
@@ -141,6 +150,10 @@ def _places(root: str, spec: MountSpec, shared: list[str]) -> list[tuple[str, st
     return marshal.loads(data[1:])
 
 
+def _of_mount(options: str) -> str:
+    return ",".join(option for option in options.split(",") if option not in _OURS)
+
+
 def _make_point(place: str, is_directory: bool, shared: list[str]) -> None:
     """Not in a directory of the host that is seen as it is: nothing of the host is changed."""
     if os.path.lexists(place):
@@ -152,6 +165,14 @@ def _make_point(place: str, is_directory: bool, shared: list[str]) -> None:
     else:
         os.makedirs(os.path.dirname(place), exist_ok=True)
         os.close(os.open(place, os.O_CREAT | os.O_WRONLY, 0o644))
+
+
+def _is_there(volume: int, path: str) -> bool:
+    try:
+        os.stat(path, dir_fd=volume)
+    except OSError:
+        return False
+    return True
 
 
 def _make_point_at(volume: int, path: str, is_directory: bool) -> None:

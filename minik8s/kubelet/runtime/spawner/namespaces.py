@@ -16,6 +16,7 @@ import ctypes
 import marshal
 import os
 import socket
+import struct
 import subprocess
 import sys
 
@@ -29,6 +30,8 @@ NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 
 _NOSUID_NODEV_NOEXEC = 14
 _IP_TRANSPARENT, _IP_LOCAL_PORT_RANGE = 19, 51
 """Of <linux/in.h>; Python has names for them since 3.11 and not yet."""
+_MOUNT_SETATTR, _MOUNT_ATTR_RDONLY, _AT_FDCWD, _AT_RECURSIVE = 442, 1, -100, 0x8000
+"""Of <sys/mount.h> and <fcntl.h>, the same on every architecture."""
 _ANSWERS = 100
 """The table of routes for answers to relayed connections."""
 
@@ -50,6 +53,14 @@ def enter(fd: int) -> None:
 def own(kind: str) -> int:
     """A descriptor of this process's own namespace of a kind (`net`, `uts`, ...)."""
     return os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def make_read_only(path: str) -> None:
+    """All mounts from there on (mount_setattr, since Linux 5.12). Raises OSError."""
+    attributes = struct.pack("=QQQQ", _MOUNT_ATTR_RDONLY, 0, 0, 0)
+    if LIBC.syscall(_MOUNT_SETATTR, _AT_FDCWD, os.fsencode(path), _AT_RECURSIVE, attributes, len(attributes)):
+        number = ctypes.get_errno()
+        raise OSError(number, f"mount_setattr: {os.strerror(number)}", path)
 
 
 def run(argv: list[str], text: str = "", fds: tuple[int, ...] = ()) -> None:
