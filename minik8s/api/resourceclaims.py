@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from minik8s.machinery.meta import Doc, controller_of, name_of, namespace_of, uid_of
+from minik8s.api.validation.resources import is_extended
+from minik8s.machinery.meta import Doc, annotations_of, controller_of, name_of, namespace_of, uid_of
 
 FINALIZER = "resource.kubernetes.io/delete-protection"
 """Held by a claim while it is allocated."""
 MAX_CONSUMERS = 256
 """How many may share a claim; ResourceClaimReservedForMaxSize."""
+IMPLICIT = "deviceclass.resource.kubernetes.io/"
+"""Before a DeviceClass's name, the extended resource that always stands for it (ResourceDeviceClassPrefix)."""
 EXTENDED_RESOURCE_ANNOTATION = "resource.kubernetes.io/extended-resource-claim"
 """On the claim that the scheduler makes for a pod's extended resources."""
 
@@ -37,8 +40,20 @@ def claim_name(pod: Doc, reference: Doc) -> str | None:
     raise NotMadeYet(f'pod "{namespace_of(pod)}/{name_of(pod)}": ResourceClaim not created yet')
 
 
+def uses_claims(pod: Doc) -> bool:
+    """Whether the pod has anything to do with claims."""
+    return bool(references(pod)) or _extended(pod) is not None
+
+
+def _extended(pod: Doc) -> str | None:
+    """The claim that was made for the pod's extended resources."""
+    return ((pod.get("status") or {}).get("extendedResourceClaimStatus") or {}).get("resourceClaimName")
+
+
 def claim_names(pod: Doc) -> Iterator[str]:
     """The names of the claims that the pod uses and that are known."""
+    if name := _extended(pod):
+        yield name
     for reference in references(pod):
         try:
             name = claim_name(pod, reference)
@@ -52,6 +67,16 @@ def is_made_for(pod: Doc, claim: Doc) -> bool:
     """Whether a claim belongs to the pod."""
     owner = controller_of(claim)
     return owner is not None and owner.get("uid") == uid_of(pod)
+
+
+def is_for_extended_resources(claim: Doc) -> bool:
+    """Whether the scheduler has made it, for what a pod asks for as extended resources."""
+    return annotations_of(claim).get(EXTENDED_RESOURCE_ANNOTATION) == "true"
+
+
+def may_be_devices(resource: str) -> bool:
+    """Whether a resource of that name can stand for devices (IsDRAExtendedResourceName)."""
+    return is_extended(resource) or resource.startswith(IMPLICIT)
 
 
 def allocation_of(claim: Doc) -> Any:

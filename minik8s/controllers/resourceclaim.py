@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, ClassVar, Literal
 
 from minik8s.api.resource import Resource
-from minik8s.api.resourceclaims import FINALIZER, allocation_of, claim_names, holders_of, references
+from minik8s.api.resourceclaims import FINALIZER, allocation_of, claim_names, holders_of, references, uses_claims
 from minik8s.api.resources import PODS, RESOURCE_CLAIM_TEMPLATES, RESOURCE_CLAIMS
 from minik8s.client.informer import Handler, Informer
 from minik8s.client.lister import Key, key_of
@@ -51,7 +51,7 @@ class ResourceClaimController(Controller[tuple[What, Key]]):
 
     @classmethod
     def concerned_with(cls, obj: Doc) -> bool:
-        return obj["kind"] != PODS.kind or bool(references(obj))
+        return obj["kind"] != PODS.kind or uses_claims(obj)
 
     def handlers(self) -> Iterable[tuple[Informer[Any], Handler[Any]]]:
         yield self._pod_cache, self._on_pod
@@ -59,7 +59,7 @@ class ResourceClaimController(Controller[tuple[What, Key]]):
 
     def _on_pod(self, old: Doc | None, new: Doc | None) -> None:
         pod = old if new is None else new
-        if pod is None or not references(pod):
+        if pod is None or not uses_claims(pod):
             return
         if new is None or plan.is_done(new):
             for name in claim_names(pod):

@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable, Mapping
 import attrs
 
 from minik8s.api.pods import HostPort, host_ports, in_units, pod_requests, ports_collide, quantities
+from minik8s.api.resourceclaims import may_be_devices
 from minik8s.api.scheduling import RequiredNodeAffinity, untolerated
 from minik8s.api.staticpods import is_static
 from minik8s.api.sysctls import SAFE_SYSCTLS, namespace_of_sysctl, with_dots
-from minik8s.api.validation.resources import is_extended
 from minik8s.machinery.meta import Doc, labels_of, name_of
 
 AFFINITY_MESSAGE = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
@@ -68,7 +68,7 @@ def admit(pod: Doc, claim: Claim, others: Iterable[Claim], node: Doc, *, disk_fu
         return Rejection("NodePorts", PORTS_MESSAGE)
     allocatable = in_units(quantities((node.get("status") or {}).get("allocatable")))
     for name, requested in {"pods": 1, **claim.requests}.items():
-        if name not in allocatable and is_extended(name):
+        if not allocatable.get(name) and may_be_devices(name):
             continue
         capacity = allocatable.get(name, 0)
         used = len(others) if name == "pods" else sum(other.requests.get(name, 0) for other in others)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from minik8s.api.resource import Resource
+from minik8s.api.resourceclaims import uses_claims
 from minik8s.api.resources import CONFIG_MAPS, SECRETS
 from minik8s.client.client import Client
 from minik8s.client.events import EventRecorder
@@ -81,5 +82,5 @@ class NodeContext:
 
     async def prepare_devices(self, pod: Doc, event: Callable[[str, str], None]) -> None:
         """Waits until the pod's claims are prepared; see `devices`."""
-        if self.files and "resourceClaims" in pod["spec"]:
+        if self.files and uses_claims(pod):
             await prepare(self.client, self.clock, pod, event)

@@ -17,5 +17,5 @@ Promises
 - A file that configures kube-scheduler configures this one, or is refused by the name of what cannot be done.
 - A plugin that fails costs the pod its attempt, and nobody else anything.
 
-Deliberate omissions: pod groups, extended resources by device classes, scoring by storage capacity.
+Deliberate omissions: pod groups, scoring by the devices that are left, scoring by storage capacity.
 """

@@ -7,14 +7,14 @@ pods without claims waiting, and pods with claims wait for theirs anyway. Upstre
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 import anyio
 
-from minik8s.api.resourceclaims import FINALIZER, allocation_of, holder, holders_of
-from minik8s.api.resources import DEVICE_CLASSES, RESOURCE_CLAIMS, RESOURCE_SLICES
+from minik8s.api.resourceclaims import FINALIZER, allocation_of, holder, holders_of, is_for_extended_resources
+from minik8s.api.resources import DEVICE_CLASSES, PODS, RESOURCE_CLAIMS, RESOURCE_SLICES
 from minik8s.client.client import Client
 from minik8s.client.informer import Informers
 from minik8s.clock import Clock
@@ -70,7 +70,7 @@ class Claims:
         def on_class(old: Doc | None, new: Doc | None) -> None:
             self.inventory.set_class(old, new)
             if new is not None:
-                happened(Event.DEVICE, new)
+                happened(Event.DEVICE_CLASS, new)
 
         return [
             self._classes.add_handler(on_class),
@@ -138,6 +138,37 @@ class Claims:
         except ApiError as error:
             raise ClaimFailed(f"get updated claim {namespace}/{name} after conflict: {error}") from None
 
+    async def create(self, claim: Doc) -> Doc:
+        """Makes the claim for a pod's extended resources. Raises ClaimFailed and OSError."""
+        metadata = {key: value for key, value in claim["metadata"].items() if key not in ("name", "uid")}
+        made: Any = {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", **claim, "metadata": metadata}
+        what = f"create claim for extended resources {namespace_of(claim)}/{name_of(claim)}"
+        return await _told(what, self._client.create(RESOURCE_CLAIMS, made))
+
+    async def tell(self, pod: Doc, claim: Doc, mappings: Sequence[Doc]) -> None:
+        """Writes into the pod's status which claim has its extended resources. Raises ClaimFailed and OSError."""
+        status = {"extendedResourceClaimStatus": {"resourceClaimName": name_of(claim), "requestMappings": mappings}}
+        body = {"metadata": {"uid": uid_of(pod)}, "status": status}
+        where = {"namespace": namespace_of(pod), "type": "strategic", "subresource": "status"}
+        try:
+            await self._client.patch(PODS, name_of(pod), body, **where)
+        except ApiError as error:
+            key = f"{namespace_of(pod)}/{name_of(pod)}"
+            raise ClaimFailed(f"update pod {key} ExtendedResourceClaimStatus: {error}") from None
+
+    async def delete(self, claim: Doc) -> None:
+        """Takes back a claim that the scheduler has made."""
+        await self._attempt("delete", claim, self._delete(claim))
+
+    async def _delete(self, claim: Doc) -> None:
+        namespace, name = namespace_of(claim), name_of(claim)
+        current = await self._client.get(RESOURCE_CLAIMS, name, namespace=namespace)
+        if uid_of(current) != uid_of(claim):
+            return
+        kept = [each for each in current["metadata"].get("finalizers") or () if each != FINALIZER]
+        await self._client.update(RESOURCE_CLAIMS, evolve(current, "metadata", "finalizers", value=kept))
+        await self._client.delete(RESOURCE_CLAIMS, name, namespace=namespace, uid=uid_of(claim))
+
     async def unreserve(self, claim: Doc, pod: Doc) -> None:
         """Takes the pod out of the claim's holders again."""
         gone = [{"$patch": "delete", "uid": uid_of(pod)}]
@@ -176,6 +207,8 @@ def claim_event(old: Doc | None, new: Doc | None) -> Event:
     """What a claim's change may mean for waiting pods; nothing when only drivers or owners have reason to care."""
     if old is not None and allocation_of(old) is not None and (new is None or allocation_of(new) is None):
         return Event.DEVICE_FREED
+    if new is None and old is not None and is_for_extended_resources(old):
+        return Event.RESOURCE_CLAIM
     if new is None or (old is not None and old.get("status") == new.get("status")):
         return Event(0)
     return Event.RESOURCE_CLAIM

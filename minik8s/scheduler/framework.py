@@ -80,7 +80,9 @@ class Event(enum.IntFlag):
     DEVICE_FREED = enum.auto()
     """A ResourceClaim lost what it had; the subject is that claim."""
     DEVICE = enum.auto()
-    """A ResourceSlice or DeviceClass came or changed; the subject is that object."""
+    """A ResourceSlice came or changed; the subject is that slice."""
+    DEVICE_CLASS = enum.auto()
+    """A DeviceClass came or changed; the subject is that class."""
     NODE = NODE_ADD | NODE_ALLOCATABLE | NODE_LABEL | NODE_TAINT
 
 

@@ -148,7 +148,7 @@ def asking(cpu: str, more: Any = {}, **fields: Any) -> dict[str, Any]:  # noqa: 
 NODE = {
     "metadata": {"name": "n1", "labels": {"zone": "a"}},
     "spec": {"taints": [{"key": "out", "effect": "NoExecute"}]},
-    "status": {"allocatable": {"cpu": "2", "memory": "1Gi", "pods": "3", "a.io/gpu": "1"}},
+    "status": {"allocatable": {"cpu": "2", "memory": "1Gi", "pods": "3", "a.io/gpu": "1", "a.io/none": "0"}},
 }
 TOLERANT = [{"operator": "Exists"}]
 
@@ -162,6 +162,9 @@ TOLERANT = [{"operator": "Exists"}]
         ({}, 3, "OutOfpods"),
         ({"containers": [asking("1", more={"a.io/gpu": "2"})]}, 0, "OutOfa.io/gpu"),
         ({"containers": [asking("1", more={"a.io/unheard-of": "1"})]}, 0, None),
+        ({"containers": [asking("1", more={"a.io/none": "1"})]}, 0, None),
+        ({"containers": [asking("1", more={"deviceclass.resource.kubernetes.io/x": "1"})]}, 0, None),
+        ({"containers": [asking("1", more={"ephemeral-storage": "1"})]}, 0, "OutOfephemeral-storage"),
         ({"nodeSelector": {"zone": "b"}}, 0, "NodeAffinity"),
         ({"tolerations": []}, 0, "TaintToleration"),
         ({"containers": [{"name": "c", "ports": [{"hostPort": 80, "containerPort": 80}]}]}, 1, "NodePorts"),

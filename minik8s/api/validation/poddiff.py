@@ -8,7 +8,7 @@ from typing import Any
 from minik8s.api.restart import Verdict, after_exit, role_of
 from minik8s.api.validation.common import IMMUTABLE, MAX_INT32, Causes, in_range, named
 from minik8s.machinery import names
-from minik8s.machinery.field import duplicate, forbidden, invalid
+from minik8s.machinery.field import duplicate, forbidden, invalid, required
 from minik8s.machinery.meta import Doc
 
 Part = Mapping[str, Any]
@@ -131,6 +131,8 @@ def validate_pod_status_change(pod: Doc, old: Doc) -> Causes:
     yield from _revived(status, before, "initContainers", spec)
     yield from _revived(status, before, "ephemeralContainers", spec)
     yield from _claim_statuses(status.get("resourceClaimStatuses") or (), spec.get("resourceClaims") or ())
+    if (extended := status.get("extendedResourceClaimStatus")) is not None:
+        yield from _extended_claim(extended, spec, "status.extendedResourceClaimStatus")
     hosts = status.get("hostIPs") or ()
     if hosts and hosts[0].get("ip", "") != status.get("hostIP", ""):
         yield invalid("status.hostIPs[0].ip", hosts[0].get("ip", ""), "must be equal to `hostIP`")
@@ -164,6 +166,37 @@ def _claim_statuses(statuses: Sequence[Part], claims: Sequence[Part]) -> Causes:
             yield duplicate(path, name)
         if (claim := status.get("resourceClaimName")) is not None:
             yield from named(claim, path, names.dns1123_subdomain)
+
+
+def _extended_claim(claim: Part, spec: Part, path: str) -> Causes:
+    """The claim for a pod's extended resources, and which of its requests is for what of which container."""
+    containers = {c.get("name", ""): c for part in ("initContainers", "containers") for c in spec.get(part) or ()}
+    mappings = claim.get("requestMappings") or ()
+    if not mappings:
+        yield required(f"{path}.requestMappings", "at least one request mapping is required")
+    for index, mapping in enumerate(mappings):
+        here, fields = f"{path}.requestMappings[{index}]", ("containerName", "resourceName", "requestName")
+        container, resource, request = (mapping.get(field, "") for field in fields)
+        if container not in containers:
+            yield invalid(
+                f"{here}.containerName", container, f"must match the name of an entry in {_containers('name')}"
+            )
+        elif resource not in ((containers[container].get("resources") or {}).get("requests") or {}):
+            where = _containers("resources.requests")
+            yield invalid(
+                f"{here}.resourceName", resource, f"must match the extended resource name of an entry in {where}"
+            )
+        yield from named(request, f"{path}.requestName", names.dns1123_label)
+        if any(all(earlier.get(f, "") == mapping.get(f, "") for f in fields) for earlier in mappings[:index]):
+            yield from (duplicate(f"{here}.{field}", mapping.get(field, "")) for field in fields)
+    if name := claim.get("resourceClaimName"):
+        yield from named(name, f"{path}.resourceClaimName", names.dns1123_subdomain)
+    else:
+        yield required(f"{path}.resourceClaimName")
+
+
+def _containers(field: str) -> str:
+    return f"spec.initContainers.{field} or spec.containers.{field}"
 
 
 def _revived(status: Part, before: Part, field: str, spec: Part) -> Causes:

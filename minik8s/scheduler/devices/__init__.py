@@ -14,9 +14,9 @@ claims and node always give the same devices.
     allocator     the search
     results       what is written into a claim
     binding       conditions that a device waits for before its pod may be bound
+    extended      extended resources that stand for devices
 
 What is on by default in 1.36 is here: subrequests, admin access, taints, partitionable devices, consumable capacity,
-binding conditions; extended resources that stand for devices (DRAExtendedResource) are not. What is off there
-(DeviceTaintRules, list attributes, claims of pod groups, devices that count against a node's allocatable) the API
-server drops or does not serve.
+binding conditions, extended resources. What is off there (DeviceTaintRules, list attributes, claims of pod groups,
+devices that count against a node's allocatable) the API server drops or does not serve.
 """

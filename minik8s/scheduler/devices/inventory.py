@@ -7,19 +7,17 @@ From then until the informer shows the written claim, that is *assumed*. So no d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from random import Random
 from uuid import UUID
 
-from minik8s.api.resourceclaims import allocation_of
-from minik8s.machinery.meta import Doc, name_of, namespace_of, revision_of, uid_of
+from minik8s.api.resourceclaims import IMPLICIT, allocation_of, is_for_extended_resources
+from minik8s.machinery.meta import Doc, controller_of, name_of, namespace_of, revision_of, uid_of
 from minik8s.scheduler.devices.pools import Pool, gather_pools
 from minik8s.scheduler.devices.slices import PoolId, Slice
 from minik8s.scheduler.devices.usage import Usage
 from minik8s.scheduler.info import NodeInfo
 
-IMPLICIT = "deviceclass.resource.kubernetes.io/"
-"""Before a DeviceClass's name, the extended resource that always stands for it (ResourceDeviceClassPrefix)."""
 KEPT_NODES = 20_000
 """Of how many nodes the pools are kept."""
 Key = tuple[str, str]
@@ -32,6 +30,7 @@ class Inventory:
         self.usage = Usage()
         self._rng = rng or Random(0)
         self._claims: dict[Key, Doc] = {}
+        self._special: dict[str, Doc] = {}
         self._pending: dict[str, Doc] = {}
         self._classes: dict[str, Doc] = {}
         self._by_resource: dict[str, dict[str, Doc]] = {}
@@ -47,8 +46,9 @@ class Inventory:
         """As it stands, what was just written included."""
         return self._claims.get((namespace, name))
 
-    def claims(self) -> Iterable[Doc]:
-        return self._claims.values()
+    def claim_for_extended(self, pod: str) -> Doc | None:
+        """The claim that was made for the extended resources of the pod of that uid."""
+        return self._special.get(pod)
 
     def set_claim(self, old: Doc | None, new: Doc | None) -> None:
         """What the informer has seen: it may lag behind what was assumed."""
@@ -58,7 +58,7 @@ class Inventory:
         key = (namespace_of(doc), name_of(doc))
         if new is None:
             if (known := self._claims.pop(key, None)) is not None:
-                self._count(uid_of(known), None)
+                self._forget_claim(known)
             return
         known = self._claims.get(key)
         if known is None or uid_of(known) != uid_of(new) or revision_of(new) >= revision_of(known):
@@ -74,9 +74,17 @@ class Inventory:
     def _put(self, key: Key, claim: Doc) -> None:
         known = self._claims.get(key)
         if known is not None and uid_of(known) != uid_of(claim):
-            self._count(uid_of(known), None)
+            self._forget_claim(known)
         self._claims[key] = claim
         self._count(uid_of(claim), allocation_of(claim))
+        if is_for_extended_resources(claim) and (owner := controller_of(claim)) is not None:
+            self._special[owner["uid"]] = claim
+
+    def _forget_claim(self, claim: Doc) -> None:
+        self._count(uid_of(claim), None)
+        owner = (controller_of(claim) or {}).get("uid", "")
+        if (kept := self._special.get(owner)) is not None and uid_of(kept) == uid_of(claim):
+            del self._special[owner]
 
     def _count(self, uid: str, allocation: Doc | None) -> None:
         if uid not in self._pending:

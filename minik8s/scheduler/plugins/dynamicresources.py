@@ -1,8 +1,9 @@
 """DynamicResources: a pod with ResourceClaims goes where its devices are, and gets them before it is bound.
 
 PreEnqueue and PreFilter see to it that the claims are there and can be had, Filter allocates on each node (`devices`),
-Reserve keeps what was found on the chosen one, PreBind writes it into the claims. Pods without claims are not looked at
-further. Upstream: `framework/plugins/dynamicresources`.
+Reserve keeps what was found on the chosen one, PreBind writes it into the claims. Extended resources that stand for
+devices are one more claim, made in PreBind. Pods without any of this are not looked at further.
+Upstream: `framework/plugins/dynamicresources`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from typing import Any
 
 import attrs
 
-from minik8s.api.resourceclaims import allocation_of, can_be_reserved, holders_of, is_reserved_for
+from minik8s.api.resourceclaims import allocation_of, can_be_reserved, holders_of, is_made_for, is_reserved_for
 from minik8s.api.scheduling import NodeSelectorTerm
 from minik8s.machinery.meta import Doc, name_of, namespace_of, uid_of
 from minik8s.scheduler.claims import ClaimFailed, Claims
 from minik8s.scheduler.devices.allocator import STEPS_PER_SECOND, Budget, NodeView, OutOfBudgetError, Pick, allocate
 from minik8s.scheduler.devices.binding import has_conditions, is_ready, is_stuck
+from minik8s.scheduler.devices.extended import IN_MEMORY, ExtendedResources, Unfit, Variant
 from minik8s.scheduler.devices.inventory import Inventory
 from minik8s.scheduler.devices.podclaims import Unusable, asked_classes, has_choices, pod_claims, points
 from minik8s.scheduler.devices.requests import AllocationError, Wanted, read_claim
@@ -50,6 +52,7 @@ def _refused(why: str) -> Status:
 _TOO_FEW = _refused("cannot allocate all claims")
 _INVALID_POOL = _refused("invalid resource pools were encountered")
 _ELSEWHERE = _refused("resourceclaim not available on the node")
+_STALE = _refused("cannot schedule extended resource claim")
 _TIMED_OUT = _refused("timed out trying to allocate devices")
 
 
@@ -64,18 +67,33 @@ class _Claim:
 
 @attrs.define
 class _State:
-    """What one decision keeps. `picks` by node are those of the claims without an allocation, in their order."""
+    """What one decision keeps. `picks` by node are those of the claims without an allocation, in their order.
+
+    `wanted` is what these claims ask for.
+    """
 
     claims: list[_Claim] = attrs.field(factory=list)
     budget: Budget = attrs.field(factory=Budget)
     wanted: list[Wanted] | None = None
     picks: dict[str, list[list[Pick]]] = attrs.field(factory=dict)
+    extended: ExtendedResources | None = None
+    variants: dict[str, Variant] = attrs.field(factory=dict)
+    """By node the claim for extended resources; its picks are the last ones."""
+    made: _Claim | None = None
+    """That of the chosen node; among the claims from then on."""
     unavailable: dict[str, _Claim] = attrs.field(factory=dict)
 
     @property
     def open(self) -> list[_Claim]:
         """The claims that need an allocation."""
         return [claim for claim in self.claims if allocation_of(claim.doc) is None]
+
+    def choose(self, node: str) -> None:
+        """What is asked for as extended resources is from now on a claim like the others."""
+        if (variant := self.variants.get(node)) is not None:
+            self.made = _Claim(variant.claim)
+            self.claims.append(self.made)
+            self.wanted = [*(self.wanted or ()), variant.wanted]
 
 
 class DynamicResources:
@@ -88,6 +106,7 @@ class DynamicResources:
         Event.RESOURCE_CLAIM
         | Event.DEVICE_FREED
         | Event.DEVICE
+        | Event.DEVICE_CLASS
         | Event.NODE_ADD
         | Event.NODE_LABEL
         | Event.NODE_ALLOCATABLE
@@ -121,14 +140,15 @@ class DynamicResources:
         return None
 
     def pre_filter(self, state: CycleState, pod: PodInfo, snapshot: Snapshot) -> PreFilterResult:
-        if not pod.spec.get("resourceClaims"):
+        extended = bool(pod.scalars) and any(self._inventory.class_for(name) is not None for name, _ in pod.scalars)
+        if not extended and not pod.spec.get("resourceClaims"):
             return SKIP
-        mine = state.data[NAME] = _State()
+        mine = state.data[NAME] = _State(extended=self._extended(pod) if extended else None)
         try:
             docs = pod_claims(pod.doc, self._inventory.claim)
         except Unusable as error:
             return _refused(str(error))
-        if not docs:
+        if not docs and not extended:
             return SKIP
         for doc in docs:
             if status := self._unusable(pod, doc):
@@ -136,6 +156,12 @@ class DynamicResources:
         mine.claims = [_Claim(doc, _terms(allocation_of(doc))) for doc in docs]
         mine.budget = Budget(self._steps)
         return None
+
+    def _extended(self, pod: PodInfo) -> ExtendedResources:
+        if self._claims is not None and not self._claims.has_synced:
+            raise PluginFailure("the ResourceClaims are not known yet")  # an earlier attempt's may be among them
+        stale = self._inventory.claim_for_extended(pod.uid)
+        return ExtendedResources(pod.doc, pod.scalars, stale, self._inventory.new_uid())
 
     def _unusable(self, pod: PodInfo, claim: Doc) -> Status | None:
         if allocation_of(claim) is not None:
@@ -153,8 +179,11 @@ class DynamicResources:
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status | None:
         mine: _State = state.data[NAME]
+        variant = self._variant(mine.extended, node)
+        if isinstance(variant, Status):
+            return variant
         unavailable = [claim for claim in mine.claims if self._is_unavailable(claim, node)]
-        if mine.open and (status := self._allocate(mine, node)):
+        if (mine.open or variant is not None) and (status := self._allocate(mine, variant, node)):
             return status
         if unavailable:
             mine.unavailable |= {uid_of(claim.doc): claim for claim in unavailable}
@@ -168,14 +197,28 @@ class DynamicResources:
         now = None if self._claims is None else self._claims.now()
         return is_stuck(claim.doc, self._binding_seconds, now)
 
-    def _allocate(self, mine: _State, node: NodeInfo) -> Status | None:
+    def _variant(self, extended: ExtendedResources | None, node: NodeInfo) -> Variant | Status | None:
+        """The claim for the extended resources that the node does not have. Raises PluginFailure."""
+        if extended is None:
+            return None
+        if extended.stale is not None:
+            return _STALE
+        try:
+            return extended.on(node.allocatable, self._inventory.class_for, self._inventory.device_class)
+        except Unfit as error:
+            return _refused(str(error))
+        except AllocationError as error:
+            raise PluginFailure(str(error)) from None
+
+    def _allocate(self, mine: _State, variant: Variant | None, node: NodeInfo) -> Status | None:
         """Raises PluginFailure when something is wrong that no other node would mend."""
         pools = self._inventory.pools(node)
         try:
             if mine.wanted is None:
                 mine.wanted = [read_claim(claim.doc, self._inventory.device_class) for claim in mine.open]
             view = NodeView(node.name, node.labels, pools)
-            picks = allocate(mine.wanted, view, self._inventory.usage, mine.budget)
+            wanted = mine.wanted if variant is None else [*mine.wanted, variant.wanted]
+            picks = allocate(wanted, view, self._inventory.usage, mine.budget)
         except OutOfBudgetError:
             return _TIMED_OUT
         except AllocationError as error:
@@ -183,6 +226,8 @@ class DynamicResources:
         if picks is None:
             return _INVALID_POOL if any(pool.why_invalid for pool in pools) else _TOO_FEW
         mine.picks[node.name] = picks
+        if variant is not None:
+            mine.variants[node.name] = variant
         return None
 
     def post_filter(
@@ -198,8 +243,12 @@ class DynamicResources:
         mine: _State | None = state.data.get(NAME)
         if mine is None and NAME not in state.skip_filter:
             return Status(Code.ERROR, ("not found",), NAME)  # another plugin refused the pod first: upstream's words
-        if mine is None or not mine.claims:
+        if mine is None or (not mine.claims and mine.extended is None):
             return None, "no new claims to deallocate"
+        if mine.extended is not None and mine.extended.stale is not None:
+            if self._handle is not None and self._claims is not None:
+                self._handle.do(partial(self._claims.delete, mine.extended.stale))
+            return None, "deletion of ResourceClaim completed"
         for claim in mine.unavailable.values():
             if all(holder.get("uid") == pod.uid for holder in holders_of(claim.doc)):
                 if self._handle is not None and self._claims is not None:
@@ -227,8 +276,9 @@ class DynamicResources:
 
     def reserve(self, state: CycleState, pod: PodInfo, node: str) -> Status | None:
         mine: _State | None = state.data.get(NAME)
-        if mine is None or not mine.claims:
+        if mine is None:
             return None
+        mine.choose(node)
         for claim, wanted, picks in zip(mine.open, mine.wanted or (), mine.picks.get(node, ()), strict=False):
             try:
                 claim.given = allocation_result(wanted, picks, node, self._inventory.new_uid)
@@ -242,11 +292,21 @@ class DynamicResources:
 
     def unreserve(self, state: CycleState, pod: PodInfo, node: str) -> None:
         mine: _State | None = state.data.get(NAME)
-        for claim in mine.claims if mine is not None else ():
+        if mine is None:
+            return
+        for claim in mine.claims:
             self._inventory.release(claim.doc)
+            if claim is mine.made:
+                self._take_back(claim.doc)
+                continue
             is_written = allocation_of(claim.doc) is not None and is_reserved_for(pod.doc, claim.doc)
             if is_written and self._handle is not None and self._claims is not None:
                 self._handle.do(partial(self._claims.unreserve, claim.doc, pod.doc))
+
+    def _take_back(self, claim: Doc) -> None:
+        """Deletes the claim for extended resources, if it has been made."""
+        if name_of(claim) != IN_MEMORY and self._handle is not None and self._claims is not None:
+            self._handle.do(partial(self._claims.delete, claim))
 
     async def pre_bind(self, state: CycleState, pod: PodInfo, node: str) -> Status | None:
         """Writes allocations and reservations; waits where devices have to be made ready."""
@@ -257,6 +317,8 @@ class DynamicResources:
             for claim in mine.claims:
                 if not is_reserved_for(pod.doc, claim.doc):
                     await self._bind(claim, pod, self._claims)
+            if mine.made is not None:
+                await self._claims.tell(pod.doc, mine.made.doc, mine.variants[node].mappings)
         except (ClaimFailed, OSError) as error:
             return Status(Code.ERROR, (str(error),), NAME)
         if not any(has_conditions(allocation_of(claim.doc)) for claim in mine.claims):
@@ -264,12 +326,14 @@ class DynamicResources:
         return await self._until_ready(mine, pod, node, self._claims)
 
     async def _bind(self, claim: _Claim, pod: PodInfo, claims: Claims) -> None:
+        decided = claim.doc
         try:
-            written = await claims.bind(claim.doc, claim.given, pod.doc)
-            self._inventory.assume(written)
+            if name_of(decided) == IN_MEMORY:
+                claim.doc = await claims.create(decided)
+            claim.doc = await claims.bind(claim.doc, claim.given, pod.doc)
+            self._inventory.assume(claim.doc)
         finally:
-            self._inventory.release(claim.doc)
-        claim.doc = written
+            self._inventory.release(decided)
 
     async def _until_ready(self, mine: _State, pod: PodInfo, node: str, claims: Claims) -> Status | None:
         if self._handle is not None:
@@ -300,7 +364,9 @@ class DynamicResources:
             mine = pod_claims(pod.doc, self._inventory.claim)
         except Unusable:
             return False
-        return bool(event & Event.DEVICE_FREED) or any(uid_of(claim) == uid_of(subject) for claim in mine)
+        if event & Event.DEVICE_FREED or is_made_for(pod.doc, subject):
+            return True
+        return any(uid_of(claim) == uid_of(subject) for claim in mine)
 
 
 def _terms(allocation: Doc | None) -> tuple[NodeSelectorTerm, ...] | None:

@@ -7,10 +7,12 @@ curve over the used share. Balanced prefers nodes whose resources the pod makes 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
+from minik8s.machinery.meta import Doc
+from minik8s.scheduler.devices.extended import stands_for
 from minik8s.scheduler.framework import MAX_SCORE, SKIP, Code, CycleState, Event, Snapshot, Status
 from minik8s.scheduler.info import NodeInfo, PodInfo
 
@@ -55,11 +57,12 @@ def requested_to_capacity(shape: Sequence[tuple[int, int]]) -> Strategy:
 
 class Fit:
     """`strategy` with `resources` scores; extended resources that are `ignored`, by name or by the part before the
-    slash, are not asked for. `rounded` is how RequestedToCapacityRatio adds up: without zeros, rounded."""
+    slash, are not asked for. `class_for` finds the DeviceClass behind a resource: where the node has none of it,
+    DynamicResources decides. `rounded` is how RequestedToCapacityRatio adds up: without zeros, rounded."""
 
     name = _FIT
     local = True
-    events = Event.NODE_ADD | Event.NODE_ALLOCATABLE | Event.POD_DELETE
+    events = Event.NODE_ADD | Event.NODE_ALLOCATABLE | Event.POD_DELETE | Event.DEVICE_CLASS
 
     def __init__(
         self,
@@ -67,10 +70,18 @@ class Fit:
         resources: Weights = EVEN,
         ignored: frozenset[str] = frozenset(),
         *,
+        class_for: Callable[[str], Doc | None] = lambda _: None,
         rounded: bool = False,
     ) -> None:
+        self._class_for = class_for
         self._strategy, self._resources, self._ignored, self._rounded = strategy, resources, ignored, rounded
         self._plain = strategy is least_allocated and tuple(resources) == EVEN
+
+    def sign(self, pod: PodInfo) -> Hashable:
+        """Pods are told apart by what may be devices: classes come and go."""
+        if not pod.scalars:
+            return None
+        return tuple(name for name, _ in pod.scalars if self._class_for(name) is not None)
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo) -> Status | None:
         if (
@@ -99,11 +110,14 @@ class Fit:
             return 0
         return int(total / weights + 0.5) if self._rounded else total // weights
 
-    def hint(self, pod: PodInfo, event: Event, subject: NodeInfo | PodInfo) -> bool:
-        """A node with room, or the end of a pod that held something this one wants (its place at least)."""
+    def hint(self, pod: PodInfo, event: Event, subject: NodeInfo | PodInfo | Doc) -> bool:
+        """A node with room, the end of a pod that held something this one wants (its place at least), or a class of
+        devices that it may have instead."""
         if isinstance(subject, PodInfo):
             return True
-        return self.filter(CycleState(), pod, subject) is None
+        if isinstance(subject, NodeInfo):
+            return self.filter(CycleState(), pod, subject) is None
+        return any(stands_for(subject, name) for name, _ in pod.scalars)
 
     def _explain(self, pod: PodInfo, node: NodeInfo) -> Status | None:
         """Everything that is missing; unresolvable when even the empty node would lack it."""
@@ -113,10 +127,13 @@ class Fit:
         wanted += [(name, number, node.requested.get(name, 0)) for name, number in pod.scalars]
         for name, number, used in wanted:
             capacity = node.allocatable.get(name, 0)
-            if number and number > capacity - used and not self._ignores(name):
+            if number and number > capacity - used and not self._ignores(name) and not self._delegates(name, capacity):
                 reasons.append(f"Insufficient {name}")
                 hopeless = hopeless or number > capacity
         return _verdict(tuple(reasons), hopeless) if reasons else None
+
+    def _delegates(self, name: str, capacity: int) -> bool:
+        return not capacity and self._class_for(name) is not None
 
     def _ignores(self, name: str) -> bool:
         return "/" in name and (name in self._ignored or name.split("/")[0] in self._ignored)

@@ -7,6 +7,7 @@ Upstream: `framework/plugins/registry.go` and `apis/config/v1/default_plugins.go
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -196,17 +197,23 @@ def _fit(args: Doc, tools: Tools, path: str) -> Plugin:
     path = f"{path}.scoringStrategy"
     told = fields(args.get("scoringStrategy") or {}, path, {"type", "resources", "requestedToCapacityRatio"})
     weights, kind = _weights(told.get("resources"), f"{path}.resources"), text(told, "type", path) or "LeastAllocated"
+    class_for = _no_class if tools.devices is None else tools.devices.class_for
+    fit = partial(Fit, resources=weights, ignored=frozenset(ignored), class_for=class_for)
     match kind:
         case "LeastAllocated":
-            return Fit(least_allocated, weights, frozenset(ignored))
+            return fit(least_allocated)
         case "MostAllocated":
-            return Fit(most_allocated, weights, frozenset(ignored))
+            return fit(most_allocated)
         case "RequestedToCapacityRatio":
             ratio = fields(told.get("requestedToCapacityRatio") or {}, f"{path}.requestedToCapacityRatio", {"shape"})
             shape = _shape(ratio.get("shape"), f"{path}.requestedToCapacityRatio.shape")
-            return Fit(requested_to_capacity(shape), weights, frozenset(ignored), rounded=True)
+            return fit(requested_to_capacity(shape), rounded=True)
     known = "LeastAllocated, MostAllocated or RequestedToCapacityRatio"
     raise ConfigurationError(f"{path}.type: must be {known}, not {kind!r}")
+
+
+def _no_class(resource: str) -> Doc | None:
+    return None
 
 
 def _shape(listed: object, path: str) -> list[tuple[int, int]]:
