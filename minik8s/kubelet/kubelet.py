@@ -42,6 +42,7 @@ from minik8s.kubelet.resizes import Resizes
 from minik8s.kubelet.runtime.protocol import Container, LogOptions, Runtime, Sandbox, Session, StartError
 from minik8s.kubelet.static_pods import StaticPods, StaticPodWorker
 from minik8s.kubelet.status import SettledPod, StatusManager
+from minik8s.kubelet.storage import storage_limits, watch_storage
 from minik8s.machinery.errors import BadRequest
 from minik8s.machinery.meta import Doc, Obj, is_terminating, name_of, namespace_of, rfc3339, uid_of
 
@@ -357,6 +358,8 @@ class Kubelet:
         if worker.resize is not None:
             self.node.resizes.add(worker)
         self._group.start_soon(self._lead, worker)
+        if self.node.files and (limits := storage_limits(worker.pod)) is not None:
+            self._group.start_soon(watch_storage, self.node, worker, limits)
 
     async def _lead(self, worker: PodWorker) -> None:
         await worker.run()

@@ -51,7 +51,8 @@ _REPLACED = ("hostIPs", "podIPs")
 class PodView:
     """What a kubelet knows of a pod at one moment.
 
-    `ended`: no container will be started again and none runs. `failure` is a reason and message for the pod as a whole.
+    `ended`: no container will be started again and none runs. `failure` is a reason and message for the pod as a whole,
+    which is its `own_fault` if it was evicted for what it did.
     `totals` are its allocatedResources and resources, `resizing` the conditions of its resize.
     """
 
@@ -64,6 +65,7 @@ class PodView:
     initialized: bool = False
     ended: bool = False
     failure: tuple[str, str] | None = None
+    own_fault: bool = False
     totals: Doc = attrs.field(factory=dict)
     resizing: Sequence[Doc] = ()
 
@@ -85,7 +87,7 @@ def pod_status(view: PodView, previous: Doc, now: str) -> Obj:
     conditions = pod_conditions(
         view.pod, statuses, phase=phase, sandbox_ready=view.sandbox_ready, initialized=initialized
     )
-    if view.failure and view.failure[0] in (EVICTED, TERMINATED):
+    if view.failure and view.failure[0] in (EVICTED, TERMINATED) and not view.own_fault:
         conditions.append({**_DISRUPTION, "message": view.failure[1]})
     timed = with_times(conditions, previous.get("conditions"), now)
     status: Obj = {"phase": phase, "conditions": [*view.resizing, *timed]}

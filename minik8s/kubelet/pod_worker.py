@@ -32,7 +32,7 @@ from minik8s.kubelet.images import ImagePuller
 from minik8s.kubelet.pod_dns import omissions
 from minik8s.kubelet.pod_network import sandbox_config
 from minik8s.kubelet.pod_spec import FIELDS, records_of
-from minik8s.kubelet.pod_status import PodView, pod_status
+from minik8s.kubelet.pod_status import EVICTED, PodView, pod_status
 from minik8s.kubelet.resize_plan import allocation_of, restored, totals
 from minik8s.kubelet.resizes import PodResize
 from minik8s.kubelet.runtime.protocol import Mount, RuntimeFailure, Sandbox
@@ -77,6 +77,7 @@ class PodWorker:
         self._sandbox_ready = False
         self._initialized = False
         self._failure: tuple[str, str] | None = None
+        self._own_fault = False
         self._deadline: Deadline | None = None
         self._terminating = False
         self._again = False
@@ -132,6 +133,7 @@ class PodWorker:
             initialized=self._initialized,
             ended=self.ended,
             failure=self._failure,
+            own_fault=self._own_fault,
         )
         status = pod_status(view, self._previous, now)
         self._previous = status
@@ -170,6 +172,12 @@ class PodWorker:
             self._deadline.tighten(grace)
         if self._life is not None:
             self._life.cancel()
+
+    def evict(self, message: str, grace: float) -> None:
+        """Ends the pod for what it has done itself."""
+        self.event(EVICTED, message)
+        self._own_fault = self._failure is None
+        self.terminate(grace, (EVICTED, message))
 
     def vanish(self) -> None:
         """The API has forgotten the pod: what still runs is ended quickly, and nothing more is reported."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from minik8s import CONFIG_MAPS, PODS, SECRETS, Cluster
+from minik8s.kubelet import storage
 from minik8s.machinery.errors import Invalid
 from tests.e2e.volumepods import (
     RUNTIMES,
@@ -286,3 +287,37 @@ async def test_waiting_is_not_for_ever_silent(runtime: Any) -> None:
         await cluster.apply(pod("p", "", [mount("c", "/c")], [CONFIG]))
         seen = await cluster.wait_for(PODS, "p", lambda pod: bool(waiting(pod)))
         assert waiting(seen) == {"reason": "ContainerCreating"}
+
+
+async def test_a_pod_that_takes_too_much_is_evicted(runtime: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a volume's limit or its container's, for what it writes or says: Failed, with upstream's words, and nobody
+    else's fault is told; a pod within its limits goes on."""
+    monkeypatch.setattr(storage, "SYNC_SECONDS", 0.2)
+    volumes = [{"name": "e", "emptyDir": {"sizeLimit": "1Mi"}}, {"name": "m", "emptyDir": {"medium": "Memory"}}]
+    limited = {"resources": {"limits": {"ephemeral-storage": "1Mi"}}}
+    fill = "dd if=/dev/zero of={}/big bs=1M count=3 2> /dev/null; sleep 1000"
+    cases: dict[str, tuple[dict[str, Any], str]] = {
+        "volume": (
+            pod("volume", fill.format("e"), [mount("e", "/e")], volumes),
+            'Usage of EmptyDir volume "e" exceeds the limit "1Mi". ',
+        ),
+        "files": (
+            pod("files", fill.format("$MINIK8S_ROOT/tmp"), [], [], limited),
+            "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. ",
+        ),
+        "logs": (
+            pod("logs", "yes | head -c 3000000; sleep 1000", [], [], limited),
+            "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. ",
+        ),
+    }
+    async with Cluster(serve=False, runtime=runtime) as cluster:
+        await cluster.apply(pod("fine", fill.format("m"), [mount("m", "/m")], volumes, limited))
+        for name, (body, text) in cases.items():
+            await cluster.apply(body)
+            last = await cluster.wait_for(PODS, name, ended)
+            status = last["status"]
+            assert (status["phase"], status["reason"], status["message"]) == ("Failed", "Evicted", text)
+            assert "DisruptionTarget" not in {condition["type"] for condition in status["conditions"]}
+            assert await event(cluster, name, "Evicted", "") == text
+        fine = await cluster.client.get(PODS, "fine", namespace="default")
+        assert fine["status"]["phase"] == "Running"

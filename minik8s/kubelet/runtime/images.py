@@ -315,6 +315,21 @@ def unpacked_image(reference: Reference, loaded: Loaded) -> Image:
     )
 
 
+def unusable(image: Image, *, volume: bool, takes_roots: bool) -> str:
+    """Why an image cannot be a container, or a volume; "" when it can."""
+    has_root = image.root is not None or image.archive is not None
+    if volume and not has_root:
+        return "it is a command of this machine, and has no files for a volume"
+    if has_root and not volume and not takes_roots:
+        return 'it has a root file system of its own, for which the cluster needs runtime "sandbox"'
+    return ""
+
+
+def not_pulled(image: Image, why: str) -> ImageError:
+    """In containerd's words."""
+    return ImageError("ErrImagePull", f'failed to pull and unpack image "{image.name}": {why}')
+
+
 def _kept(directory: Path, path: str, text: str) -> Path:
     """Where a file lies that an image brings along."""
     return directory / "files" / hashlib.sha256(text.encode()).hexdigest()[:16] / path.rpartition("/")[2]

@@ -346,6 +346,10 @@ class Runtime(Protocol):
         """None where it cannot be known."""
         ...
 
+    def written_bytes(self, container: Container) -> int:
+        """What a running container has written beside its volumes; 0 where it cannot be known. May take long."""
+        ...
+
     async def aclose(self) -> None:
         """Kills everything and gives everything back."""
         ...

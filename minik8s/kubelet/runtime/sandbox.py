@@ -48,6 +48,7 @@ from minik8s.kubelet.runtime.protocol import (
 )
 from minik8s.kubelet.runtime.rootfs import TERMINATION_LOG, make_sources, root_directory
 from minik8s.kubelet.runtime.subprocess import ProcessContainer, SubprocessRuntime
+from minik8s.kubelet.runtime.usage import bytes_of_file_system
 from minik8s.kubelet.runtime.users import find_user, tables
 
 PAUSE_SECONDS = "2147483647"
@@ -214,6 +215,11 @@ class SandboxRuntime(SubprocessRuntime):
             processes=processes,
             proc=processes is not None,
         )
+
+    def written_bytes(self, container: Container) -> int:
+        """All of it is in one file system in memory, that of the container's root."""
+        running = self._running(container)
+        return 0 if running is None else bytes_of_file_system(f"/proc/{running.process.pid}/root")
 
     def _discard(self, command: Command) -> None:
         os.close(command.namespaces[-1])

@@ -382,6 +382,9 @@ class SimulatedRuntime:
     def usage(self, container: Container) -> Usage | None:
         return container.usage() if isinstance(container, SimulatedContainer) and container.exit is None else None
 
+    def written_bytes(self, container: Container) -> int:
+        return 0
+
     async def aclose(self) -> None:
         for sandbox, _ in list(self._sandboxes.values()):
             await self.remove_sandbox(sandbox)

@@ -31,7 +31,7 @@ from minik8s.clock import Clock
 from minik8s.kubelet.runtime.addresses import Addresses, AddressesExhausted
 from minik8s.kubelet.runtime.commands import command_beside, container_command, start_failure
 from minik8s.kubelet.runtime.dialing import Sockets, connect_tcp, plain
-from minik8s.kubelet.runtime.images import ImageRegistry
+from minik8s.kubelet.runtime.images import ImageRegistry, not_pulled, unusable
 from minik8s.kubelet.runtime.inotify import Watcher
 from minik8s.kubelet.runtime.logs import read_log
 from minik8s.kubelet.runtime.oci import BadImage
@@ -45,7 +45,6 @@ from minik8s.kubelet.runtime.protocol import (
     ExecResult,
     Exit,
     Image,
-    ImageError,
     LogOptions,
     ProbeResult,
     RuntimeFailure,
@@ -64,7 +63,7 @@ from minik8s.kubelet.runtime.sessions import (
     open_ends,
 )
 from minik8s.kubelet.runtime.signals import signal_number
-from minik8s.kubelet.runtime.usage import usage_below
+from minik8s.kubelet.runtime.usage import bytes_below, usage_below
 
 T = TypeVar("T")
 
@@ -188,12 +187,12 @@ class SubprocessRuntime:
     async def pull(self, image: str, *, volume: bool = False) -> Image:
         found = self._images.resolve(image)
         if problem := unusable(found, volume=volume, takes_roots=self.takes_roots):
-            raise _not_pulled(found, problem)
+            raise not_pulled(found, problem)
         if self._images.unprepared(found):
             try:
                 found = await anyio.to_thread.run_sync(self._images.prepare, found, anyio.from_thread.check_cancelled)
             except (BadImage, OSError, SubprocessError) as error:
-                raise _not_pulled(found, str(error)) from error
+                raise not_pulled(found, str(error)) from error
         self._used[found.name] = found
         return found
 
@@ -358,26 +357,16 @@ class SubprocessRuntime:
         running = self._running(container)
         return None if running is None else usage_below(running.process.shim_pid)
 
+    def written_bytes(self, container: Container) -> int:
+        running = self._running(container)
+        return 0 if running is None else bytes_below(Path(running.command.env["MINIK8S_ROOT"]))
+
     async def aclose(self) -> None:
         with anyio.CancelScope(shield=True):
             for sandbox, _ in list(self._sandboxes.values()):
                 await self.remove_sandbox(sandbox)
             if self._owns_spawner:
                 await self._spawner.aclose()
-
-
-def unusable(image: Image, *, volume: bool, takes_roots: bool) -> str:
-    """Why an image cannot be a container, or a volume; "" when it can."""
-    has_root = image.root is not None or image.archive is not None
-    if volume and not has_root:
-        return "it is a command of this machine, and has no files for a volume"
-    if has_root and not volume and not takes_roots:
-        return 'it has a root file system of its own, for which the cluster needs runtime "sandbox"'
-    return ""
-
-
-def _not_pulled(image: Image, why: str) -> ImageError:
-    return ImageError("ErrImagePull", f'failed to pull and unpack image "{image.name}": {why}')
 
 
 def _opened(open_: Callable[[], T]) -> T:

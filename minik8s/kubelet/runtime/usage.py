@@ -1,4 +1,4 @@
-"""CPU and memory of a container, summed over its processes, from Linux's /proc."""
+"""What containers use: CPU and memory, summed over their processes, from Linux's /proc; and storage."""
 
 from __future__ import annotations
 
@@ -36,3 +36,28 @@ def usage_below(pid: int) -> Usage | None:
         ticks += sum(map(int, fields[_UTIME : _UTIME + 4]))  # its own and its reaped children's, user and system
         pages += int(fields[_RSS])
     return Usage(ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE"))
+
+
+def bytes_below(path: Path) -> int:
+    """What a directory and all below it take on their disk; links are not followed, what vanishes does not count."""
+    total = 0
+    seen: set[tuple[int, int]] = set()
+    for directory, _, names in os.walk(path):
+        for place in (directory, *(f"{directory}/{name}" for name in names)):
+            try:
+                status = os.lstat(place)
+            except OSError:
+                continue
+            if status.st_nlink == 1 or (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                total += status.st_blocks * 512
+    return total
+
+
+def bytes_of_file_system(path: str) -> int:
+    """What the file system at `path` has taken; 0 where it cannot be looked at."""
+    try:
+        status = os.statvfs(path)
+    except OSError:
+        return 0
+    return (status.f_blocks - status.f_bfree) * status.f_frsize

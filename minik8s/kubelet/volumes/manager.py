@@ -54,6 +54,7 @@ class PodVolumes:
         self._images = images
         self._places: dict[str, HostDirectory] = {}
         self._payloads: set[str] = set()
+        self._empty: set[str] = set()
         self._in_memory: Path | None = None
         self._writers: dict[str, AtomicWriter] = {}
         self._tokens = PodTokens(node.client, node.clock)
@@ -110,6 +111,12 @@ class PodVolumes:
             surroundings=surroundings,
         )
 
+    def measured(self) -> tuple[dict[str, Path], frozenset[str]]:
+        """The volumes whose size is the pod's to answer for, by name, and which of them are in memory."""
+        own = {name: place.path for name, place in self._places.items() if name in self._payloads | self._empty}
+        memory = self._in_memory
+        return own, frozenset(name for name, path in own.items() if memory is not None and memory in path.parents)
+
     def tear_down(self) -> None:
         """Removes what the volumes hold; hostPaths stay."""
         if self._node.files:
@@ -130,6 +137,7 @@ class PodVolumes:
             return
         elif "emptyDir" in volume:
             self._places[name] = await self._empty_directory(pod, volume)
+            self._empty.add(name)
         else:
             place = await host_directory(self._node, pod, volume, device=device)
             if place.takes_group:
