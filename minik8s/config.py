@@ -26,6 +26,8 @@ LEASE_SECONDS = 40
 
 SANDBOX_NODES = 125
 """How many nodes have an address in the pods' network of the sandbox runtime."""
+BALANCERS = "127.160.0.0/12"
+"""Where the addresses of load balancers come from unless told otherwise."""
 LEAST_PODS = 1024
 """How many addresses that network has at least: a quarter of them are those of nodes and of the way outside."""
 
@@ -201,7 +203,7 @@ class ClusterConfig:
     dns_port: int = attrs.field(default=0, validator=_whole(0, 65535))
     service_cidr: str = attrs.field(validator=[_network, _not_loopback_in_sandbox])
     pod_cidr: str = attrs.field(validator=[_network, _not_loopback_in_sandbox, _large_in_sandbox])
-    load_balancer_cidr: str = attrs.field(default="127.160.0.0/12", validator=_network)
+    load_balancer_cidr: str = attrs.field(default=BALANCERS, validator=_network)
     node_port_range: tuple[int, int] = attrs.field(default=(30000, 32767), validator=_ports)
     history: int = attrs.field(default=10_000, validator=_whole(1))
     audit_events: int = attrs.field(default=AUDIT_EVENTS, validator=_whole(0))

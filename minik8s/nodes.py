@@ -148,7 +148,7 @@ class NodePool:
         stack.callback(self._addresses.close)
         self._spawner = Spawner(isolated=True)
         stack.push_async_callback(self._spawner.aclose)
-        self._network = PodNetwork(self._spawner, config.pod_cidr, config.service_cidr)
+        self._network = PodNetwork(self._spawner, config.pod_cidr, config.service_cidr, config.load_balancer_cidr)
         stack.callback(self._network.close)
         await self._network.open()
         async with anyio.create_task_group() as group:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
 
 from minik8s.clock import Clock, TimerHandle
-from minik8s.proxy.networks import Sockets, bind, plain, to_endpoint
+from minik8s.proxy.networks import Bind, Sockets, bind, plain, to_endpoint
 from minik8s.proxy.poller import READ, Poller
 from minik8s.proxy.servicemap import Endpoint
 
@@ -43,9 +44,16 @@ class UdpListener:
     """A bound address whose datagrams go to endpoints and whose endpoints' answers go back."""
 
     def __init__(
-        self, sock: socket.socket, poller: Poller, clock: Clock, choose: Choose, sockets: Sockets = plain
+        self,
+        sock: socket.socket,
+        poller: Poller,
+        clock: Clock,
+        choose: Choose,
+        sockets: Sockets = plain,
+        binder: Bind | None = None,
     ) -> None:
-        """Takes over `sock`, which is bound."""
+        """Takes over `sock`, which is bound; `binder` made it."""
+        self._bind = binder or partial(bind, sockets=sockets)
         sock.setblocking(False)
         self._sockets = sockets
         self._socket = sock
@@ -76,7 +84,7 @@ class UdpListener:
         if on == self._listening:
             return
         self.close()
-        self._socket = bind(*self.address, self._socket.family, socket.SOCK_DGRAM, self._sockets)
+        self._socket = self._bind(*self.address, self._socket.family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         if on:
             self._poller.watch(self._socket.fileno(), READ, self._from_clients)

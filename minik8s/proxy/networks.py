@@ -34,6 +34,10 @@ class Network(Protocol):
     def make_socket(self) -> Sockets:
         """Its sockets, and the machine's for other addresses."""
 
+    @property
+    def make_inside(self) -> Sockets:
+        """Its sockets, whatever the address."""
+
     def is_node(self, address: str) -> bool:
         """Whether an address is a node's, where the proxy can listen."""
 
@@ -74,6 +78,10 @@ def bind(host: str, port: int, family: int, kind: int, sockets: Sockets = plain)
     return sock
 
 
+Bind = Callable[[str, int, int, int], socket.socket]
+"""(host, port, family, kind) -> a bound socket; raises OSError."""
+
+
 def is_connected(sock: socket.socket) -> bool:
     """Whether a connection has been made."""
     try:
@@ -92,10 +100,15 @@ def alias_of(address: str) -> str:
 
 
 def with_aliases(services: ServiceMap) -> ServiceMap:
-    """The map with an alias before each ClusterIP, where whoever asks for an address on this machine finds it."""
+    """The map with an alias before each ClusterIP, where whoever asks for an address on this machine finds it.
+
+    Load balancers' addresses are the machine's; pods find the same in their network.
+    """
     result: ServiceMap = {}
     for frontend, port in services.items():
         if port.kind == "ClusterIP" and (alias := alias_of(frontend.address)):
             result[Frontend(frontend.protocol, alias, frontend.port)] = port
         result[frontend] = port
+        if port.kind == "LoadBalancer":
+            result[frontend._replace(inside=True)] = port
     return result

@@ -23,10 +23,10 @@ from minik8s.clock import Clock, TimerHandle
 from minik8s.machinery.meta import Doc, labels_of, name_of, namespace_of
 from minik8s.proxy.guard import Guard
 from minik8s.proxy.hostports import frontends_of_pod, has_host_ports
-from minik8s.proxy.networks import Network, bind, plain, with_aliases
+from minik8s.proxy.networks import Bind, Network, bind, plain, with_aliases
 from minik8s.proxy.poller import make_poller
 from minik8s.proxy.relay import Connections
-from minik8s.proxy.served import Bind, Served, Status
+from minik8s.proxy.served import Served, Status
 from minik8s.proxy.servicemap import Frontend, Nodes, ServiceMap, diff, frontends_of
 
 RETRY_SECONDS = 30.0
@@ -88,6 +88,7 @@ class Proxier:
         self._network = network
         self._sockets = plain if network is None else network.make_socket
         self._bind = binder or partial(bind, sockets=self._sockets)
+        self._bind_inside = self._bind if network is None else partial(bind, sockets=network.make_inside)
         self._maps: dict[Key, ServiceMap] = {}
         self._served: dict[tuple[Key, Frontend], Served] = {}
         self._holders: dict[Frontend, Key] = {}  # which Service serves an address itself
@@ -253,7 +254,8 @@ class Proxier:
         """Opens a frontend, or tries again what failed before."""
         served = self._served.get((key, frontend))
         if served is None:
-            served = Served(frontend, self._maps[key][frontend], connections, self._bind)
+            binder = self._bind_inside if frontend.inside else self._bind
+            served = Served(frontend, self._maps[key][frontend], connections, binder)
             self._served[key, frontend] = served
         elif self._holders.get(frontend) == key:
             del self._holders[frontend]  # it was held and then lost

@@ -12,11 +12,12 @@ import socket
 import struct
 from collections.abc import Callable
 from errno import EINPROGRESS, EMFILE, ENFILE
+from functools import partial
 from typing import Protocol
 
 from minik8s.clock import Clock, TimerHandle
 from minik8s.logs import get_logger
-from minik8s.proxy.networks import Sockets, bind, is_connected, plain, to_endpoint
+from minik8s.proxy.networks import Bind, Sockets, bind, is_connected, plain, to_endpoint
 from minik8s.proxy.poller import READ, WRITE, Poller
 from minik8s.proxy.servicemap import Endpoint, Place
 from minik8s.proxy.side import Side
@@ -79,8 +80,11 @@ class Connections:
 class TcpListener:
     """A bound address that accepts connections while `listening` is on and refuses them while it is off."""
 
-    def __init__(self, sock: socket.socket, connections: Connections, choose: Choose) -> None:
-        """Takes over `sock`, which is bound and does not listen yet."""
+    def __init__(
+        self, sock: socket.socket, connections: Connections, choose: Choose, binder: Bind | None = None
+    ) -> None:
+        """Takes over `sock`, which is bound and does not listen yet; `binder` made it."""
+        self._bind = binder or partial(bind, sockets=connections.sockets)
         self._connections = connections
         self._choose = choose
         self._listening = False
@@ -101,8 +105,7 @@ class TcpListener:
             self._watch()
         else:
             self.close()
-            sockets = self._connections.sockets
-            self._take(bind(*self.address, self._socket.family, socket.SOCK_STREAM, sockets))
+            self._take(self._bind(*self.address, self._socket.family, socket.SOCK_STREAM))
         self._listening = on
 
     def _take(self, sock: socket.socket) -> None:

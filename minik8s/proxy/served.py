@@ -7,7 +7,6 @@ the frontend gets a stand-in on 127.0.0.1 and says so; it never pretends.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL, EPERM
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,7 +17,7 @@ import attrs
 from minik8s.proxy.balancer import Balancer
 from minik8s.proxy.datagrams import UdpListener
 from minik8s.proxy.health import HealthListener
-from minik8s.proxy.networks import bind, is_connected, plain
+from minik8s.proxy.networks import Bind, bind, is_connected, plain
 from minik8s.proxy.relay import Connections, TcpListener
 from minik8s.proxy.servicemap import Endpoint, Frontend, Place, ServicePort, endpoints_for
 
@@ -26,8 +25,6 @@ STAND_IN_HOST = "127.0.0.1"
 KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
 
 Listener: TypeAlias = TcpListener | UdpListener | HealthListener
-Bind = Callable[[str, int, int, int], socket.socket]
-"""(host, port, family, kind) -> a bound socket; raises OSError."""
 
 
 @attrs.frozen
@@ -124,7 +121,7 @@ class Served:
 
     def _fail(self, problem: str) -> None:
         self.problem = problem
-        if self._listener is None and not self.is_foreign:
+        if self._listener is None and not self.is_foreign and not self.frontend.inside:
             try:
                 self._listener = self._listen(STAND_IN_HOST, 0)
             except OSError as error:
@@ -138,9 +135,11 @@ class Served:
             return HealthListener(sock, connections, lambda: self.port)
         listener: Listener
         if self.frontend.protocol == "UDP":
-            listener = UdpListener(sock, connections.poller, connections.clock, self._choose, connections.sockets)
+            listener = UdpListener(
+                sock, connections.poller, connections.clock, self._choose, connections.sockets, self._bind
+            )
         else:
-            listener = TcpListener(sock, connections, self._choose)
+            listener = TcpListener(sock, connections, self._choose, self._bind)
         try:
             listener.set_listening(bool(self.port.endpoints))
         except OSError:

@@ -24,11 +24,12 @@ Nodes: TypeAlias = Collection[str] | None
 
 
 class Frontend(NamedTuple):
-    """An address that clients connect to."""
+    """An address that clients connect to; `inside`: in the pods' own network, where the machine has it as well."""
 
     protocol: str
     address: str
     port: int
+    inside: bool = False
 
     def __str__(self) -> str:
         host = f"[{self.address}]" if ":" in self.address else self.address

@@ -89,3 +89,27 @@ for target in sys.argv[1:]:
     argv = [f"{host}:{port}" for host, port in targets]
     lines = await said(cluster, pod("asks", "python3", "-c", script, *argv, image="python"))
     assert lines == ["answers"] * 4 + ["refused"] * 2
+
+
+async def test_load_balancers_from_inside(cluster: Cluster) -> None:
+    """A pod reaches a load balancer's address as the machine does; one without endpoints refuses it."""
+    await cluster.apply([web(1), service("web", port=80, targetPort=8080), service("nobody", port=80)])
+    hosts = []
+    for name in ("web", "nobody"):
+        await cluster.client.patch(SERVICES, name, {"spec": {"type": "LoadBalancer"}}, namespace="default")
+        found = await cluster.wait_for(SERVICES, name, lambda s: s["status"]["loadBalancer"].get("ingress"))
+        hosts.append(found["status"]["loadBalancer"]["ingress"][0]["ip"])
+    await cluster.wait_for(DEPLOYMENTS, "web", "Available")
+    await cluster.address_of("default", "web", 80)
+    await cluster.settle()
+    [found] = (await cluster.client.list(PODS, namespace="default")).items
+    script = f"""{FETCH}
+import socket
+try:
+    socket.create_connection(({hosts[1]!r}, 80), 10)
+except ConnectionRefusedError:
+    print("refused")
+"""
+    lines = await said(cluster, pod("asks", "python3", "-c", script, f"http://{hosts[0]}/", image="python"))
+    assert lines == [found["metadata"]["name"], "refused"]
+    assert [host.partition(".")[0] for host in hosts] == ["127", "127"]

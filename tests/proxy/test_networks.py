@@ -28,6 +28,12 @@ def test_only_cluster_ips_have_aliases_and_they_come_first() -> None:
     assert made[cluster_ip] is made[Frontend("TCP", "127.96.0.10", 80)]
 
 
+def test_load_balancers_have_their_address_inside_as_well() -> None:
+    """A pod that connects to it meets the proxy in its own network."""
+    balancer = Frontend("TCP", "127.160.0.9", 80)
+    assert list(with_aliases({balancer: port("LoadBalancer")})) == [balancer, balancer._replace(inside=True)]
+
+
 def test_sockets_are_asked_for_by_address() -> None:
     """A socket to an endpoint is of its network and family, on behalf of a client, and never blocks."""
     asked: list[tuple[str, int, int, str]] = []

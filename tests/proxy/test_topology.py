@@ -124,6 +124,19 @@ async def test_node_ports_of_each_node(port):
         assert not [event for event in world.recorder.events if str(port) in event[3]]
 
 
+async def test_load_balancers_inside(port):
+    """Where pods have a network of their own, a load balancer's address is listened on there, too, by its sockets."""
+    network = OwnNetwork()
+    async with backends("127.64.0.2") as backend, World(network=network).running() as world:
+        world.slices.put(slice_of(backend, "127.64.0.2"))
+        balancer = service(port, type="LoadBalancer")
+        balancer["status"] = {"loadBalancer": {"ingress": [{"ip": "127.160.0.9"}]}}
+        world.services.put(balancer)
+        await world.done()
+        assert network.inside == ["127.160.0.9"]
+        assert await greeting(("127.160.0.9", port)) == "127.64.0.2"
+
+
 def node(name: str, address: str) -> Any:
     addresses = [{"type": "InternalIP", "address": address}]
     return {"metadata": {"name": name}, "status": {"addresses": addresses}}

@@ -86,10 +86,15 @@ class OwnNetwork:
 
     def __init__(self, *nodes: str) -> None:
         self.nodes = nodes
+        self.inside: list[str] = []
         self.allows: Any = None
 
     def make_socket(self, *asked: Any, listening: bool = False) -> socket.socket:
         return plain(*asked)
+
+    def make_inside(self, address: str, *asked: Any, listening: bool = False) -> socket.socket:
+        self.inside.append(address)
+        return plain(address, *asked)
 
     def is_node(self, address: str) -> bool:
         return address in self.nodes

@@ -25,7 +25,7 @@ from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 import anyio
 
 from minik8s.clock import Clock
-from minik8s.config import SANDBOX_NODES
+from minik8s.config import BALANCERS, SANDBOX_NODES
 from minik8s.kubelet.runtime.packetfilter import NETLINK, Allows, PacketFilter
 from minik8s.kubelet.runtime.processes import Spawner
 from minik8s.kubelet.runtime.wayout import WayOut
@@ -101,8 +101,10 @@ class NodeNetwork:
 class PodNetwork:
     """Addresses of pods, nodes and Services, and sockets that reach them."""
 
-    def __init__(self, spawner: Spawner, pod_cidr: str, service_cidr: str) -> None:
+    def __init__(self, spawner: Spawner, pod_cidr: str, service_cidr: str, balancers: str = BALANCERS) -> None:
+        """`balancers` are load balancers' addresses, which are this machine's and which pods are to reach as well."""
         self.plan = Plan(pod_cidr)
+        self._balancers = balancers
         self._spawner = spawner
         self._services = ip_network(service_cidr)
         self._control: socket.socket | None = None
@@ -133,6 +135,7 @@ class PodNetwork:
                 "pods": str(self.plan.pods),
                 "ports": RELAYED_PORTS,
                 "services": str(self._services),
+                "balancers": self._balancers,
                 "any_address": self._any_address,
             }
             known = [self._fabric] if self._fabric >= 0 else []
@@ -252,6 +255,12 @@ class PodNetwork:
             for node in self._nodes.values():
                 if node.address == address:
                     return node.bindable(family, kind)
+        return self.make_inside(address, family, kind, source)
+
+    def make_inside(
+        self, address: str, family: int, kind: int, source: str = "", *, listening: bool = False
+    ) -> socket.socket:
+        """The same, of the pods' network whatever the address."""
         spare = self._spare.setdefault((family, kind), deque())
         if not spare:
             spare.extend(self._request(family, kind, 0, BATCH))
@@ -293,6 +302,7 @@ class PodNetwork:
             "address": address,
             "gateway": self.plan.gateway,
             "hostname": hostname,
+            "balancers": self._balancers,
             "ipc": ipc,
             "sysctls": dict(sysctls or {}),
         }

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
         reaps: bool
 
     class FabricSpec(TypedDict):
-        """The pods' network: the gateway's address, the pods' and the ClusterIPs' ranges.
+        """The pods' network: the gateway's address, the pods', the ClusterIPs' and the load balancers' ranges.
 
         `ports` are the first and the last port of connections that are relayed under a pod's address; `any_address`
         whether there can be such, which the note says ("1" or "0") when the network is made.
@@ -78,6 +78,7 @@ if TYPE_CHECKING:
         pods: str
         ports: tuple[int, int]
         services: str
+        balancers: str
         any_address: bool
 
     class PodSpec(TypedDict):
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
         address: str
         gateway: str
         hostname: str
+        balancers: str
         ipc: bool
         sysctls: dict[str, str]
 

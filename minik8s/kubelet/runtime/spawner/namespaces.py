@@ -111,6 +111,7 @@ def make_pod(spec: PodSpec, passed: list[int]) -> list[int]:
         unshare(NEWNET | NEWUTS)
         socket.sethostname(spec["hostname"])
         sysctl("net/ipv4/ip_unprivileged_port_start", "0")
+        sysctl("net/ipv4/conf/all/route_localnet", "1")
     for name, value in spec["sysctls"].items():
         sysctl(name.translate(str.maketrans("./", "/.")), value)
     if not address:
@@ -122,6 +123,7 @@ def make_pod(spec: PodSpec, passed: list[int]) -> list[int]:
         link set eth0 up
         route add {gateway} dev eth0 scope link
         route add default via {gateway} src {address}
+        route add table local {spec["balancers"]} via {gateway} dev eth0 src {address}
         """
     run(["ip", "-batch", "-"], pod, (fabric,))
     made += [own("uts"), own("net")]
@@ -139,9 +141,11 @@ def make_fabric(spec: FabricSpec) -> bool:
     script = f"""link set lo up
         address add {spec["gateway"]}/32 dev lo
         route add local {spec["services"]} dev lo
+        route add local {spec["balancers"]} dev lo
         """
     run(["ip", "-batch", "-"], script)
     sysctl("net/ipv4/ip_forward", "1")
+    sysctl("net/ipv4/conf/all/route_localnet", "1")  # load balancers have addresses of 127.0.0.0/8
     sysctl("net/ipv4/conf/default/proxy_arp", "1")  # who stands between here and outside finds the pods by it
     sysctl("net/ipv4/ip_unprivileged_port_start", "0")
     try:
