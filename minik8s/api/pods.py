@@ -101,6 +101,12 @@ def container_amounts(container: Doc, part: Literal["requests", "limits"]) -> Re
     return quantities((container.get("resources") or {}).get(part))
 
 
+def memory_limit(resources: Mapping[str, Any]) -> int | None:
+    """How many bytes a container or pod may hold, None for no limit."""
+    listed = (resources.get("limits") or {}).get("memory")
+    return None if listed is None else parse_quantity(listed).value()
+
+
 def quantities(listed: Mapping[str, Any] | None) -> ResourceAmounts:
     """A resource list, parsed."""
     return {name: parse_quantity(amount) for name, amount in (listed or {}).items()}

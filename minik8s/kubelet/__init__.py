@@ -9,8 +9,8 @@ beside it; what touches processes is behind `runtime.protocol.Runtime`.
 Promises: phases, conditions, reasons, messages and events are upstream's; a container never outlives its pod; a pod
 object that is being deleted goes only after its containers are gone and its last status is written.
 
-Left out on purpose: cgroups, eviction for measured pressure on a node (a full disk is a fault that tests declare; a pod
-that passes its own limits of storage is measured), CSI and log rotation, which need a kernel or a disk of one's own;
-/etc/hosts and resolv.conf, which unprivileged processes share with the host; the random offset of a probe's first run,
-which only spreads load after an agent restart.
+Left out on purpose: cgroups (memory limits are held by looking, those of CPU not at all), eviction for measured
+pressure on a node (a full disk is a fault that tests declare; a pod that passes its own limits of storage is measured)
+and CSI; /etc/hosts and resolv.conf, which unprivileged processes share with the host; the random offset of a probe's
+first run, which only spreads load after an agent restart.
 """

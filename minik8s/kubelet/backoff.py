@@ -31,6 +31,11 @@ def restart_delay(last: float | None, ran: float) -> float:
     return doubled(last)
 
 
+def as_duration(seconds: float) -> str:
+    """As Go prints it: `10s`, `1m20s`, `5m0s`."""
+    return f"{seconds:g}s" if seconds < 60 else f"{int(seconds // 60)}m{seconds % 60:g}s"
+
+
 def mount_delay(last: float) -> float:
     """The delay before a failed mount is tried again."""
     return doubled(last, MOUNT_INITIAL, MOUNT_MAXIMUM)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from minik8s.api.pods import memory_limit
 from minik8s.kubelet.command import argv, working_dir
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.images import ImagePuller
@@ -25,6 +26,8 @@ class ContainerHost(Protocol):
     directory: Path
 
     @property
+    def allocated(self) -> Doc: ...
+    @property
     def sandbox(self) -> Sandbox: ...
     @property
     def grace_period(self) -> float: ...
@@ -32,6 +35,12 @@ class ContainerHost(Protocol):
     def restart_all(self) -> None: ...
     async def environment(self, container: Doc) -> dict[str, str]: ...
     def mounts(self, container: Doc, env: Mapping[str, str]) -> tuple[Mount, ...]: ...
+
+
+def memory_limit_in(pod: Doc, container: Doc) -> int | None:
+    """How many bytes a container may hold: its own limit, but not more than the pod's."""
+    limits = [memory_limit(holder.get("resources") or {}) for holder in (container, pod["spec"])]
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def container_config(
@@ -58,7 +67,7 @@ def container_config(
         stdin=bool(spec.get("stdin")),
         stdin_once=bool(spec.get("stdinOnce")),
         tty=bool(spec.get("tty")),
-        resources=spec.get("resources") or {},
+        memory_limit=memory_limit_in(host.allocated, spec),
         run_as=run_as(host.pod, spec),
         read_only_root=read_only_root(spec),
         target=spec.get("targetContainerName") or "",

@@ -16,6 +16,7 @@ from minik8s.kubelet.deadline import Deadline
 from minik8s.kubelet.images import ContainerEvent
 from minik8s.kubelet.probes import resolve_handler
 from minik8s.kubelet.runtime.protocol import (
+    OUT_OF_MEMORY,
     Container,
     ContainerConfig,
     Exit,
@@ -50,6 +51,12 @@ class ContainerRun:
         self._spec = spec
         self._event = event
         self._pre_stop_done = False
+
+    @property
+    def memory_usage(self) -> int:
+        """Bytes, 0 where it is not known."""
+        usage = None if self.container is None else self._node.runtime.usage(self.container)
+        return 0 if usage is None else usage.memory_bytes
 
     async def probe(self, handler: Mapping[str, Any], timeout: float) -> ProbeResult:
         """Asks the runtime to carry out a probe or hook."""
@@ -88,7 +95,7 @@ class ContainerRun:
     async def exit(self, container: Container) -> Exit:
         """How the container has ended, once it has."""
         exit_ = await container.wait()
-        return attrs.evolve(exit_, reason="OOMKilled") if self.out_of_memory and exit_.exit_code == 137 else exit_
+        return attrs.evolve(exit_, reason=OUT_OF_MEMORY) if self.out_of_memory and exit_.exit_code == 137 else exit_
 
     async def last_words(self, exit_: Exit, limit: int) -> str:
         """The termination message: of the file, of the log if the policy says so, or the runtime's own."""

@@ -13,14 +13,15 @@ import anyio
 
 from minik8s.api.restart import Role, Verdict, after_exit
 from minik8s.client.events import EventKind
-from minik8s.kubelet.backoff import INITIAL, restart_delay
-from minik8s.kubelet.container_config import ContainerHost, container_config
+from minik8s.kubelet.backoff import INITIAL, as_duration, restart_delay
+from minik8s.kubelet.container_config import ContainerHost, container_config, memory_limit_in
 from minik8s.kubelet.container_run import ContainerRun, Turn
 from minik8s.kubelet.container_status import ContainerRecord, terminated_state
 from minik8s.kubelet.deadline import Deadline
 from minik8s.kubelet.env import ConfigError
 from minik8s.kubelet.images import PullFailure
 from minik8s.kubelet.latch import Latch
+from minik8s.kubelet.logs import remove_logs
 from minik8s.kubelet.pod_spec import full_name
 from minik8s.kubelet.prober import Prober
 from minik8s.kubelet.probes import Probe, declared
@@ -66,6 +67,8 @@ class ContainerWorker:
         self._ran = 0.0
         self._tried = bool(record.exits)
         self._replaced = False
+        self.is_restarting = False
+        """Whether it has been told to start anew and has not yet."""
         self._unseen: Obj | None = None
         self._prober: Prober | None = None
 
@@ -84,18 +87,6 @@ class ContainerWorker:
         """With which resources it runs, or would."""
         held = self.record.resources if self.running is not None else None
         return (self.spec.get("resources") or {}) if held is None else held
-
-    @property
-    def is_restarting(self) -> bool:
-        """Whether it has been told to start anew and has not yet."""
-        return self._replaced
-
-    @property
-    def memory_usage(self) -> int:
-        """Bytes, 0 where it is not known."""
-        container = self.running.container if self.running is not None else None
-        usage = self.host.node.runtime.usage(container) if container is not None else None
-        return 0 if usage is None else usage.memory_bytes
 
     def event(self, type_: EventKind, reason: str, message: str) -> None:
         path = f"{_FIELDS[self.role]}{{{self.record.name}}}"
@@ -134,10 +125,11 @@ class ContainerWorker:
 
     async def _run_once(self) -> None:
         """One run, from the image to the exit."""
+        self._replaced = False
         try:
             run = await self._start()
         finally:
-            self._replaced = False
+            self.is_restarting = False
         if run is None or run.container is None:
             return
         began = self.host.node.clock.monotonic()
@@ -159,8 +151,8 @@ class ContainerWorker:
         pod = full_name(self.host.pod)
         name = self.record.name
         self.event("Warning", "BackOff", f"Back-off restarting failed container {name} in pod {pod}")
-        delay = f"{self._delay:g}s" if self._delay < 60 else _minutes(self._delay)
-        self._wait("CrashLoopBackOff", f"back-off {delay} restarting failed container={name} pod={pod}")
+        text = f"back-off {as_duration(self._delay)} restarting failed container={name} pod={pod}"
+        self._wait("CrashLoopBackOff", text)
         await self._sleep(self._delay)
 
     def _wait(self, reason: str, message: str) -> None:
@@ -189,8 +181,9 @@ class ContainerWorker:
             image = await self._image()
             try:
                 env = await self.host.environment(self.spec)
-                config = container_config(self.host, self.spec, image, env, self._attempt())
-                return await self._launch(config, image)
+                spec = self.spec
+                config = container_config(self.host, spec, image, env, self._attempt())
+                return await self._launch(spec, config, image)
             except ConfigError as error:
                 self.event("Warning", "Failed", f"Error: {error}")
                 self._wait("CreateContainerConfigError", str(error))
@@ -224,16 +217,16 @@ class ContainerWorker:
     def _attempt(self) -> int:
         return self.record.restart_count + 1 if self._tried else self.record.restart_count
 
-    async def _launch(self, config: ContainerConfig, image: Image) -> ContainerRun:
+    async def _launch(self, spec: Doc, config: ContainerConfig, image: Image) -> ContainerRun:
         """Starts a process; whoever cancels this finds it in `running`. Raises StartError."""
         runtime = self.host.node.runtime
         with anyio.CancelScope(shield=True):
             container = await runtime.start(self.host.sandbox, config)
             self._show_end()
-            run = ContainerRun(self.host.node, self.host.sandbox, self.spec, container, self.event)
+            run = ContainerRun(self.host.node, self.host.sandbox, spec, container, self.event)
             self._count(config.attempt, image)
             self._remember(run)
-            self.record.container_id, self.record.resources = run.container_id, config.resources
+            self.record.container_id, self.record.resources = run.container_id, spec.get("resources") or {}
         self.event("Normal", "Created", "Container created")
         self.event("Normal", "Started", "Container started")
         return run
@@ -245,7 +238,7 @@ class ContainerWorker:
     def _remember(self, run: ContainerRun) -> None:
         """Keeps the logs of this run and of the one before."""
         for old in self.runs[:-1] if self.host.node.files else ():
-            old.config.log_path.unlink(missing_ok=True)
+            remove_logs(old.config.log_path)
         self.runs = [*self.runs[-1:], run]
 
     def _failed_to_run(self, error: StartError, image: Image) -> None:
@@ -322,7 +315,7 @@ class ContainerWorker:
         await self._restart(f"Container {self.record.name} resize requires restart")
 
     async def _restart(self, message: str) -> None:
-        self._replaced = True
+        self._replaced = self.is_restarting = True
         run = self.running
         if run is None:
             self._pause.set()
@@ -334,7 +327,7 @@ class ContainerWorker:
         self.spec = {**self.spec, "resources": resources}
         container = self.running.container if self.running is not None else None
         if container is not None:
-            await self.host.node.runtime.update(container, resources)
+            await self.host.node.runtime.update(container, memory_limit_in(self.host.allocated, self.spec))
             self.record.resources = resources
         self.host.changed()
 
@@ -388,8 +381,3 @@ async def all_stopped(workers: Iterable[ContainerWorker]) -> None:
     """Waits until `stop` has done its work on all of them."""
     for worker in workers:
         await worker.stopped.wait()
-
-
-def _minutes(seconds: float) -> str:
-    """Go's time.Duration from a minute on: `1m20s`, `5m0s`."""
-    return f"{int(seconds // 60)}m{seconds % 60:g}s"

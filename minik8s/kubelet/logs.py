@@ -6,6 +6,8 @@ kept: the current or last one and the one before.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from minik8s.machinery.errors import BadRequest
 from minik8s.machinery.meta import Doc, name_of
 
@@ -32,6 +34,13 @@ def chosen_container_id(pod: Doc, container: str, *, previous: bool) -> str:
     if last:
         return str(last)
     raise BadRequest(f"{where} is waiting to start: {_waiting((state.get('waiting') or {}).get('reason', ''))}")
+
+
+def remove_logs(path: Path) -> None:
+    """Removes a run's log, with what has been put aside of it."""
+    path.unlink(missing_ok=True)
+    for aside in path.parent.glob(f"{path.name}.*"):
+        aside.unlink(missing_ok=True)
 
 
 def _waiting(reason: str) -> str:

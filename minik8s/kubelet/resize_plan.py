@@ -123,11 +123,6 @@ def must_restart(was: Doc, now: Doc, container: Doc) -> bool:
     )
 
 
-def memory_limit(resources: Doc) -> int | None:
-    """Bytes, None for no limit."""
-    return in_units(quantities(resources.get("limits"))).get("memory")
-
-
 @attrs.frozen
 class Shrinking:
     """A memory limit that a resize sets, in bytes: of the container `name`, or of the pod; and what is used now."""

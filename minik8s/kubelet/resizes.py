@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
+from minik8s.api.pods import memory_limit
 from minik8s.api.resizing import IN_PROGRESS, INFEASIBLE, PENDING
 from minik8s.client.events import EventKind
 from minik8s.clock import Clock, TimerHandle
@@ -23,7 +24,6 @@ from minik8s.kubelet.resize_plan import (
     Shrinking,
     allocated,
     allocation_of,
-    memory_limit,
     must_restart,
     summary,
     too_small,
@@ -134,7 +134,9 @@ class PodResize:
 
     async def _step(self, wanted: Allocation) -> bool:
         """Towards one allocation; whether it was possible."""
-        workers = [w for name, w in self._host.containers.items() if name in wanted and w.resources != wanted[name]]
+        whole = wanted.get(WHOLE) != self._actual.get(WHOLE)  # then each has another limit
+        there = [worker for name, worker in self._host.containers.items() if name in wanted]
+        workers = [worker for worker in there if whole or worker.resources != wanted[worker.name]]
         restarting = [w for w in workers if w.running and must_restart(w.resources, wanted[w.name], w.spec)]
         in_place = [worker for worker in workers if worker not in restarting]
         if problem := too_small(self._shrinking(in_place)):
@@ -150,7 +152,7 @@ class PodResize:
 
     def _shrinking(self, workers: Iterable[ContainerWorker]) -> list[Shrinking]:
         """Memory limits that are about to change, with what is used of them as far as the runtime can tell."""
-        used = {w.name: w.memory_usage for w in self._host.containers.values() if w.running}
+        used = {w.name: w.running.memory_usage for w in self._host.containers.values() if w.running}
         limits = []
         was, whole = self._actual.get(WHOLE), self.allocation.get(WHOLE)
         if was is not None and whole is not None:

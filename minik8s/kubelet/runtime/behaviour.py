@@ -11,6 +11,7 @@ import attrs
 from minik8s.kubelet.runtime.protocol import StartError
 
 PREFIX = "simulated.minik8s.dev/"
+USUAL_MEMORY = 16 << 20
 _TRUE = ("1", "true", "yes")
 
 
@@ -32,7 +33,7 @@ class Behaviour:
     jitter           how much longer all these times are, at random: 0.5 is up to half as long again
     failure_rate     the share of its runs that fail: they end with 1, at once where the container would not have ended
     cpu_cores        how much of a core it uses
-    memory_bytes     how much memory it uses
+    memory_bytes     how much memory it uses; more than its limit ends it (OOMKilled). None: 16 MiB, and no limit does
     """
 
     pull_seconds: float = 0.0
@@ -49,7 +50,7 @@ class Behaviour:
     jitter: float = 0.0
     failure_rate: float = 0.0
     cpu_cores: float = 0.1
-    memory_bytes: int = 16 << 20
+    memory_bytes: int | None = None
 
 
 DEFAULT = Behaviour()

@@ -35,6 +35,8 @@ def container_command(sandbox: Sandbox, config: ContainerConfig, root: Path) -> 
         paths=program_paths(config.argv[0], env, root, cwd),
         log=config.log_path,
         tty=config.tty,
+        memory=config.memory_limit or 0,
+        split=config.stdin and not config.tty,
     )
 
 

@@ -167,11 +167,11 @@ class CoroutineContainer(SimulatedContainer):
             if left > 0:
                 asyncio.get_running_loop().call_soon(self._kill, left - 1)
 
-    def _end(self, exit_code: int, signal: int) -> None:
+    def _end(self, exit_code: int, signal: int, reason: str = "") -> None:
         if self.exit is None:
             if self._partial:
                 self.write("\n")
-            super()._end(exit_code, signal)
+            super()._end(exit_code, signal, reason)
             self._ports, self._application = {}, None
             others = self._hosted[self.sandbox.address]
             others.remove(self)

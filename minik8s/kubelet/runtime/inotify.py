@@ -1,4 +1,4 @@
-"""Tells when a file has grown, without asking again and again.
+"""Tells when a file has grown or another has taken its place, without asking again and again.
 
 Linux's inotify, through ctypes because the standard library has no binding; one descriptor serves all followers in
 an event loop. Where there is none the file is looked at a few times a second.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from minik8s.clock import Clock
 
-IN_MODIFY = 0x2
+IN_MODIFY, IN_ATTRIB = 0x2, 0x4
 IN_NONBLOCK = os.O_NONBLOCK
 IN_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 POLL_SECONDS = 0.2
@@ -48,7 +48,7 @@ class Watcher:
             if self._fd < 0:  # fs.inotify.max_user_instances is used up
                 return -1
             asyncio.get_running_loop().add_reader(self._fd, self._readable)
-        return int(self._libc.inotify_add_watch(self._fd, os.fsencode(path), IN_MODIFY))
+        return int(self._libc.inotify_add_watch(self._fd, os.fsencode(path), IN_MODIFY | IN_ATTRIB))
 
     def _readable(self) -> None:
         data = os.read(self._fd, 1 << 16)

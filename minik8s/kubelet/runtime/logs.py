@@ -7,14 +7,15 @@ falls behind costs its container nothing. Upstream: kubelet's `kuberuntime/logs`
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import anyio.lowlevel
 
-from minik8s.kubelet.runtime.inotify import Watcher
+from minik8s.kubelet.runtime.inotify import Subscription, Watcher
 from minik8s.kubelet.runtime.protocol import LogOptions
 
 CHUNK = 1 << 16
@@ -95,33 +96,58 @@ class Running(Protocol):
 async def read_log(
     path: Path, options: LogOptions, *, watcher: Watcher, running: Running | None
 ) -> AsyncGenerator[bytes, None]:
-    """Yields the log in chunks; a missing file is an empty log. Following ends with `running` (None: at once)."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return
+    """Yields the log in chunks; a missing file is an empty log.
+
+    Following ends with `running` (None: at once), and goes on in the file that takes the place of a full one.
+    """
     formatter = Formatter(options)
-    subscription = None
-    with file:
-        file.seek(0 if options.tail_lines is None else tail_offset(file, options.tail_lines))
-        try:
-            if options.follow and running is not None:
-                subscription = watcher.subscribe(path)
-                running.end_callbacks.add(subscription.notify)
+    file, tail = _open(path), options.tail_lines
+    if file is not None and tail is not None:
+        file.seek(tail_offset(file, tail))
+    while file is not None:
+        with file, _followed(path, watcher, running if options.follow else None) as subscription:
             while True:
                 # asked before reading, so that the last lines are not missed
-                last = subscription is None or running is None or running.ended
+                over = subscription is None or running is None or running.ended
+                replaced = subscription is not None and not _is_at(file, path)
                 while (output := _read_some(file, formatter)) is not None:
                     await anyio.lowlevel.checkpoint()
                     if output:
                         yield output
-                if subscription is None or last or formatter.full:
-                    return
+                if subscription is None or over or replaced or formatter.full:
+                    break
                 await subscription.changed()
-        finally:
-            if subscription is not None and running is not None:
-                running.end_callbacks.discard(subscription.notify)
-                subscription.close()
+        file = _open(path) if replaced and not formatter.full else None
+
+
+def _open(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Whether the path still leads to the file; one that has been removed is all there is."""
+    try:
+        return path.stat().st_ino == os.fstat(file.fileno()).st_ino
+    except FileNotFoundError:
+        return True
+
+
+@contextmanager
+def _followed(path: Path, watcher: Watcher, running: Running | None) -> Iterator[Subscription | None]:
+    """A subscription that also tells of the container's end; None where nobody follows."""
+    if running is None:
+        yield None
+        return
+    subscription = watcher.subscribe(path)
+    running.end_callbacks.add(subscription.notify)
+    try:
+        yield subscription
+    finally:
+        running.end_callbacks.discard(subscription.notify)
+        subscription.close()
 
 
 def _read_some(file: BinaryIO, formatter: Formatter) -> bytes | None:

@@ -41,7 +41,8 @@ class Command:
     `tty` they are a terminal, and `output` is its master if the log is to be read from it. `namespaces` are descriptors
     of namespaces to enter, that of the mounts last; there `user` may be another uid and gid. `processes` is the
     descriptor of a namespace of processes, "new", or None for this machine's; with `proc` the container's /proc shows
-    it. A program that `reaps` adopts orphans without looking after them.
+    it. A program that `reaps` adopts orphans without looking after them. It may hold `memory` bytes, 0 is no limit. Its
+    stdout and stderr go to the log by one pipe, in their order, or with `split` by two that can be told apart.
     """
 
     argv: Sequence[str]
@@ -56,6 +57,8 @@ class Command:
     user: tuple[int, int] | None = None
     processes: int | Literal["new"] | None = None
     proc: bool = False
+    memory: int = 0
+    split: bool = False
     reaps: bool = False
 
 
@@ -75,6 +78,8 @@ class Process:
         self.pid = 0
         self.wait_status: int | None = None
         self.failure: SpawnError | None = None
+        self.out_of_memory = False
+        """Whether it was ended because it held more memory than it may."""
         self.end_callbacks: set[Callable[[], None]] = set()
         self._control = control
         self._loop = asyncio.get_running_loop()
@@ -115,16 +120,32 @@ class Process:
             except OSError:
                 return  # it has just ended
 
-    def attach(self) -> int:
-        """A pipe that brings what the process writes from now on, and ends with it. Raises OSError."""
-        ours, theirs = os.pipe()
+    def limit(self, memory: int) -> None:
+        """Lets it hold so many bytes of memory from now on; 0 is no limit. After the end: nothing."""
+        if not self._ended.is_set():
+            with contextlib.suppress(OSError):  # it has just ended
+                self._control.send(bytes([spawner.LIMIT]) + memory.to_bytes(spawner.LIMIT_BYTES - 1, "little"))
+
+    def attach(self, streams: int) -> list[int]:
+        """Pipes that bring what the process writes from now on to stdout and, if asked for two, to stderr.
+
+        They end with it. Raises OSError.
+        """
+        ours: list[int] = []
+        theirs: list[int] = []
         try:
-            socket.send_fds(self._control, [b"\0"], [theirs])
+            for _ in range(streams):
+                reading, writing = os.pipe()
+                ours.append(reading)
+                theirs.append(writing)
+            socket.send_fds(self._control, [b"\0"], theirs)
         except OSError:
-            os.close(ours)
+            for fd in ours:
+                os.close(fd)
             raise
         finally:
-            os.close(theirs)
+            for fd in theirs:
+                os.close(fd)
         return ours
 
     def close(self) -> None:
@@ -153,6 +174,8 @@ class Process:
         elif word == b"failed":
             self.failure = SpawnError(int(values[0]), values[1].decode())
             self._end(127 << 8)
+        elif word == b"oom":
+            self.out_of_memory = True
         else:
             self._end(int(values[0]))
 
@@ -195,6 +218,8 @@ def _spec_file(command: Command) -> tuple[IO[bytes], list[int]]:
         "processes": spawner.NEW if command.processes == "new" else places[4],
         "proc": command.proc,
         "reaps": command.reaps,
+        "memory": command.memory,
+        "split": command.split,
     }
     return _file_of(dict(spec)), passed
 

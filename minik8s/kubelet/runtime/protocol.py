@@ -22,6 +22,9 @@ from typing import Any, Protocol
 import attrs
 from anyio.abc import ByteReceiveStream, ByteSendStream, ByteStream
 
+OUT_OF_MEMORY = "OOMKilled"
+"""The reason of an exit by which a memory limit was enforced."""
+
 
 class RuntimeFailure(Exception):
     """Base: `reason` is what stands in a container's waiting or terminated state."""
@@ -121,7 +124,8 @@ class ContainerConfig:
 
     `log_path` is where its output goes. `termination_log` is the host file of terminationMessagePath. With `stdin_once`
     standard input ends with the first client that was attached to it.
-    `resources` is the container's `resources` field as in the API. `run_as` (uid, gid, None for what is not said) and
+    `memory_limit` is how many bytes it may hold, None for no limit: a runtime that can ends it beyond that, and says so
+    (`OUT_OF_MEMORY`). `run_as` (uid, gid, None for what is not said) and
     `read_only_root` are wishes of its securityContext that only a runtime with namespaces can fulfil; so is to see the
     processes of another container of the pod, the `target`.
     """
@@ -138,7 +142,7 @@ class ContainerConfig:
     stdin: bool = False
     stdin_once: bool = False
     tty: bool = False
-    resources: Mapping[str, Any] = attrs.field(factory=dict)
+    memory_limit: int | None = None
     run_as: tuple[int | None, int | None] = (None, None)
     read_only_root: bool = False
     target: str = ""
@@ -293,8 +297,8 @@ class Runtime(Protocol):
         """Forgets an ended container; its log stays. Kills it first if it still runs."""
         ...
 
-    async def update(self, container: Container, resources: Mapping[str, Any]) -> None:
-        """Has a running container live with other resources (as in its configuration) from now on.
+    async def update(self, container: Container, memory_limit: int | None) -> None:
+        """Has a running container live with another memory limit from now on, in bytes; None for no limit.
 
         Does nothing to one that has ended.
         """

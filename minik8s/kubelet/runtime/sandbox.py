@@ -36,6 +36,7 @@ from minik8s.kubelet.runtime.network import NodeNetwork, PodNetwork
 from minik8s.kubelet.runtime.oci.paths import Misled, resolve
 from minik8s.kubelet.runtime.oci.store import remove_tree
 from minik8s.kubelet.runtime.podfiles import write_pod_files
+from minik8s.kubelet.runtime.processcontainer import ProcessContainer
 from minik8s.kubelet.runtime.processes import Command, Process, Spawner, Stdio
 from minik8s.kubelet.runtime.protocol import (
     Container,
@@ -47,7 +48,7 @@ from minik8s.kubelet.runtime.protocol import (
     StartError,
 )
 from minik8s.kubelet.runtime.rootfs import TERMINATION_LOG, make_sources, root_directory
-from minik8s.kubelet.runtime.subprocess import ProcessContainer, SubprocessRuntime
+from minik8s.kubelet.runtime.subprocess import SubprocessRuntime
 from minik8s.kubelet.runtime.usage import bytes_of_file_system
 from minik8s.kubelet.runtime.users import find_user, tables
 
@@ -210,6 +211,8 @@ class SandboxRuntime(SubprocessRuntime):
             paths=_paths(config.argv[0], env, cwd),
             log=config.log_path,
             tty=config.tty,
+            memory=config.memory_limit or 0,
+            split=config.stdin and not config.tty,
             namespaces=(*self._pods[sandbox.id].namespaces, *made.fds),
             user=(user.uid, user.gid) if user.uid or user.gid else None,
             processes=processes,
@@ -227,7 +230,9 @@ class SandboxRuntime(SubprocessRuntime):
     def _beside(self, base: Command, argv: Sequence[str], *, stdio: Stdio, tty: bool = False) -> Command:
         env = {**base.env, "TERM": "xterm"} if tty else base.env
         paths = _paths(argv[0], env, base.cwd)
-        return attrs.evolve(base, argv=tuple(argv), env=env, paths=paths, stdio=stdio, tty=tty, log=None, output=None)
+        return attrs.evolve(
+            base, argv=tuple(argv), env=env, paths=paths, stdio=stdio, tty=tty, log=None, output=None, memory=0
+        )
 
 
 def _pause() -> Command:

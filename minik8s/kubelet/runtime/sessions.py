@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -143,13 +143,13 @@ def failed_session(ends: Ends, error: SpawnError, message: str) -> CommandSessio
 class AttachedSession:
     """A running container as `kubectl attach` sees it; `wait` returns None when it has ended.
 
-    What a container writes to stderr comes with its stdout, as in its log.
+    `outputs` bring its stdout, and its stderr if that is apart: where it has a standard input, and no terminal.
     """
 
-    def __init__(self, process: Process, output: int, stdin: PipeWriter | None, terminal: int) -> None:
+    def __init__(self, process: Process, outputs: Sequence[int], stdin: PipeWriter | None, terminal: int) -> None:
         self.stdin = stdin
-        self.stdout = PipeReader(output)
-        self.stderr = None
+        self.stdout, *others = (PipeReader(fd) for fd in outputs)
+        self.stderr = others[0] if others else None
         self._process, self._terminal = process, terminal
 
     def resize(self, width: int, height: int) -> None:
@@ -160,6 +160,6 @@ class AttachedSession:
         await self._process.wait()
 
     async def aclose(self) -> None:
-        self.stdout.close()
-        if self.stdin is not None:
-            self.stdin.close()
+        for stream in (self.stdout, self.stderr, self.stdin):
+            if stream is not None:
+                stream.close()

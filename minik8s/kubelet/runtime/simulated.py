@@ -26,9 +26,10 @@ from anyio.abc import ByteStream
 
 from minik8s.clock import Clock, TimerHandle
 from minik8s.kubelet.runtime.addresses import Addresses, AddressesExhausted
-from minik8s.kubelet.runtime.behaviour import DEFAULT, Behaviour, annotated, drawn, jittered
+from minik8s.kubelet.runtime.behaviour import DEFAULT, USUAL_MEMORY, Behaviour, annotated, drawn, jittered
 from minik8s.kubelet.runtime.logs import Formatter, format_time
 from minik8s.kubelet.runtime.protocol import (
+    OUT_OF_MEMORY,
     Container,
     ContainerConfig,
     ExecResult,
@@ -84,6 +85,7 @@ class SimulatedContainer:
         self._timer: TimerHandle | None = None
         if behaviour.run_seconds is not None:
             self._end_in(behaviour.run_seconds, behaviour.exit_code, 0)
+        self.limit(config.memory_limit)
 
     @property
     def exit(self) -> Exit | None:
@@ -112,6 +114,11 @@ class SimulatedContainer:
             else:
                 self._end_in(behaviour.stop_seconds, behaviour.stop_exit_code, 0)
 
+    def limit(self, memory: int | None) -> None:
+        """It may hold so many bytes; more, if its behaviour says so, ends it. None is no limit."""
+        if memory is not None and (self.behaviour.memory_bytes or 0) > memory:
+            self._end(128 + signals.SIGKILL, signals.SIGKILL, OUT_OF_MEMORY)
+
     def _end_in(self, seconds: float, exit_code: int, signal: int) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -120,9 +127,9 @@ class SimulatedContainer:
         else:
             self._timer = self._clock.call_later(seconds, lambda: self._end(exit_code, signal))
 
-    def _end(self, exit_code: int, signal: int) -> None:
+    def _end(self, exit_code: int, signal: int, reason: str = "") -> None:
         if self._exit is None:
-            reason = "Error" if exit_code else "Completed"
+            reason = reason or ("Error" if exit_code else "Completed")
             self._exit = Exit(exit_code, signal, self.started_at, self._clock.now(), reason=reason)
             self._timer = None
             if self._event is not None:
@@ -140,7 +147,8 @@ class SimulatedContainer:
     def usage(self) -> Usage | None:
         """As its behaviour says, evenly, while it runs."""
         age = (self._clock.now() - self.started_at) / timedelta(seconds=1)
-        return Usage(cpu_seconds=age * self.behaviour.cpu_cores, memory_bytes=self.behaviour.memory_bytes)
+        memory = self.behaviour.memory_bytes
+        return Usage(age * self.behaviour.cpu_cores, USUAL_MEMORY if memory is None else memory)
 
     async def more(self) -> None:
         """Returns once it may have said more, at its end at the latest."""
@@ -323,9 +331,10 @@ class SimulatedRuntime:
             if self._logs.get(oldest.config.log_path) is oldest:
                 del self._logs[oldest.config.log_path]
 
-    async def update(self, container: Container, resources: Mapping[str, Any]) -> None:
+    async def update(self, container: Container, memory_limit: int | None) -> None:
         if isinstance(container, SimulatedContainer) and container.exit is None:
             await self._take(container.behaviour.resize_seconds)
+            container.limit(memory_limit)
 
     async def exec(self, container: Container, argv: Sequence[str], *, timeout: float) -> ExecResult:
         if not isinstance(container, SimulatedContainer) or container.exit is not None:

@@ -12,11 +12,9 @@ of a log at once (they look every 0.2 s), and finding processes that leave their
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from subprocess import SubprocessError
 from typing import Any, TypeVar
@@ -36,14 +34,13 @@ from minik8s.kubelet.runtime.inotify import Watcher
 from minik8s.kubelet.runtime.logs import read_log
 from minik8s.kubelet.runtime.oci import BadImage
 from minik8s.kubelet.runtime.output import Output
-from minik8s.kubelet.runtime.pipes import PipeWriter
 from minik8s.kubelet.runtime.probes import run_probe
+from minik8s.kubelet.runtime.processcontainer import ProcessContainer, exit_code
 from minik8s.kubelet.runtime.processes import Command, Process, Spawner, SpawnError, Stdio
 from minik8s.kubelet.runtime.protocol import (
     Container,
     ContainerConfig,
     ExecResult,
-    Exit,
     Image,
     LogOptions,
     ProbeResult,
@@ -62,87 +59,12 @@ from minik8s.kubelet.runtime.sessions import (
     failed_session,
     open_ends,
 )
-from minik8s.kubelet.runtime.signals import signal_number
 from minik8s.kubelet.runtime.usage import bytes_below, usage_below
 
 T = TypeVar("T")
 
 MAX_EXEC_OUTPUT = 1 << 20
 """Bytes of a command's output that are kept."""
-
-
-class ProcessContainer:
-    """A container of the subprocess runtime."""
-
-    def __init__(
-        self,
-        identity: str,
-        config: ContainerConfig,
-        command: Command,
-        process: Process,
-        clock: Clock,
-        stdin: int | None = None,
-    ) -> None:
-        self.id = identity
-        self.config = config
-        self.command = command
-        self.process = process
-        self.execs: set[Process] = set()
-        self.stdin = stdin
-        """The writing end of its standard input, a terminal's master if it has one."""
-        self.writers: set[PipeWriter] = set()
-        self.started_at = clock.now()
-        self._finished_at = self.started_at
-        self._clock = clock
-        process.on_end(self._end)
-
-    def _end(self) -> None:
-        self._finished_at = self._clock.now()
-        for process in list(self.execs):
-            process.close()
-        if self.stdin is not None:
-            os.close(self.stdin)
-            self.stdin = None
-
-    async def wait(self) -> Exit:
-        return as_exit(await self.process.wait(), self.started_at, self._finished_at)
-
-    def signal(self, name: str) -> None:
-        self.process.signal(signal_number(name))
-
-    def open_stdin(self) -> PipeWriter:
-        """One more writer to the standard input, which ends with it if it is to be had once."""
-        assert self.stdin is not None
-
-        def closed() -> None:
-            self.writers.discard(writer)
-            if self.config.stdin_once:
-                self.close_stdin()
-
-        writer = PipeWriter(os.dup(self.stdin), closed)
-        self.writers.add(writer)
-        return writer
-
-    def close_stdin(self) -> None:
-        """Ends the standard input, whoever is attached to it; a terminal has no such end."""
-        if self.stdin is not None and not self.config.tty:
-            os.close(self.stdin)
-            self.stdin = None
-            for writer in list(self.writers):
-                writer.close()
-
-
-def as_exit(wait_status: int, started_at: datetime, finished_at: datetime) -> Exit:
-    """A wait status as containerd reports it."""
-    code = exit_code(wait_status)
-    killed_by = max(0, -os.waitstatus_to_exitcode(wait_status))
-    return Exit(code, killed_by, started_at, finished_at, reason="Error" if code else "Completed")
-
-
-def exit_code(wait_status: int) -> int:
-    """128 + signal for what a signal ended."""
-    code = os.waitstatus_to_exitcode(wait_status)
-    return code if code >= 0 else 128 - code
 
 
 class SubprocessRuntime:
@@ -275,8 +197,9 @@ class SubprocessRuntime:
             if found is not None:
                 await _end_all([found])
 
-    async def update(self, container: Container, resources: Mapping[str, Any]) -> None:
-        """Nothing here holds a process to its resources."""
+    async def update(self, container: Container, memory_limit: int | None) -> None:
+        if (running := self._running(container)) is not None:
+            running.process.limit(memory_limit or 0)
 
     def _running(self, container: Container | None) -> ProcessContainer | None:
         if isinstance(container, ProcessContainer) and not container.process.ended:
@@ -325,10 +248,10 @@ class SubprocessRuntime:
 
     async def attach(self, container: Container) -> Session:
         running = self._needs_running(container, "attach to")
-        output = _opened(running.process.attach)
+        outputs = _opened(lambda: running.process.attach(2 if running.command.split else 1))
         stdin = None if running.stdin is None else running.open_stdin()
         terminal = running.stdin if running.stdin is not None and running.config.tty else -1
-        return AttachedSession(running.process, output, stdin, terminal)
+        return AttachedSession(running.process, outputs, stdin, terminal)
 
     async def connect(self, sandbox: Sandbox, port: int) -> ByteStream:
         return await connect_tcp(sandbox.address, port, self._sockets)

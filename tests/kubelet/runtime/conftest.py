@@ -14,6 +14,7 @@ from minik8s.kubelet.runtime.addresses import AddressPool, machine_addresses, no
 from minik8s.kubelet.runtime.feasibility import why_impossible
 from minik8s.kubelet.runtime.images import ImageRegistry
 from minik8s.kubelet.runtime.network import RESERVED, PodNetwork
+from minik8s.kubelet.runtime.processcontainer import ProcessContainer
 from minik8s.kubelet.runtime.processes import Spawner
 from minik8s.kubelet.runtime.protocol import (
     Container,
@@ -25,7 +26,7 @@ from minik8s.kubelet.runtime.protocol import (
     SandboxConfig,
 )
 from minik8s.kubelet.runtime.sandbox import SandboxRuntime
-from minik8s.kubelet.runtime.subprocess import ProcessContainer, SubprocessRuntime
+from minik8s.kubelet.runtime.subprocess import SubprocessRuntime
 
 
 @attrs.define

@@ -6,15 +6,18 @@ from io import BytesIO
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minik8s.clock import RealClock
+from minik8s.kubelet.logs import remove_logs
 from minik8s.kubelet.runtime import logs
 from minik8s.kubelet.runtime.inotify import Watcher
 from minik8s.kubelet.runtime.logs import Formatter, format_time, read_log, tail_offset
 from minik8s.kubelet.runtime.protocol import LogOptions
+from minik8s.kubelet.runtime.spawner import crilog
 
 START = datetime(2026, 1, 2, 15, 4, 5, 123456, UTC)
 RECORDS = b"".join(
@@ -124,3 +127,49 @@ async def test_two_followers_and_none_left(tmp_path: Path) -> None:
             path.write_bytes(RECORDS)
     assert seen == [b"one\ntwo\n\nthree  spaced\n"] * 2
     assert watcher._fd < 0
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+class Ending:
+    """A container whose log is followed, until it ends."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.end_callbacks: set[Callable[[], None]] = set()
+
+    def end(self) -> None:
+        self.ended = True
+        for callback in list(self.end_callbacks):
+            callback()
+
+
+@pytest.mark.anyio
+async def test_a_full_log_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log begins anew when it is full, and the oldest go; who follows it misses nothing, who asks gets the newest."""
+    monkeypatch.setattr(crilog, "MAX_SIZE", 100)
+    path = tmp_path / "0.log"
+    log, running = crilog.Log(bytes(path)), Ending()
+    seen = b""
+
+    async def follow() -> None:
+        nonlocal seen
+        async for chunk in read_log(path, LogOptions(follow=True), watcher=Watcher(RealClock()), running=running):
+            seen += chunk
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(follow)
+            for number in range(20):
+                log.feed(b"stdout", b"line %d\n" % number)
+                while b"line %d\n" % number not in seen:
+                    await anyio.lowlevel.checkpoint()
+            running.end()
+    assert seen.splitlines() == [b"line %d" % number for number in range(20)]
+    assert len(names_in(tmp_path)) == crilog.MAX_FILES
+    last = [chunk async for chunk in read_log(path, LogOptions(), watcher=Watcher(RealClock()), running=None)]
+    assert b"".join(last).splitlines() == [b"line 18", b"line 19"]
+    remove_logs(path)
+    assert not names_in(tmp_path)

@@ -167,6 +167,21 @@ async def test_attach(bench: Any) -> None:
     assert await bench.log(container) == b"before\ngot one\nlast\n"
 
 
+async def test_attach_tells_stderr_apart(bench: Any) -> None:
+    """A container with standard input sends a client what it writes to stderr as such, and its log says so."""
+    container = await bench.sh("read x; echo out; echo err >&2", stdin=True)
+    session = await bench.runtime.attach(container)
+    await say(session, b"\n")
+    assert await read(session) == b"out\n"
+    with anyio.fail_after(LIMIT):
+        assert await session.stderr.receive() == b"err\n"
+        with pytest.raises(anyio.EndOfStream):
+            await session.stderr.receive()
+    await session.aclose()
+    records = container.config.log_path.read_bytes().splitlines()
+    assert {tuple(record.split()[1:]) for record in records} == {(b"stdout", b"F", b"out"), (b"stderr", b"F", b"err")}
+
+
 async def test_input_that_stays_open(bench: Any) -> None:
     """Without stdinOnce the next client may go on where the last one left."""
     container = await bench.sh("while read x; do echo got $x; done", stdin=True)

@@ -14,8 +14,9 @@ the relative imports.
 Wire format. The server's descriptor is a stream socket; every request is one byte, `+`, with file descriptors: the
 shim's control socket, a file with the marshalled `Spec`, and the descriptors that `Spec["stdio"]` counts. On the
 control socket the host writes one byte a signal, and the shim answers with lines: `started SHIM_PID MAIN_PID`, or
-`failed ERRNO STAGE`; later `exited WAIT_STATUS`, when nothing of the container is left and its output is in the log. A
-byte 0 comes with the writing end of a pipe, to which the container's output is copied from then on.
+`failed ERRNO STAGE`; later `exited WAIT_STATUS`, when nothing of the container is left and its output is in the log,
+and before it `oom` if the shim has ended it for what it held of memory. A byte 0 comes with the writing ends of pipes,
+to which the container's stdout and stderr are copied from then on; `LIMIT` and eight bytes are another memory limit.
 
 A server that `unshare` has put into a user namespace also makes namespaces (`isolation`): requests `f`, `p`, `m`, `r`
 with a control socket, a marshalled `FabricSpec`, `PodSpec`, `MountSpec` or `RulesSpec` and further descriptors are
@@ -36,6 +37,8 @@ COMMAND = "import sys; sys.path.append(sys.argv[1]); from spawner.server import 
 
 The directory is appended, so that its `subprocess` does not hide the standard library's."""
 DIRECTORY = os.path.dirname(os.path.dirname(__file__))
+LIMIT, LIMIT_BYTES = 255, 9
+"""Tells a shim of another memory limit: this byte, and the bytes as a little-endian number; the length of both."""
 NEW = -1
 """In `Spec["processes"]`: a namespace of its own, whose process 1 the program is."""
 
@@ -50,7 +53,8 @@ if TYPE_CHECKING:
         log for the others. With `tty` stdin is a terminal, which becomes the controlling one. `output` is the passed
         descriptor that the log is read from: a terminal's master. `user` are a uid and a gid to be. `processes` is the
         namespace of processes to be in: a passed descriptor's, `NEW`, or None for this machine's; with `proc` it is
-        what /proc shows in a container whose mounts are new. A program that `reaps` adopts orphans.
+        what /proc shows in a container whose mounts are new. A program that `reaps` adopts orphans. `memory` is how
+        many bytes the container may hold, 0 for no limit. With `split` the log tells stdout and stderr apart.
         """
 
         paths: list[bytes]
@@ -66,6 +70,8 @@ if TYPE_CHECKING:
         processes: int | None
         proc: bool
         reaps: bool
+        memory: int
+        split: bool
 
     class FabricSpec(TypedDict):
         """The pods' network: the gateway's address, the pods', the ClusterIPs' and the load balancers' ranges.

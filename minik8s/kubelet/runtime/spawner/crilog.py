@@ -7,45 +7,71 @@ import time
 
 MAX_PARTIAL = 1 << 14
 """A longer line is cut into records marked partial, as containerd does (max_container_log_line_size)."""
+MAX_SIZE = 10 << 20
+MAX_FILES = 5
+"""A log of so many bytes is put aside, and another begun; so many are kept (containerLogMaxSize, containerLogMaxFiles).
+
+What is put aside is named by the time; `kubectl logs` shows the newest, as upstream."""
 
 
 class Log:
-    """Writes output as CRI log lines (`<RFC3339Nano> stdout F <line>`), the format kubelets and log shippers read.
-
-    stdout and stderr share one pipe, because two would lose the order in which a process wrote to them.
-    """
+    """Writes output as CRI log lines (`<RFC3339Nano> stdout F <line>`), the format kubelets and log shippers read."""
 
     def __init__(self, path: bytes) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        self._rest = b""
+        self._path = path
+        self._open(path)
+        self._rests: dict[bytes, bytes] = {}
         self._second = -1
         self._stamp = b""
 
-    def _prefix(self, tag: bytes) -> bytes:
+    def _open(self, path: bytes) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._size = os.fstat(self._fd).st_size
+
+    def _prefix(self, stream: bytes, tag: bytes) -> bytes:
         second, nanos = divmod(time.time_ns(), 1_000_000_000)
         if second != self._second:
             self._second, self._stamp = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
-        return b"%s.%09dZ stdout %s " % (self._stamp, nanos, tag)
+        return b"%s.%09dZ %s %s " % (self._stamp, nanos, stream, tag)
 
-    def feed(self, data: bytes) -> None:
-        lines, newline, rest = (self._rest + data).rpartition(b"\n")
+    def feed(self, stream: bytes, data: bytes) -> None:
+        lines, newline, rest = (self._rests.pop(stream, b"") + data).rpartition(b"\n")
         if newline:
-            prefix = self._prefix(b"F")
+            prefix = self._prefix(stream, b"F")
             self._write(prefix + lines.replace(b"\n", b"\n" + prefix) + b"\n")
-        self._rest = rest
+        if rest:
+            self._rests[stream] = rest
         if len(rest) > MAX_PARTIAL:
-            self.flush()
+            self._flush(stream)
 
     def flush(self) -> None:
-        """Writes a line that has no end yet; its record is marked partial, so a reader adds no line break."""
-        if self._rest:
-            self._write(self._prefix(b"P") + self._rest + b"\n")
-            self._rest = b""
+        """Writes lines that have no end yet; their records are marked partial, so a reader adds no line break."""
+        for stream in list(self._rests):
+            self._flush(stream)
+
+    def _flush(self, stream: bytes) -> None:
+        self._write(self._prefix(stream, b"P") + self._rests.pop(stream) + b"\n")
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
         try:
+            if self._size >= MAX_SIZE:
+                self._rotate()
             while view:
-                view = view[os.write(self._fd, view) :]
+                written = os.write(self._fd, view)
+                view, self._size = view[written:], self._size + written
         except OSError:
             return  # a full disk loses output; it must not stop the container
+
+    def _rotate(self) -> None:
+        """Puts another file in the place of the full one: there is one at every moment."""
+        second, nanos = divmod(time.time_ns(), 1_000_000_000)
+        aside = b"%s.%s.%09d" % (self._path, time.strftime("%Y%m%d-%H%M%S", time.gmtime(second)).encode(), nanos)
+        os.link(self._path, aside)
+        os.close(self._fd)
+        self._open(self._path + b".next")
+        os.rename(self._path + b".next", self._path)
+        directory, name = os.path.split(self._path)
+        former = sorted(entry for entry in os.listdir(directory) if entry.startswith(name + b"."))
+        for entry in former[: -(MAX_FILES - 1)]:
+            os.unlink(os.path.join(directory, entry))

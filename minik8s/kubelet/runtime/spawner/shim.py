@@ -10,18 +10,18 @@ import signal
 import socket
 import termios
 
-from . import NEW, TYPE_CHECKING
+from . import LIMIT, LIMIT_BYTES, NEW, TYPE_CHECKING
 from .crilog import Log
-from .system import LINUX, Wakeups, children, die_with_parent, kill, kill_tree, with_mounts
+from .memory import Guard
+from .output import Output
+from .system import LINUX, Wakeups, children, descendants, die_with_parent, kill, kill_tree, with_mounts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from . import Spec
 
-CHUNK = 1 << 16
-"""Bytes read from a container at once; lines of one chunk share one timestamp."""
 MAX_FDS = 8
-MAX_PENDING = 1 << 18
-"""Bytes that may wait for an attached client; then the container's output is no longer read until it has caught up."""
 
 
 class Shim:
@@ -33,14 +33,12 @@ class Shim:
         self.spec = spec
         self.passed = passed
         self.wakeups = Wakeups()
-        self.log = None if spec["log"] is None else Log(spec["log"])
         self.main = 0
         self.mounts = 0
         """The number of the mount namespace that the container has to itself, 0 if it has none."""
         self.status: int | None = None
-        self.output = -1
-        self.attached: dict[int, bytearray] = {}  # descriptors of attached clients, with what they have not taken yet
-        self.lagging = False
+        self.memory = Guard(spec["memory"])
+        self.told = b""
         self.poll = select.poll()
 
     def run(self) -> None:
@@ -55,7 +53,7 @@ class Shim:
         if not self.main:
             os.close(failed)
             _become(self.spec, stdio, namespaces, shim, failing)
-        for fd in {failing, *ours, *self.passed} - {self.output}:
+        for fd in {failing, *ours, *self.passed} - self.output.fds:
             os.close(fd)
         problem = os.read(failed, 200)
         os.close(failed)
@@ -66,9 +64,9 @@ class Shim:
         self.tell(b"started %d %d" % (shim, self.main))
         self._supervise()
         self._end_all()
-        self._finish_log()
+        self.output.finish()
         self.tell(b"exited %d" % (self.status or 0))
-        self._finish_attached()
+        self._await_clients()
 
     def tell(self, message: bytes) -> None:
         try:
@@ -80,14 +78,18 @@ class Shim:
         """The main process's three descriptors, and which of them were opened here."""
         chosen = [None if index is None else self.passed[index] for index in self.spec["stdio"]]
         ours: set[int] = set()
+        outer: list[int] = []
         if self.spec["output"] is not None:
-            self.output = self.passed[self.spec["output"]]
-        elif None in chosen[1:]:
-            self.output, inner = os.pipe()
-            ours.add(inner)
-            chosen = [inner if fd is None and i else fd for i, fd in enumerate(chosen)]
-        if self.output >= 0:
-            os.set_blocking(self.output, False)
+            outer.append(self.passed[self.spec["output"]])
+        for index in (1, 2):
+            if chosen[index] is None:
+                if not ours or self.spec["split"]:
+                    reading, inner = os.pipe()
+                    outer.append(reading)
+                    ours.add(inner)
+                chosen[index] = inner
+        log = None if self.spec["log"] is None else Log(self.spec["log"])
+        self.output = Output(self.poll, log, outer)
         if chosen[0] is None:
             chosen[0] = null = os.open("/dev/null", os.O_RDONLY)
             ours.add(null)
@@ -107,82 +109,39 @@ class Shim:
 
     def _supervise(self) -> None:
         """Until the main process has ended."""
-        for fd in (self.control.fileno(), self.wakeups.fd, self.output):
-            if fd >= 0:
-                self.poll.register(fd, select.POLLIN)
+        for fd in (self.control.fileno(), self.wakeups.fd):
+            self.poll.register(fd, select.POLLIN)
+        self.output.watch()
         while self.status is None and not self.wakeups.stop:
-            for fd, events in self.poll.poll():
+            for fd, events in self.poll.poll(self.memory.wait()):
+                if self.output.handle(fd, events):
+                    continue
                 if fd == self.wakeups.fd:
                     self.wakeups.drain()
                     self._reap()
-                elif fd == self.output:
-                    if not self._pump():
-                        self.poll.unregister(fd)
-                elif fd in self.attached:
-                    self._flush(fd, events)
                 elif fd == self.control.fileno() and not self._obey():
                     return
+            if self.memory.is_exceeded(self._processes):
+                self.tell(b"oom")
+                return
 
-    def _pump(self) -> bool:
-        """Moves some output to the log; False at its end."""
-        try:
-            data = os.read(self.output, CHUNK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False  # a terminal without users
-        self._take(data)
-        return bool(data)
+    def _processes(self) -> Iterator[int]:
+        """The container's processes, but for orphans that another namespace has taken in."""
+        for child in children():
+            yield child
+            yield from descendants(child)
 
-    def _take(self, data: bytes) -> None:
-        """Output goes to the log, and to whoever is attached."""
-        if data and self.log:
-            self.log.feed(data)
-        for fd in list(self.attached) if data else ():
-            self.attached[fd] += data
-            self._flush(fd)
-
-    def _attach(self, fd: int) -> None:
-        os.set_inheritable(fd, False)
-        os.set_blocking(fd, False)
-        self.attached[fd] = bytearray()
-        self.poll.register(fd, 0)
-
-    def _detach(self, fd: int) -> None:
-        self.poll.unregister(fd)
-        os.close(fd)
-        del self.attached[fd]
-
-    def _flush(self, fd: int, events: int = 0) -> None:
-        """Gives an attached client what it takes now. Who has gone is forgotten, who lags holds up the rest."""
-        pending = self.attached[fd]
-        try:
-            if events & ~select.POLLOUT:
-                raise BrokenPipeError
-            del pending[: os.write(fd, pending)]
-        except BlockingIOError:
-            pass  # POLLOUT will tell
-        except OSError:
-            self._detach(fd)
-        if fd in self.attached:
-            self.poll.register(fd, select.POLLOUT if pending else 0)
-        lagging = any(len(waiting) > MAX_PENDING for waiting in self.attached.values())
-        if lagging is not self.lagging and self.status is None:
-            self.lagging = lagging
-            self.poll.register(self.output, 0 if lagging else select.POLLIN)
-
-    def _finish_attached(self) -> None:
+    def _await_clients(self) -> None:
         """The container is gone; who is attached takes the last output in their own time."""
-        while self.attached and not self.wakeups.stop:
-            for fd in [fd for fd, pending in self.attached.items() if not pending]:
-                self._detach(fd)
-            for fd, events in self.poll.poll() if self.attached else ():
-                if fd in self.attached:
-                    self._flush(fd, events)
-                elif fd == self.wakeups.fd:
+        while self.output.is_awaited and not self.wakeups.stop:
+            for fd, events in self.poll.poll():
+                if self.output.handle(fd, events):
+                    continue
+                if fd == self.wakeups.fd:
                     self.wakeups.drain()
                 else:
                     self.poll.unregister(fd)
+            self.output.release()
 
     def _obey(self) -> bool:
         """Carries out all that the host has sent, before any more output is taken; False when the host is gone."""
@@ -193,15 +152,24 @@ class Shim:
                 return True
             except ConnectionError:
                 return False
-            for fd in fds:
-                self._attach(fd)
+            if fds:
+                self.output.attach(fds)
             if not signals or not self._signal(signals):
                 return False
 
-    def _signal(self, signals: bytes) -> bool:
+    def _signal(self, told: bytes) -> bool:
         """Passes signals on; False for the one that ends everything. 0 is none: it only brought a descriptor."""
         send = os.kill if self.mounts else os.killpg  # in a sandbox as upstream: to the main process alone
-        for signum in signals:
+        self.told += told
+        while self.told:
+            signum = self.told[0]
+            if signum == LIMIT:
+                if len(self.told) < LIMIT_BYTES:
+                    return True
+                self.memory.limit = int.from_bytes(self.told[1:LIMIT_BYTES], "little")
+                self.told = self.told[LIMIT_BYTES:]
+                continue
+            self.told = self.told[1:]
             if signum == signal.SIGKILL:
                 return False
             if signum:
@@ -248,17 +216,6 @@ class Shim:
                 return
             if pid == self.main:
                 self.status = status
-
-    def _finish_log(self) -> None:
-        """Everything is dead: what is in the pipe is all there will be."""
-        if self.output < 0 or not self.log:
-            return
-        try:
-            while data := os.read(self.output, CHUNK):
-                self._take(data)
-        except OSError:  # EAGAIN: a descriptor passed to a stranger still holds it open; EIO: a terminal's end
-            pass
-        self.log.flush()
 
 
 def _become(spec: Spec, stdio: list[int], namespaces: list[int], shim: int, failing: int) -> None:

@@ -76,7 +76,7 @@ def children() -> list[int]:
 def kill_tree(root: int) -> None:
     """SIGKILL to a process and all below it. They are stopped first: what is stopped leaves no child behind."""
     found: set[int] = set()
-    while (now := {root, *_descendants(root)}) - found:
+    while (now := {root, *descendants(root)}) - found:
         for pid in now - found:
             kill(pid, signum=signal.SIGSTOP)
         found |= now
@@ -84,7 +84,8 @@ def kill_tree(root: int) -> None:
         kill(pid)
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
+    """The living processes below one."""
     found: list[int] = []
     try:
         for task in os.listdir(f"/proc/{pid}/task"):
@@ -92,7 +93,7 @@ def _descendants(pid: int) -> list[int]:
                 found += map(int, listing.read().split())
     except OSError:
         pass
-    return [below for child in found for below in (child, *_descendants(child))]
+    return [below for child in found for below in (child, *descendants(child))]
 
 
 def with_mounts(number: int) -> list[int]:
