@@ -22,7 +22,7 @@ import click
 from anyio.abc import TaskGroup
 
 from minik8s.client.client import Client
-from minik8s.client.discovery import AGGREGATED, Discovery
+from minik8s.client.discovery import ACCEPT, Discovery
 from minik8s.client.events import Recorders
 from minik8s.client.http import HttpTransport
 from minik8s.client.informer import Informers
@@ -67,7 +67,7 @@ async def _connect(config: ClientConfig) -> AsyncIterator[Component]:
     transport = HttpTransport.from_config(config)
     try:
         client = Client(transport)
-        discovery = Discovery(transport.accepting(AGGREGATED).fetch, clock)
+        discovery = Discovery(transport.accepting(ACCEPT).fetch, clock)
         await discovery.refresh()
         yield Component(
             config, client, Informers(client, clock, rng), Recorders(client, clock, rng), discovery, clock, rng

@@ -14,7 +14,7 @@ from minik8s.api.resource import Resource
 from minik8s.cli.kinds import Kinds
 from minik8s.cli.options import Where
 from minik8s.client.client import Client
-from minik8s.client.discovery import AGGREGATED, PATHS
+from minik8s.client.discovery import ACCEPT, documents
 from minik8s.client.http import HttpTransport
 from minik8s.client.kubeconfig import load_kubeconfig
 from minik8s.client.manifests import load
@@ -57,7 +57,7 @@ async def open_session(where: Where) -> AsyncIterator[Session]:
     config = load_kubeconfig(where.kubeconfig, where.context)
     transport = HttpTransport.from_config(config)
     try:
-        discovery = transport.accepting(AGGREGATED)
+        discovery = transport.accepting(ACCEPT)
         kinds = await _discover(discovery)
         namespace = config.namespace if where.namespace is None else where.namespace
         yield Session(Client(transport), transport.accepting(TABLE), kinds, namespace, discovery)
@@ -70,7 +70,7 @@ async def open_session(where: Where) -> AsyncIterator[Session]:
 
 
 async def _discover(discovery: HttpTransport) -> Kinds:
-    return Kinds.from_discovery([await discovery.fetch(path) for path in PATHS])
+    return Kinds.from_discovery(await documents(discovery.fetch))
 
 
 def read_manifests(files: Iterable[str]) -> list[Obj]:

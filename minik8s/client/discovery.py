@@ -1,11 +1,12 @@
 """What an API server serves, by its own word: the resources of its discovery documents.
 
-Only the aggregated form is read; it is served since Kubernetes 1.30 and by every minik8s.
+The aggregated documents say it all in two answers. A server that has none (Kubernetes before 1.26, or one that was told
+so) says it group version by group version, and is asked for each; what comes out has the aggregated form all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 from minik8s.api.resource import Resource, Subresource
@@ -13,18 +14,73 @@ from minik8s.api.resources import BUILTIN
 from minik8s.clock import Clock
 from minik8s.logs import get_logger
 from minik8s.machinery.errors import ApiError
-from minik8s.machinery.meta import Doc
+from minik8s.machinery.meta import Doc, Obj
 
-AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_FORMS = [f"application/json;g=apidiscovery.k8s.io;v={v};as=APIGroupDiscoveryList" for v in ("v2", "v2beta1")]
+ACCEPT = ",".join([*_FORMS, "application/json"])
+"""What `Fetch` asks for: the best form that the server has."""
 PATHS = ("/api", "/apis")
 REFRESH_SECONDS = 30.0
 """How often the garbage collector and the quota controller look again; kube-controller-manager's period."""
 
 Fetch = Callable[[str], Awaitable[Doc]]
-"""Answers the aggregated document at a path. Raises ApiError or OSError."""
+"""Answers the document at a path. Raises ApiError or OSError."""
 
 _KNOWN = {(r.group, r.version, r.plural): r for r in BUILTIN}
 log = get_logger("minik8s.client.discovery")
+
+
+async def documents(fetch: Fetch) -> list[Doc]:
+    """What the server serves, as aggregated documents. Raises ApiError or OSError."""
+    return [await _document(fetch, path) for path in PATHS]
+
+
+async def _document(fetch: Fetch, path: str) -> Doc:
+    found = await fetch(path)
+    match found.get("kind"):
+        case "APIVersions":
+            groups = [("", [f"{path}/{version}" for version in found.get("versions") or ()])]
+        case "APIGroupList":
+            groups = [
+                (group["name"], [f"{path}/{entry['groupVersion']}" for entry in group.get("versions") or ()])
+                for group in found.get("groups") or ()
+            ]
+        case _:
+            return found
+    return {"items": [await _group(fetch, name, paths) for name, paths in groups]}
+
+
+async def _group(fetch: Fetch, name: str, paths: Iterable[str]) -> Doc:
+    """A group of which a version does not answer is known by its others; OSError is the whole server's."""
+    versions = []
+    for path in paths:
+        try:
+            versions.append(version_of(path.rpartition("/")[2], (await fetch(path)).get("resources") or ()))
+        except ApiError:
+            versions.append({"version": path.rpartition("/")[2], "freshness": "Stale"})
+    return {"metadata": {"name": name}, "versions": versions}
+
+
+def version_of(version: str, resources: Iterable[Doc]) -> Doc:
+    """An APIResourceList's entries as an aggregated document has them: subresources with what they belong to."""
+    entries: dict[str, Obj] = {}
+    for resource in resources:
+        name, _, subresource = resource["name"].partition("/")
+        kind = {key: resource.get(key, "") for key in ("group", "version", "kind")}
+        about = {"responseKind": kind, "verbs": resource.get("verbs") or []}
+        if subresource:
+            if name in entries:
+                entries[name].setdefault("subresources", []).append({"subresource": subresource, **about})
+            continue
+        entries[name] = {
+            "resource": name,
+            "scope": "Namespaced" if resource.get("namespaced") else "Cluster",
+            "singularResource": resource.get("singularName", ""),
+            "shortNames": resource.get("shortNames") or [],
+            "categories": resource.get("categories") or [],
+            **about,
+        }
+    return {"version": version, "resources": list(entries.values())}
 
 
 def resources_of(document: Doc) -> Iterator[Resource[Any]]:
@@ -88,8 +144,7 @@ class Discovery:
         """Asks again. Raises ApiError or OSError, and keeps what it knew then."""
         found: dict[tuple[str, str, str], Resource[Any]] = {}
         stale: list[str] = []
-        for path in PATHS:
-            document = await self._fetch(path)
+        for document in await documents(self._fetch):
             stale += stale_in(document)
             for resource in resources_of(document):
                 key = (resource.group, resource.version, resource.plural)
