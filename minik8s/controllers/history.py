@@ -83,9 +83,16 @@ def new_revision(owner: Doc, revision: int) -> Obj:
             "annotations": dict(annotations_of(owner)),
             "ownerReferences": [controller_reference(owner)],
         },
-        "data": {"spec": {"template": {**template, "$patch": "replace"}}},
+        "data": in_order({"spec": {"template": {**template, "$patch": "replace"}}}),
         "revision": revision,
     }
+
+
+def in_order(value: Any) -> Any:
+    """The value with its keys in the order in which Go writes them: kubectl compares the bytes of revisions."""
+    if isinstance(value, dict):
+        return {key: in_order(value[key]) for key in sorted(value)}
+    return [in_order(item) for item in value] if isinstance(value, list) else value
 
 
 def hash_of(revision: Doc) -> str:

@@ -209,7 +209,15 @@ def _int_or_string(value: int | str) -> bytes:
 
 
 def _raw(value: Any) -> bytes:
-    return message_field(1, orjson.dumps(value))
+    """JSON as Go writes it, for who compares its bytes: controllers and kubectl tell revisions apart by them."""
+    text = orjson.dumps(value)
+    for plain, escaped in _ESCAPES:
+        if plain in text:
+            text = text.replace(plain, escaped)
+    return message_field(1, text)
+
+
+_ESCAPES: Final = tuple((char.encode(), f"\\u{ord(char):04x}".encode()) for char in "<>&\u2028\u2029")
 
 
 _RAW: Final = ("RawExtension", "FieldsV1", "JSON")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from minik8s.api.resources import CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS
 from minik8s.controllers.daemonset import DaemonSetController
 from minik8s.controllers.daemonset_plan import Plan, World, plan
 from minik8s.controllers.daemonset_pods import new_pod, node_of
-from minik8s.controllers.history import superfluous
+from minik8s.controllers.history import new_revision, superfluous
 from minik8s.machinery.meta import is_terminating
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -280,6 +281,21 @@ def test_superfluous_revisions(limit: int | None, live: set[str], current: str, 
     revisions = [{"metadata": {"name": f"r{n}"}, "revision": n} for n in (3, 1, 4, 2)]
     owner = {"spec": {"revisionHistoryLimit": limit}}
     assert [r["metadata"]["name"] for r in superfluous(owner, revisions, live, current)] == gone
+
+
+def test_the_data_of_a_revision() -> None:
+    """Its keys are in the order in which Go writes them, at every depth: kubectl compares its bytes."""
+    template = {"spec": {"restartPolicy": "Always", "containers": [{"name": "c", "image": "i"}]}, "metadata": {}}
+    owner: Any = {
+        "kind": "DaemonSet",
+        "metadata": {"name": "d", "namespace": "n", "uid": "u"},
+        "spec": {"template": template},
+    }
+    owner["apiVersion"] = "apps/v1"
+    assert json.dumps(new_revision(owner, 1)["data"], separators=(",", ":")) == (
+        '{"spec":{"template":{"$patch":"replace","metadata":{},'
+        '"spec":{"containers":[{"image":"i","name":"c"}],"restartPolicy":"Always"}}}}'
+    )
 
 
 def test_history_is_limited(virtual: Any, start: Any) -> None:

@@ -246,6 +246,15 @@ def test_embedded_objects_carry_their_own_envelope() -> None:
     assert decode_message(raw, revision)["data"] == {"kind": "ConfigMap", "apiVersion": "v1", "data": {"a": "b"}}
 
 
+def test_raw_json_is_written_as_go_writes_it() -> None:
+    """Controllers and kubectl compare its bytes: Go escapes what could be markup, in keys and values."""
+    revision = table.struct("apps/v1", "ControllerRevision")
+    data = {"a&b": ["<x>", "\u2028", "é"]}
+    raw = encode_message({"data": data}, revision)
+    assert b'{"a\\u0026b":["\\u003cx\\u003e","\\u2028","\xc3\xa9"]}' in raw
+    assert decode_message(raw, revision)["data"] == data
+
+
 def test_every_struct_has_a_readable_layout() -> None:
     """No field of the table has a type that the reader does not know."""
     for group_version in table.group_versions():
