@@ -21,3 +21,7 @@ ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".tar.xz", "
 
 class BadImage(Exception):
     """What is wrong with an image; the text goes on after `failed to pull and unpack image "<name>": `."""
+
+
+class NoRoom(BadImage):
+    """It may be a good image, but this machine cannot take it now."""

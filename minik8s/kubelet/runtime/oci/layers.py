@@ -17,7 +17,7 @@ from typing import IO
 
 import attrs
 
-from minik8s.kubelet.runtime.oci import BadImage
+from minik8s.kubelet.runtime.oci import BadImage, NoRoom
 from minik8s.kubelet.runtime.oci.blobs import inner_name
 from minik8s.kubelet.runtime.oci.headers import Header, headers
 from minik8s.kubelet.runtime.oci.paths import Misled, resolve
@@ -27,6 +27,9 @@ MAX_BYTES = 8 << 30
 """Of an image's files, all layers together."""
 MAX_ENTRIES = 500_000
 """Of an image's layers, all together."""
+RESERVE = 256 << 20
+"""Bytes of the disk that are left to others."""
+_ZEROS = bytes(CHUNK)
 _BUFFER = 1 << 18
 WHITEOUT, OPAQUE, _RESERVED = ".wh.", ".wh..wh..opq", ".wh..wh."
 
@@ -81,8 +84,10 @@ class Unpacker:
                 raise BadImage(f"{what}: it is no tar that can be read: {error}") from error
         except (tarfile.TarError, RecursionError, ValueError, Misled) as error:
             raise BadImage(f"{what}: {error}") from error
+        except FileNotFoundError as error:
+            raise BadImage(f"{what}: {error.strerror}") from error
         except OSError as error:
-            raise BadImage(f"{what}: {error.strerror or error}") from error
+            raise NoRoom(f"{what}: {error.strerror or error}") from error
 
     def finish(self) -> None:
         """The deepest first, since one may take away the way to those below."""
@@ -138,14 +143,30 @@ class Unpacker:
     def _write(self, tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
         source = tar.extractfile(member)
         assert source is not None
+        self._check_room(member.size)
         fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
         with os.fdopen(fd, "wb") as file:
             while data := source.read(CHUNK):
                 self._budget.check()
-                file.write(data)
+                if data == _ZEROS[: len(data)]:
+                    file.seek(len(data), os.SEEK_CUR)  # a hole: what blows up to nothing but zeros takes no disk
+                else:
+                    file.write(data)
+            file.truncate()
+            file.flush()  # a later write would take the setuid bit away from who is not root
             os.fchmod(fd, stat.S_IMODE(member.mode))
         os.utime(path, (_time(member), _time(member)))
         self.size += member.size
+
+    def _check_room(self, size: int) -> None:
+        """Files that would fill the disk are not begun: it is not ours alone."""
+        if size > CHUNK:
+            disk = os.statvfs(self._root)
+            free = disk.f_bavail * disk.f_frsize
+            if size + RESERVE > free:
+                raise BadImage(
+                    f"a file of {size} bytes has no room: {free >> 20} MiB are free, and {RESERVE >> 20} stay"
+                )
 
     def _link(self, member: tarfile.TarInfo, path: str) -> None:
         target = inner_name(member.linkname)

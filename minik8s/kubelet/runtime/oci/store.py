@@ -17,7 +17,7 @@ from pathlib import Path
 
 import attrs
 
-from minik8s.kubelet.runtime.oci import BadImage
+from minik8s.kubelet.runtime.oci import BadImage, NoRoom
 from minik8s.kubelet.runtime.oci.blobs import Blobs, open_blobs, read
 from minik8s.kubelet.runtime.oci.config import ImageConfig, image_config
 from minik8s.kubelet.runtime.oci.layers import MAX_BYTES, Budget, Unpacker
@@ -49,29 +49,50 @@ class ImageStore:
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
         self._directory = directory
         self._read_only = read_only
-        self._loaded: dict[tuple[Path, str], tuple[_Stamp, Loaded]] = {}
+        self._results: dict[tuple[Path, str], tuple[_Stamp, Loaded | BadImage]] = {}
         self._sizes: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def load(self, path: Path, wanted: Reference, check: Callable[[], object]) -> Loaded:
         """The image that `wanted` means at `path`. Blocks; `check` is called often and may raise. Raises BadImage."""
+        try:
+            stamp = _stamp(path)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        if (known := self._known(path, wanted, stamp)) is not None:
+            return known  # nobody waits for another image that has been unpacked before
         while not self._lock.acquire(timeout=_WAIT_SECONDS):
             check()
         try:
-            stamp, key = _stamp(path), (path, str(wanted))
-            known = self._loaded.get(key)
-            if known is not None and known[0] == stamp:
-                return known[1]
-            if not self._loaded:
-                self.remove()  # what somebody has left who was killed
-            self._directory.mkdir(parents=True, exist_ok=True)
-            loaded = self._load(path, wanted, check)
-            self._loaded[key] = stamp, loaded
-            return loaded
+            return self._known(path, wanted, stamp) or self._load_anew(path, wanted, stamp, check)
         except OSError as error:
-            raise BadImage(f"{error.filename or path}: {error.strerror}") from error
+            raise _unreadable(path, error) from error
         finally:
             self._lock.release()
+
+    def _known(self, path: Path, wanted: Reference, stamp: _Stamp) -> Loaded | None:
+        """What came of it before, if nothing has changed since. Raises BadImage: a bad image does not get better."""
+        before, result = self._results.get((path, str(wanted)), ((), None))
+        if before != stamp:
+            return None
+        if isinstance(result, BadImage):
+            raise BadImage(str(result))
+        return result
+
+    def _load_anew(self, path: Path, wanted: Reference, stamp: _Stamp, check: Callable[[], object]) -> Loaded:
+        if not self._sizes:
+            self.remove()  # what somebody has left who was killed
+        self._directory.mkdir(parents=True, exist_ok=True)
+        key = path, str(wanted)
+        try:
+            loaded = self._load(path, wanted, check)
+        except NoRoom:
+            raise
+        except BadImage as error:
+            self._results[key] = stamp, BadImage(str(error))
+            raise
+        self._results[key] = stamp, loaded
+        return loaded
 
     def remove(self) -> None:
         """Removes everything, also what its modes protect."""
@@ -113,6 +134,10 @@ class ImageStore:
             remove_tree(fresh)
             raise
         return unpacker.size
+
+
+def _unreadable(path: Path, error: OSError) -> BadImage:
+    return NoRoom(f"{error.filename or path}: {error.strerror}")
 
 
 def _stamp(path: Path) -> _Stamp:

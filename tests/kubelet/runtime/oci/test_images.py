@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import importlib
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from minik8s.kubelet.runtime.oci import BadImage
+from minik8s.kubelet.runtime.oci.layers import Unpacker
 from minik8s.kubelet.runtime.oci.recognition import kind_of
 from minik8s.kubelet.runtime.oci.store import ImageStore, Loaded
 from minik8s.kubelet.runtime.references import parse_reference
@@ -122,6 +125,32 @@ def test_a_store_for_what_cannot_be_mounted_read_only(tmp_path: Path) -> None:
     assert modes == [0o555, 0o555, 0o444]
     store.remove()
     assert not (tmp_path / "store").exists()
+
+
+def test_a_bad_image_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked again, its complaint is known; a changed one gets another chance, as does one that found no room."""
+    store = ImageStore(tmp_path / "store")
+    path = docker_archive(tmp_path / "a.tar", {"a:b": IMAGE})
+    good = path.read_bytes()
+    path.write_bytes(good.replace(b"two", b"twp"))
+    reference = parse_reference("x")
+    first: list[int] = []
+    second: list[int] = []
+    for looks in (first, second):
+        with pytest.raises(BadImage, match="unexpected digest"):
+            store.load(path, reference, partial(looks.append, 1))
+    assert first
+    assert not second
+    path.write_bytes(good + bytes(512))
+    monkeypatch.setattr(Unpacker, "finish", fail_for_want_of_room)
+    with pytest.raises(BadImage, match="No space left on device"):
+        store.load(path, reference, lambda: None)
+    monkeypatch.undo()
+    assert tree(store.load(path, reference, lambda: None).root) == {"etc": "755", "etc/motd": "two"}
+
+
+def fail_for_want_of_room(unpacker: Unpacker) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_loading_can_be_given_up(tmp_path: Path) -> None:

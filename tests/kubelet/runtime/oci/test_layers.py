@@ -172,6 +172,25 @@ def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         budget.read(2 << 20)
 
 
+def test_zeros_take_no_disk(tmp_path: Path) -> None:
+    """What is nothing but zeros, wherever it is in a file, is a hole; the file is as long as it should be."""
+    size = 8 << 20
+    contents = {"all": bytes(size), "end": b"x" + bytes(size), "start": bytes(size) + b"x", "none": b""}
+    root = tmp_path / "root"
+    root.mkdir()
+    Unpacker(root, Budget()).apply(io.BytesIO(layer(*(file(*item) for item in contents.items()))), "layer")
+    assert {path.name: path.read_bytes() for path in root.iterdir()} == contents
+    assert sum(path.stat().st_blocks for path in root.iterdir()) * 512 < 3 * (2 << 20)
+
+
+def test_a_disk_is_not_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that would leave others too little is not begun."""
+    monkeypatch.setattr(layers, "RESERVE", 1 << 60)
+    with pytest.raises(BadImage, match="a file of 2097152 bytes has no room: "):
+        unpacked(tmp_path, layer(file("small"), file("big", bytes(2 << 20))))
+    assert [path.name for path in (tmp_path / "root").iterdir()] == ["small"]
+
+
 def test_a_chain_of_extensions(tmp_path: Path) -> None:
     """Extended headers after extended headers end as a complaint, not as a recursion without end."""
     name = entry("n", type=tarfile.GNUTYPE_LONGNAME, size=5).tobuf(tarfile.GNU_FORMAT) + b"name\0".ljust(512, b"\0")
