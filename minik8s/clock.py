@@ -70,6 +70,28 @@ def waiting_outside(clock: Clock) -> AbstractContextManager[None]:
     return nullcontext() if flowing is None else flowing()
 
 
+class Timers:
+    """Calls at some time to come, by name: a new one takes the place of the one of that name."""
+
+    __slots__ = ("_clock", "_handles")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._handles: dict[str, TimerHandle] = {}
+
+    def set(self, name: str, seconds: float, callback: Callable[[], object]) -> None:
+        """Calls back in so many seconds, at once for a time that has passed."""
+        if handle := self._handles.pop(name, None):
+            handle.cancel()
+        self._handles[name] = self._clock.call_later(max(0.0, seconds), callback)
+
+    def cancel(self) -> None:
+        """No call comes any more."""
+        for handle in self._handles.values():
+            handle.cancel()
+        self._handles.clear()
+
+
 class Deadline:
     """Awaits a coroutine for at most `seconds` of a clock; raises TimeoutError when it is not done by then.
 
@@ -93,7 +115,7 @@ class Deadline:
         before = task.cancelling()
         timer = self._clock.call_later(self._seconds, lambda: self._expire(task))
         try:
-            yield from _go_on(steps, waiting)
+            yield from go_on(steps, waiting)
         except asyncio.CancelledError:
             if self._expired and task.uncancel() <= before:
                 raise TimeoutError from None
@@ -106,7 +128,7 @@ class Deadline:
         task.cancel()
 
 
-def _go_on(steps: Generator[Any, Any, None], waiting: Any) -> Generator[Any, Any, None]:
+def go_on(steps: Generator[Any, Any, None], waiting: Any) -> Generator[Any, Any, None]:
     """The rest of a coroutine that has been started and waits for something."""
     while True:
         try:

@@ -6,12 +6,12 @@ leave and then takes over whatever is running. What the container needs of its p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
 
-from minik8s.api.restart import Role, Verdict, after_exit
+from minik8s.api.restart import Verdict, after_exit
 from minik8s.client.events import EventKind
 from minik8s.kubelet.backoff import INITIAL, as_duration, restart_delay
 from minik8s.kubelet.container_config import ContainerHost, container_config, memory_limit_in
@@ -22,7 +22,7 @@ from minik8s.kubelet.env import ConfigError
 from minik8s.kubelet.images import PullFailure
 from minik8s.kubelet.latch import Latch
 from minik8s.kubelet.logs import remove_logs
-from minik8s.kubelet.pod_spec import full_name
+from minik8s.kubelet.pod_spec import FIELD_OF, full_name
 from minik8s.kubelet.prober import Prober
 from minik8s.kubelet.probes import Probe, declared
 from minik8s.kubelet.runtime.protocol import (
@@ -38,13 +38,6 @@ from minik8s.machinery.meta import Doc, Obj
 SYNC_SECONDS = 1.0
 """How long ErrImagePull shows before it becomes ImagePullBackOff: until the agent's next look at the pod."""
 
-_FIELDS: dict[Role, str] = {
-    "init": "spec.initContainers",
-    "sidecar": "spec.initContainers",
-    "app": "spec.containers",
-    "ephemeral": "spec.ephemeralContainers",
-}
-
 
 class ContainerWorker:
     """Leads one container of a pod."""
@@ -59,7 +52,10 @@ class ContainerWorker:
         self.attempted = Latch()
         self.started = Latch()
         self.stopped = Latch()
-        self._scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None
+        self._is_stopped = False
+        self._began = 0.0
+        self.is_resting = False  # it has left its task while the container runs: `run` goes on from there
         self._left: Latch | None = None
         self._pause = Latch()
         self._waits_for_objects = False
@@ -89,26 +85,31 @@ class ContainerWorker:
         return (self.spec.get("resources") or {}) if held is None else held
 
     def event(self, type_: EventKind, reason: str, message: str) -> None:
-        path = f"{_FIELDS[self.role]}{{{self.record.name}}}"
+        path = f"spec.{FIELD_OF[self.role]}{{{self.record.name}}}"
         self.host.node.recorder.event(self.host.pod, type_, reason, message, field_path=path)
 
     # -- leading
 
     async def run(self) -> None:
-        """Leads the container's life until it has ended for good or `stop` takes over."""
-        self._left = Latch()
+        """Leads the container's life until it has ended for good or `stop` takes over, or until it may rest."""
+        if self._is_stopped:
+            return
+        left = self._left = Latch()
         try:
-            with self._scope:
+            with anyio.CancelScope() as self._scope:
                 await self._lead()
         finally:
+            self._scope = None
             self.attempted.set()
-            self._left.set()
+            left.set()
 
     async def _lead(self) -> None:
         if self.record.state == "terminated" and self._verdict() is not Verdict.RESTART:
             return
         while True:
             await self._run_once()
+            if self.is_resting:
+                return
             self.attempted.set()
             verdict = self._verdict()
             if verdict is Verdict.RESTART_ALL:
@@ -124,21 +125,25 @@ class ContainerWorker:
         return after_exit(policy, self.spec, self.role, self.record.exit_code or 0)
 
     async def _run_once(self) -> None:
-        """One run, from the image to the exit."""
-        self._replaced = False
-        try:
-            run = await self._start()
-        finally:
-            self.is_restarting = False
-        if run is None or run.container is None:
-            return
-        began = self.host.node.clock.monotonic()
-        hooked = await self._post_start(run)
-        self.attempted.set()  # the next container may start
-        if hooked:
-            await self._live(run)
-        await self._ended(run, show=not self._replaced)
-        self._ran = self.host.node.clock.monotonic() - began
+        """One run, from the image to the exit; or from where it rested, to there or until it may rest again."""
+        run, hooked = self.running if self.is_resting else None, True
+        if run is None:
+            self._replaced = False
+            try:
+                run = await self._start()
+            finally:
+                self.is_restarting = False
+            if run is None or run.container is None:
+                return
+            self._began = self.host.node.clock.monotonic()
+            hooked = await self._post_start(run)
+            self.attempted.set()  # the next container may start
+            if hooked:
+                self._is_up(run)
+        self.is_resting = hooked and not await self._live(run)
+        if not self.is_resting:
+            await self._ended(run, show=not self._replaced)
+            self._ran = self.host.node.clock.monotonic() - self._began
 
     async def _back_off(self) -> None:
         """Waits as crash-loop back-off wants it."""
@@ -264,25 +269,33 @@ class ContainerWorker:
         await run.kill(Deadline(self.host.grace_period), "FailedPostStartHook")
         return False
 
-    async def _live(self, run: ContainerRun) -> None:
-        """From started to exited, with the probes in between."""
-        container = run.container
-        assert container is not None
-        self.record.run(run.container_id, container.started_at)
-        probes = declared(self.spec)
-        if not probes:
+    def _is_up(self, run: ContainerRun) -> None:
+        """Notes that the container runs; what has no probes counts as started and ready at once."""
+        assert run.container is not None
+        self.record.run(run.container_id, run.container.started_at)
+        if not declared(self.spec):
             self.record.started = self.role != "init"
             self.record.ready = self.role not in ("init", "ephemeral")
             self.started.set()
             self.host.changed()
+
+    async def _live(self, run: ContainerRun) -> bool:
+        """From started to exited, with the probes in between; False if it may rest before that."""
+        container = run.container
+        assert container is not None
+        probes = declared(self.spec)
+        if not probes:
+            if self.role == "app" and self.host.may_rest(container):
+                return False
             await container.wait()
-            return
+            return True
         prober = self._prober = self._make_prober(run, probes)
         self._take_verdicts()
         async with anyio.create_task_group() as group:
             prober.start(group)
             await container.wait()
             group.cancel_scope.cancel()
+        return True
 
     def _make_prober(self, run: ContainerRun, probes: Mapping[Any, Probe]) -> Prober:
         async def check(probe: Probe) -> ProbeResult:
@@ -333,7 +346,9 @@ class ContainerWorker:
 
     async def stop(self, deadline: Deadline, turn: Turn | None = None) -> None:
         """Ends the container for good by `deadline`; its signal waits for its `turn`."""
-        self._scope.cancel()
+        self._is_stopped = True
+        if self._scope is not None:
+            self._scope.cancel()
         if self._left is not None:
             await self._left.wait()
         run = self.running
@@ -375,9 +390,3 @@ class ContainerWorker:
         if self._unseen is not None:
             self.record.end(self._unseen)
             self._unseen = None
-
-
-async def all_stopped(workers: Iterable[ContainerWorker]) -> None:
-    """Waits until `stop` has done its work on all of them."""
-    for worker in workers:
-        await worker.stopped.wait()

@@ -7,13 +7,35 @@ fault holds a request up, jobs do wait; then others go on beside them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from functools import partial
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
+from minik8s.clock import go_on
+
 Job = Callable[[], Awaitable[None]]
+
+
+class _Job:
+    """Awaits a job; `waits` is called when it has to wait, if it ever has."""
+
+    __slots__ = ("_waits", "_work")
+
+    def __init__(self, work: Awaitable[None], waits: Callable[[], None]) -> None:
+        self._work, self._waits = work, waits
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        steps = self._work.__await__()
+        try:
+            waiting = next(steps)
+        except StopIteration:
+            return
+        self._waits()
+        yield from go_on(steps, waiting)
 
 
 class Crew:
@@ -29,6 +51,7 @@ class Crew:
         self._added = 0
         self._idle: list[anyio.Event] = []
         self._coming = 0
+        self._is_running = False
 
     def add(self, job: Job) -> None:
         """Has the job done soon."""
@@ -36,6 +59,12 @@ class Crew:
         self._jobs.append((self._added, job))
         if self._idle and not self._coming:
             self._call()
+
+    def run_in(self, group: TaskGroup) -> None:
+        """Has it work in a group, from the first call on: a crew for which there is nothing to do costs no task."""
+        if not self._is_running:
+            self._is_running = True
+            group.start_soon(self.run, name=self._name)
 
     async def run(self) -> None:
         """Works until cancelled."""
@@ -54,20 +83,26 @@ class Crew:
             if self._jobs:
                 self._coming += 1
                 continue
+            if self._idle:
+                return  # one is enough to wait for more
             called = anyio.Event()
             self._idle.append(called)
             await called.wait()
 
     async def _next(self, group: TaskGroup) -> None:
-        """Does the first job, and has somebody come for the next should it have to wait."""
+        """Does the first job, and has somebody come for the others should it have to wait."""
         _, job = self._jobs.popleft()
-        if self._jobs and not self._coming:
-            if self._idle:
-                self._call()
-            else:
-                self._coming += 1
-                group.start_soon(self._work, group, name=self._name)
-        await job()
+        await _Job(job(), partial(self._stand_in, group))
+
+    def _stand_in(self, group: TaskGroup) -> None:
+        """Sees to it that there is somebody for what is to be done next, now or later."""
+        if self._coming:
+            return
+        if not self._idle:
+            self._coming += 1
+            group.start_soon(self._work, group, name=self._name)
+        elif self._jobs:
+            self._call()
 
     def _call(self) -> None:
         self._coming += 1

@@ -43,6 +43,11 @@ class Subscriptions:
 
         return remove
 
+    @property
+    def listeners(self) -> int:
+        """How many there are."""
+        return sum(map(len, self._listeners.values()))
+
     def _handle(self, old: Doc | None, new: Doc | None) -> None:
         """An object whose key changed is deleted for the one key and added for the other."""
         before = None if old is None else self._key(old)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -29,13 +30,14 @@ from minik8s.kubelet import eviction, shutdown
 from minik8s.kubelet.admission import Claim, admit, claim_of
 from minik8s.kubelet.commons import Commons
 from minik8s.kubelet.context import NodeContext
+from minik8s.kubelet.crew import Crew
 from minik8s.kubelet.logs import chosen_container_id
 from minik8s.kubelet.metering import Meters
 from minik8s.kubelet.node import DEFAULT_CAPACITY
 from minik8s.kubelet.node_agent import NodeAgent
 from minik8s.kubelet.phase import is_starting
 from minik8s.kubelet.pod_dns import Resolver
-from minik8s.kubelet.pod_status import EVICTED, rejected_status
+from minik8s.kubelet.pod_status import rejected_status
 from minik8s.kubelet.pod_worker import PodWorker
 from minik8s.kubelet.resize_plan import Refusal, refusal
 from minik8s.kubelet.resizes import Resizes
@@ -43,6 +45,7 @@ from minik8s.kubelet.runtime.protocol import Container, LogOptions, Runtime, San
 from minik8s.kubelet.static_pods import StaticPods, StaticPodWorker
 from minik8s.kubelet.status import SettledPod, StatusManager
 from minik8s.kubelet.storage import storage_limits, watch_storage
+from minik8s.machinery.causes import CAUSE, Cause
 from minik8s.machinery.errors import BadRequest
 from minik8s.machinery.meta import Doc, Obj, is_terminating, name_of, namespace_of, rfc3339, uid_of
 
@@ -124,6 +127,7 @@ class Kubelet:
         self._subscriptions: list[Callable[[], None]] = []
         self._leave: Callable[[], None] | None = None
         self._scope = anyio.CancelScope()
+        self._crew = Crew(f"{node_name} pods")
         self._an_end = anyio.Event()
         self.ended = anyio.Event()
 
@@ -148,6 +152,8 @@ class Kubelet:
             self.node.resizes.close()
             self.node.statuses.close()
             self.disconnect()
+            for worker in self.workers.values():
+                worker.abandon()
             self._group = None
             with anyio.CancelScope(shield=True):
                 await self.node.runtime.aclose()
@@ -169,8 +175,8 @@ class Kubelet:
         """Hears of them again, and takes note of what it has missed."""
         self.disconnect()
         self.agent.observe(None, self.node.dispatch.node_informer.lister.get(self.name))
-        there = {uid_of(pod) for pod in self.node.dispatch.pod_informer.lister.by_index("node", self.name)}
-        there |= self._static.uids
+        pods = self.node.dispatch.pod_informer.lister.by_index("node", self.name)
+        there = {*map(uid_of, pods)} | self._static.uids
         for uid in [uid for uid in (*self.workers, *self._settled) if uid not in there]:
             self._pod_removed(uid)
         self._subscriptions = self._subscribe()
@@ -187,22 +193,10 @@ class Kubelet:
     def fill_disk(self, full: bool) -> None:
         """The disk is full, or not any more: the node says so, and as long as it is pods are evicted."""
         was, self.agent.disk_full = self.agent.disk_full, full
-        if self._group is not None and full != was:
-            self._group.start_soon(self._relieve if full else self._recover, name=f"{self.name} eviction")
-
-    async def _recover(self) -> None:
-        await self.agent.report()
-
-    async def _relieve(self) -> None:
-        await self.agent.report()
-        while self.agent.disk_full:
-            running = [worker for worker in self.workers.values() if not worker.ended and not worker.is_ending]
-            victim = eviction.next_victim(worker.pod for worker in running)
-            if victim is not None:
-                text = eviction.message(self.node.allocatable["ephemeral-storage"])
-                self.node.recorder.event(victim, "Warning", EVICTED, text)
-                self.worker(victim).terminate(0, (EVICTED, text))
-            await self.node.clock.sleep(eviction.SYNC_SECONDS)
+        if self._group is not None and full and not was:
+            self._group.start_soon(eviction.relieve, self.node, self.agent, self.workers.values)
+        elif self._group is not None and full != was:
+            self._group.start_soon(self.agent.report)
 
     def kill_container(self, pod: Doc, container: str, *, out_of_memory: bool = False) -> None:
         """SIGKILL from the machine. Raises BadRequest when the container does not run."""
@@ -272,9 +266,7 @@ class Kubelet:
 
     def busy(self) -> Iterator[str]:
         """What pods are on their way to, in words: to run, or to end. One that backs off only waits for time."""
-        for worker in self.workers.values():
-            if worker.ended:
-                continue
+        for worker in [worker for worker in self.workers.values() if not worker.ended]:
             name = f"{namespace_of(worker.pod)}/{name_of(worker.pod)}"
             if is_terminating(worker.pod):
                 yield f"pod {name} is ending on {self.name}"
@@ -311,12 +303,13 @@ class Kubelet:
             return
         if old is not None and (new is None or uid_of(new) != uid_of(old)):
             self._pod_removed(uid_of(old))
-        if new is not None:
-            known = self.workers.get(uid_of(new)) or self._settled.get(uid_of(new))
-            if known is None:
-                self._pod_added(new)
-            elif known.update(new):
-                self.node.statuses.mark(known)
+        if new is None:
+            return
+        known = self.workers.get(uid_of(new)) or self._settled.get(uid_of(new))
+        if known is None:
+            self._pod_added(new)
+        elif known.update(new):
+            self.node.statuses.mark(known)
 
     def _pod_added(self, pod: Doc) -> None:
         assert self._group is not None
@@ -357,12 +350,20 @@ class Kubelet:
         self.workers[uid_of(worker.pod)] = worker
         if worker.resize is not None:
             self.node.resizes.add(worker)
-        self._group.start_soon(self._lead, worker)
+        self._crew.run_in(self._group)
+        worker.led_by(self._see_to)
+        self._see_to(worker)
         if self.node.files and (limits := storage_limits(worker.pod)) is not None:
             self._group.start_soon(watch_storage, self.node, worker, limits)
 
-    async def _lead(self, worker: PodWorker) -> None:
+    def _see_to(self, worker: PodWorker) -> None:
+        self._crew.add(partial(self._lead, worker, CAUSE.get()))
+
+    async def _lead(self, worker: PodWorker, cause: Cause | None) -> None:
+        CAUSE.set(cause)
         await worker.run()
+        if not worker.ended:
+            return  # it rests
         ended, self._an_end = self._an_end, anyio.Event()
         ended.set()
         self.node.resizes.retry()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from minik8s.api.restart import role_of
+from minik8s.api.restart import Role, role_of
 from minik8s.kubelet.container_status import ContainerRecord, record_of
 from minik8s.kubelet.env import references
 from minik8s.kubelet.volumes.payload import volume_references
 from minik8s.machinery.meta import Doc, name_of, namespace_of, uid_of
 
 FIELDS = ("initContainers", "containers", "ephemeralContainers")
+FIELD_OF: dict[Role, str] = {
+    "init": "initContainers",
+    "sidecar": "initContainers",
+    "app": "containers",
+    "ephemeral": "ephemeralContainers",
+}
 _MAX_HOSTNAME = 63
 
 

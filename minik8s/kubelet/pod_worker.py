@@ -9,33 +9,34 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import anyio
 import anyio.abc
 
 from minik8s.api.restart import role_of
 from minik8s.client.events import EventKind
-from minik8s.clock import TimerHandle
+from minik8s.clock import Timers
 from minik8s.kubelet.admission import Claim, claim_of
 from minik8s.kubelet.backoff import mount_delay
 from minik8s.kubelet.container_status import ContainerRecord
-from minik8s.kubelet.container_worker import ContainerWorker, all_stopped
+from minik8s.kubelet.container_worker import ContainerWorker
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.deadline import Deadline
 from minik8s.kubelet.downward import Surroundings
+from minik8s.kubelet.ending import stop_all
 from minik8s.kubelet.env import environment
 from minik8s.kubelet.images import ImagePuller
+from minik8s.kubelet.led import Led
 from minik8s.kubelet.pod_dns import omissions
 from minik8s.kubelet.pod_network import sandbox_config
 from minik8s.kubelet.pod_spec import FIELDS, records_of
 from minik8s.kubelet.pod_status import EVICTED, PodView, pod_status
 from minik8s.kubelet.resize_plan import allocation_of, restored, totals
 from minik8s.kubelet.resizes import PodResize
-from minik8s.kubelet.runtime.protocol import Mount, RuntimeFailure, Sandbox
+from minik8s.kubelet.runtime.protocol import Container, Mount, RuntimeFailure, Sandbox
 from minik8s.kubelet.volumes.keeper import VolumeKeeper
 from minik8s.machinery.meta import (
     Doc,
@@ -54,10 +55,11 @@ FORCED_GRACE = 1.0
 """Seconds of grace for a pod whose object is already gone (the kubelet's minimum)."""
 
 
-class PodWorker:
+class PodWorker(Led):
     """Runs one pod. It is also the `StatusSource` of the pod's status and the host of its containers."""
 
     def __init__(self, node: NodeContext, pod: Doc, claim: Claim) -> None:
+        super().__init__()
         self.node = node
         self.pod = pod
         self.claim = claim
@@ -81,9 +83,10 @@ class PodWorker:
         self._deadline: Deadline | None = None
         self._terminating = False
         self._again = False
-        self._group: anyio.abc.TaskGroup | None = None
         self._life: anyio.CancelScope | None = None
-        self._timers: dict[str, TimerHandle] = {}
+        self._forget_objects: Callable[[], None] | None = None
+        self._timers = Timers(node.clock)
+        self.set_timer = self._timers.set
         self.resize: PodResize | None = None
         if self._resumed and (granted := restored(pod)) != allocation_of(pod["spec"]):
             self.resize = PodResize(self, granted)
@@ -172,6 +175,7 @@ class PodWorker:
             self._deadline.tighten(grace)
         if self._life is not None:
             self._life.cancel()
+        self.wake()
 
     def evict(self, message: str, grace: float) -> None:
         """Ends the pod for what it has done itself."""
@@ -210,38 +214,55 @@ class PodWorker:
     # -- life
 
     async def run(self) -> None:
-        """The pod's whole life; returns when nothing of it is left but logs and status."""
-        forget_objects = self.keeper.listen()
-        try:
-            async with anyio.create_task_group() as self._group:
-                self._watch_deadline()
-                while True:
-                    await self._live()
-                    await self._stop()
-                    if not self._again or self._terminating:
-                        break
-                    self._start_over()
-                self._group.cancel_scope.cancel()
-        finally:
-            self._group = None
-            forget_objects()
-            for timer in self._timers.values():
-                timer.cancel()
-        await self._clean_up()
+        """The pod's life, until nothing of it is left but logs and status, or it rests.
+
+        A pod rests while its containers run and whoever runs them calls back at their end: it needs no task then.
+        `wake` has somebody `run` it again, and it goes on from there.
+        """
+        if self._forget_objects is None:
+            self._forget_objects = self.keeper.listen()
+            self._watch_deadline()
+        if not await self._led():
+            await self._clean_up()
+
+    async def _lead(self) -> None:
+        while True:
+            await self._live()
+            if not self._rested:
+                await self._stop()
+            if self._rested or not self._again or self._terminating:
+                return
+            self._start_over()
 
     async def _live(self) -> None:
-        """Until every app container has ended for good, or the pod has to end."""
+        """Until every app container has ended for good, the pod has to end, or it may rest."""
         with anyio.CancelScope() as self._life:
-            if self._terminating:
+            goes_on, self._rested = self._rested, False
+            if self._terminating or not (goes_on or await self._begin()):
                 return
-            self.changed()
-            await self.keeper.mount()
-            await self.node.prepare_devices(self.pod, self.event)
-            await self._make_sandbox()
-            if await self._initialize():
-                self._initialized = True
-                await self._run_apps()
+            await self._run_apps()
+            self._rested = any(worker.is_resting for worker in self.containers.values())
         self._life = None
+
+    async def _begin(self) -> bool:
+        """Up to where the app containers start; False when an init container has failed for good."""
+        self.changed()
+        await self.keeper.mount()
+        await self.node.prepare_devices(self.pod, self.event)
+        await self._make_sandbox()
+        self._initialized = await self._initialize()
+        return self._initialized
+
+    def may_rest(self, container: Container) -> bool:
+        """Whether a container that runs needs nobody until it calls."""
+        return self._may_rest and not self._terminating and not self._again and container.call_at_end(self.wake)
+
+    def abandon(self) -> None:
+        """Hears of nothing more: of objects, of time."""
+        if self._forget_objects is not None:
+            self._forget_objects()
+            self._forget_objects = None
+        self._timers.cancel()
 
     async def _make_sandbox(self) -> None:
         if self._resumed:
@@ -292,7 +313,10 @@ class PodWorker:
                 await worker.attempted.wait()
 
     def _worker(self, spec: Doc) -> ContainerWorker:
-        worker = self.containers[spec["name"]] = ContainerWorker(self, spec, self.records[spec["name"]])
+        """The container's worker: the one that rests, or a new one."""
+        worker = self.containers.get(spec["name"])
+        if worker is None or not worker.is_resting:
+            worker = self.containers[spec["name"]] = ContainerWorker(self, spec, self.records[spec["name"]])
         return worker
 
     def _start_beside(self, spec: Doc) -> None:
@@ -306,20 +330,8 @@ class PodWorker:
     # -- the end
 
     async def _stop(self) -> None:
-        """Ends every container: sidecars after the others, in reverse order."""
-        deadline = self._deadline = self._deadline or Deadline(self.grace_period)
-        workers = list(self.containers.values())
-        if len(workers) == 1:
-            await workers[0].stop(deadline)
-            return
-        async with anyio.create_task_group() as group:
-            for index, worker in enumerate(workers):
-                turn = None
-                if worker.role == "sidecar":
-                    before = [w for w in workers if w.role != "sidecar"]
-                    before += [w for w in workers[index + 1 :] if w.role == "sidecar"]
-                    turn = partial(all_stopped, before)
-                group.start_soon(worker.stop, deadline, turn)
+        self._deadline = self._deadline or Deadline(self.grace_period)
+        await stop_all(list(self.containers.values()), self._deadline)
 
     def _start_over(self) -> None:
         self._again, self._initialized, self._deadline = False, False, None
@@ -328,6 +340,7 @@ class PodWorker:
         self.containers.clear()
 
     async def _clean_up(self) -> None:
+        self.abandon()
         if self._sandbox is not None:
             await self.node.runtime.remove_sandbox(self._sandbox)
         self._sandbox_ready = False
@@ -352,14 +365,10 @@ class PodWorker:
             left = (end - self.node.clock.now()).total_seconds()
             self.set_timer("deadline", left, lambda: self.terminate(self.grace_period, DEADLINE_EXCEEDED))
 
-    def set_timer(self, name: str, seconds: float, callback: Callable[[], object]) -> None:
-        if timer := self._timers.pop(name, None):
-            timer.cancel()
-        self._timers[name] = self.node.clock.call_later(max(0.0, seconds), callback)
-
     def _spec_changed(self, old: Doc) -> None:
         spec = self.pod["spec"]
-        if spec.get("activeDeadlineSeconds") != old["spec"].get("activeDeadlineSeconds") and self._group is not None:
+        changed = spec.get("activeDeadlineSeconds") != old["spec"].get("activeDeadlineSeconds")
+        if changed and self._forget_objects is not None:
             self._watch_deadline()
         was = allocation_of(old["spec"])
         if resized := was != allocation_of(spec):
@@ -382,12 +391,6 @@ class PodWorker:
         elif name not in self.records:
             self.records[name] = ContainerRecord(name, role_of(container, field))
             self._start_beside(container)
-
-    def spawn(self, func: Callable[[], Coroutine[Any, Any, None]]) -> bool:
-        """Runs something beside the rest of the pod's life; False when that is over."""
-        if self._group is not None:
-            self._group.start_soon(func)
-        return self._group is not None
 
     def surroundings(self) -> Surroundings:
         return Surroundings(self.node.address, self._pod_ips, self.node.allocatable)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -70,6 +71,33 @@ def test_a_waiting_job_keeps_nobody_up() -> None:
 
     play(scenario)
     assert done == ["quick 0", "quick 1", "slow 0", "slow 1", "slower 0", "slower 1"]
+
+
+def test_who_comes_later_does_not_wait_either() -> None:
+    """Whether a job was alone when it began to wait or not; and of all who have stood in, one stays."""
+    done: list[str] = []
+
+    async def scenario(clock: VirtualClock, group: Any) -> None:
+        crew = Crew("test")
+
+        async def job(name: str, seconds: float) -> None:
+            if seconds:
+                await clock.sleep(seconds)
+            done.append(name)
+
+        group.start_soon(crew.run)
+        before = len(asyncio.all_tasks())
+        for number in range(5):
+            crew.add(partial(job, f"slow {number}", 30))
+            await clock.sleep(1)
+        crew.add(partial(job, "quick", 0))
+        await clock.sleep(1)
+        assert done == ["quick"]
+        await clock.sleep(60)
+        assert len(done) == 6
+        assert len(asyncio.all_tasks()) <= before + 1
+
+    play(scenario)
 
 
 def test_what_a_job_raises_ends_the_crew() -> None:

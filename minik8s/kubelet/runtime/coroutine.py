@@ -44,7 +44,8 @@ from minik8s.kubelet.runtime.protocol import (
     Usage,
 )
 from minik8s.kubelet.runtime.scripted import ScriptedOutput, ScriptedSession
-from minik8s.kubelet.runtime.simulated import PYTHON, Hosted, SimulatedContainer
+from minik8s.kubelet.runtime.simulated import PYTHON, Hosted
+from minik8s.kubelet.runtime.simulatedcontainer import SimulatedContainer
 
 LOG_LIMIT = 10 << 20
 """Bytes of a container's log that are kept, upstream's containerLogMaxSize; what comes later is dropped and said so."""

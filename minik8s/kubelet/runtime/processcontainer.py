@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import datetime
 
 from minik8s.clock import Clock
@@ -48,6 +49,9 @@ class ProcessContainer:
     async def wait(self) -> Exit:
         status = await self.process.wait()
         return as_exit(status, self.started_at, self._finished_at, out_of_memory=self.process.out_of_memory)
+
+    def call_at_end(self, call: Callable[[], object]) -> bool:
+        return False
 
     def signal(self, name: str) -> None:
         self.process.signal(signal_number(name))

@@ -14,7 +14,7 @@ Promises, checked by one suite for every implementation (testing/runtime_suite.p
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -213,6 +213,13 @@ class Container(Protocol):
 
     async def wait(self) -> Exit:
         """Returns when the container has ended; may be awaited by several tasks and again later."""
+        ...
+
+    def call_at_end(self, call: Callable[[], object]) -> bool:
+        """Has `call` called once when the container ends, so that nobody needs to wait meanwhile.
+
+        False, and no call, where it has ended already or only `wait` can tell.
+        """
         ...
 
     def signal(self, name: str) -> None:

@@ -10,7 +10,8 @@ import pytest
 from minik8s.kubelet.runtime.addresses import AddressPool, no_claim
 from minik8s.kubelet.runtime.behaviour import PREFIX, Behaviour, drawn
 from minik8s.kubelet.runtime.protocol import ContainerConfig, ImageError, LogOptions, SandboxConfig, StartError
-from minik8s.kubelet.runtime.simulated import SimulatedContainer, SimulatedRuntime
+from minik8s.kubelet.runtime.simulated import SimulatedRuntime
+from minik8s.kubelet.runtime.simulatedcontainer import SimulatedContainer
 from minik8s.testing.clocks import ManualClock
 
 pytestmark = pytest.mark.anyio
