@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,21 @@ async def test_an_image_says_what_to_run(shops: Cluster, image: str) -> None:
     known = next(known for known in node["status"]["images"] if tagged in known["names"])
     assert known["sizeBytes"] > len(TOOLS) // 2
     assert (status["imageID"] in known["names"]) is (image == "layout")
+
+
+@SANDBOX
+@pytest.mark.parametrize("policy", ["Always", "IfNotPresent", "Never"])
+async def test_pull_policies(shops: Cluster, policy: str) -> None:
+    """An image on disk is as good as loaded on every node; with Always it is looked at anew, and events say so."""
+    await shops.apply(pod("p", "saved:v1", {"imagePullPolicy": policy}))
+    await shops.wait_for(PODS, "p", ended)
+    told = [(reason, text) for reason, text in await events(shops, "p") if reason in ("Pulling", "Pulled")]
+    if policy != "Always":
+        present = 'Container image "saved:v1" already present on machine and can be accessed by the pod'
+        assert told == [("Pulled", present)]
+        return
+    assert told[0] == ("Pulling", 'Pulling image "saved:v1"')
+    assert re.fullmatch(r'Successfully pulled image "saved:v1" in .* Image size: \d{5,} bytes\.', told[1][1])
 
 
 @SANDBOX

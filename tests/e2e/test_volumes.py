@@ -241,7 +241,7 @@ async def test_projections(runtime: Any) -> None:
 
 
 async def test_host_paths(runtime: Any, tmp_path: Path) -> None:
-    """Each type's complaint is upstream's; a path of no type is made when the container is."""
+    """Each type's complaint is upstream's; a path of no type, however odd, is made when the container is."""
     (tmp_path / "file").touch()
     cases = {
         "Directory": ("none", "hostPath type check failed: {} is not a directory"),
@@ -257,10 +257,15 @@ async def test_host_paths(runtime: Any, tmp_path: Path) -> None:
             await cluster.apply(pod(type_.lower(), "", [mount("h", "/h")], [volume]))
             said = await event(cluster, type_.lower(), "FailedMount", "h")
             assert said == 'MountVolume.SetUp failed for volume "h" : ' + text.format(place)
-        volume = {"name": "h", "hostPath": {"path": str(tmp_path / "new" / "deep")}}
+        odd = tmp_path / "new" / "a b,c:d\\e\n#é'\""
+        volume = {"name": "h", "hostPath": {"path": str(odd)}}
         await run(cluster, pod("made", "echo x > h/y", [mount("h", "/h")], [volume]))
-        assert (tmp_path / "new" / "deep" / "y").read_text() == "x\n"
+        assert (odd / "y").read_text() == "x\n"
         volume = {"name": "h", "hostPath": {"path": str(tmp_path / "file" / "x")}}
+        huge = {"name": "h", "emptyDir": {"medium": "HugePages"}}
+        await cluster.apply(pod("huge", "", [mount("h", "/h")], [huge]))
+        text = await event(cluster, "huge", "FailedMount", "")
+        assert text == 'MountVolume.SetUp failed for volume "h" : unknown storage medium "HugePages"'
         text = await refused(cluster, pod("unmade", "", [mount("h", "/h")], [volume]), "CreateContainerError")
         assert "Not a directory" in text
 

@@ -7,7 +7,10 @@ from typing import Any
 
 from minik8s.api.resources import CONFIG_MAPS, PODS
 from minik8s.kubelet.runtime.behaviour import Behaviour
+from minik8s.machinery.errors import NotFound
 from tests.kubelet.podspecs import condition, container
+
+TOKEN_MOUNT = {"name": "v", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
 
 
 def test_a_pod_comes_to_run(play: Any) -> None:
@@ -219,14 +222,46 @@ def test_service_account_token(play: Any) -> None:
     async def scenario(world: Any) -> None:
         token = {"serviceAccountToken": {"path": "token", "expirationSeconds": 1000}}
         volumes = [{"name": "v", "projected": {"sources": [token]}}]
-        mounts = [{"name": "v", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}]
-        await world.run_pod({"volumes": volumes, "containers": [container(volumeMounts=mounts)]})
+        await world.run_pod({"volumes": volumes, "containers": [container(volumeMounts=[TOKEN_MOUNT])]})
         await world.until_phase("Running")
         path = world.runs("c")[0].config.mounts[0].host_path / "token"
         assert path.read_text() == "token-1"
         await world.clock.sleep(795)
         assert path.read_text() == "token-1"
         await world.clock.sleep(10)
+        assert path.read_text() == "token-2"
+
+    play(scenario)
+
+
+def test_a_token_that_cannot_be_renewed(play: Any) -> None:
+    """It serves while it is good, and the server is asked once a minute; one that is over is told of."""
+
+    async def scenario(world: Any) -> None:
+        token = {"serviceAccountToken": {"path": "token", "expirationSeconds": 1000}}
+        volumes = [{"name": "v", "projected": {"sources": [token]}}]
+        await world.run_pod({"volumes": volumes, "containers": [container(volumeMounts=[TOKEN_MOUNT])]})
+        await world.until_phase("Running")
+        path = world.runs("c")[0].config.mounts[0].host_path / "token"
+        create, asked = world.api.create, 0
+
+        def refuse(request: Any) -> Any:
+            nonlocal asked
+            if request.subresource == "token":
+                asked += 1
+                raise NotFound("no such account")
+            return create(request)
+
+        world.api.create = refuse
+        await world.clock.sleep(990)
+        assert (path.read_text(), asked) == ("token-1", 4)
+        assert not world.recorder.messages("FailedMount")
+        await world.clock.sleep(100)
+        text = 'MountVolume.SetUp failed for volume "v" : token expired and refresh failed'
+        assert set(world.recorder.messages("FailedMount")) == {text}
+        assert asked < 8
+        world.api.create = create
+        await world.clock.sleep(61)
         assert path.read_text() == "token-2"
 
     play(scenario)

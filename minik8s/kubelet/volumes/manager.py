@@ -146,7 +146,10 @@ class PodVolumes:
 
     async def _empty_directory(self, pod: Doc, volume: Doc) -> HostDirectory:
         directory = self._directory / _EMPTY_DIR
-        if (volume["emptyDir"] or {}).get("medium") == "Memory" and self._node.files:
+        medium = (volume["emptyDir"] or {}).get("medium") or ""
+        if medium not in ("", "Memory"):
+            raise MountError(f'unknown storage medium "{medium}"')
+        if medium and self._node.files:
             self._in_memory = self._node.memory.place(directory)
             directory = self._in_memory or directory
         path = directory / volume["name"]

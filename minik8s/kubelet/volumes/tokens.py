@@ -1,11 +1,12 @@
 """Service-account tokens for projected volumes, each bound to its pod and renewed in time.
 
-Upstream: pkg/kubelet/token. A token is renewed when 80 % of its life are over, or after a day.
+Upstream: pkg/kubelet/token. A token is renewed when 80 % of its life are over, or after a day. One that cannot be
+renewed serves as long as it is good; it is tried again with the interval in which upstream looks at its pods.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 import attrs
@@ -20,14 +21,16 @@ from minik8s.machinery.meta import Doc, Obj, name_of, namespace_of, parse_time, 
 
 RENEW_AT = 0.8
 MAX_AGE = timedelta(hours=24)
+RETRY = timedelta(seconds=60)
 
 
 @attrs.frozen
 class Token:
-    """`renew_at` is when a new one should take its place."""
+    """`renew_at` is when a new one should take its place, `expires` when it must have."""
 
     text: str
     renew_at: datetime
+    expires: datetime
 
 
 class PodTokens:
@@ -38,13 +41,25 @@ class PodTokens:
         self._clock = clock
         self._tokens: dict[TokenWish, Token] = {}
 
-    async def get(self, pod: Doc, wishes: Iterable[TokenWish]) -> Mapping[TokenWish, str]:
+    async def get(self, pod: Doc, wishes: Collection[TokenWish]) -> Mapping[TokenWish, str]:
         """A token for each wish, renewed if need be. Raises MountError when the server gives none."""
         for wish in wishes:
             token = self._tokens.get(wish)
             if token is None or token.renew_at <= self._clock.now():
-                self._tokens[wish] = await self._request(pod, wish)
+                self._tokens[wish] = await self._renewed(pod, wish, token)
+        now = self._clock.now()
+        if any(self._tokens[wish].expires <= now for wish in wishes):
+            raise MountError("token expired and refresh failed")
         return {wish: token.text for wish, token in self._tokens.items()}
+
+    async def _renewed(self, pod: Doc, wish: TokenWish, old: Token | None) -> Token:
+        """A new token; the old one again, for a while, when the server gives none."""
+        try:
+            return await self._request(pod, wish)
+        except (ApiError, OSError) as error:
+            if old is None:
+                raise MountError(f"failed to fetch token: {error}") from error
+            return attrs.evolve(old, renew_at=self._clock.now() + RETRY)
 
     @property
     def renew_at(self) -> datetime | None:
@@ -53,18 +68,15 @@ class PodTokens:
 
     async def _request(self, pod: Doc, wish: TokenWish) -> Token:
         account = pod["spec"].get("serviceAccountName") or "default"
-        try:
-            answer: Doc = await self._client.create(
-                SERVICE_ACCOUNTS,
-                token_request(pod, wish),
-                name=account,
-                namespace=namespace_of(pod),
-                subresource="token",
-            )
-            status = answer["status"]
-            return Token(status["token"], renewal(self._clock.now(), parse_time(status["expirationTimestamp"])))
-        except (ApiError, OSError) as error:
-            raise MountError(f"failed to fetch token: {error}") from error
+        answer: Doc = await self._client.create(
+            SERVICE_ACCOUNTS,
+            token_request(pod, wish),
+            name=account,
+            namespace=namespace_of(pod),
+            subresource="token",
+        )
+        expires = parse_time(answer["status"]["expirationTimestamp"])
+        return Token(answer["status"]["token"], renewal(self._clock.now(), expires), expires)
 
 
 def token_request(pod: Doc, wish: TokenWish) -> Obj:
