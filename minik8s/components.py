@@ -129,9 +129,9 @@ class Components:
         self.proxier = Proxier(*common, network=network, guard=guard, host_ports=real)
         group.start_soon(self.proxier.run, name="proxy")
         if network is not None and guard is not None:
-            self.server.inert = filtered(network.why_unfiltered)
+            self.server.inert = filtered(self.nodes.why_unfiltered)
             self.server.resolver = ProxiedResolver(self.server.resolver, self.proxier.address_of)
-            if not network.why_unfiltered:
+            if not self.nodes.why_unfiltered:
                 self.policing = Policing(self.informers, self.clock, guard, network, self.proxier.serves)
                 group.start_soon(self.policing.run, name="network policies")
 

@@ -74,6 +74,8 @@ class NodePool:
         self._spawner: Spawner | None = None
         self._network: PodNetwork | None = None
         self._why_shared = ""
+        self.why_unfiltered = ""
+        """Why NetworkPolicies are not asked about packets, "" where they are or pods have no network of their own."""
         self._addresses: Addresses
         self._registry = ImageRegistry(
             config.images, directory=directory / "images", mountable=config.runtime == "sandbox"
@@ -94,7 +96,7 @@ class NodePool:
             return []
         reasons = {
             "Pods do not reach hosts outside of the cluster": self._network.why_closed,
-            "NetworkPolicies are asked for connections to Services only": self._network.why_unfiltered,
+            "NetworkPolicies are asked for connections to Services only": self.why_unfiltered,
             "Containers see all processes of this machine": self._why_shared,
         }
         return [f"{what}: {why}" for what, why in reasons.items() if why]
@@ -138,12 +140,14 @@ class NodePool:
 
     async def _open_sandbox(self, stack: AsyncExitStack) -> None:
         """A refusal instead of another runtime: who asks for isolation must not get less without knowing it."""
-        from minik8s.kubelet.runtime.feasibility import SandboxUnavailable, why_impossible, why_processes_are_shared
+        from minik8s.kubelet.runtime.feasibility import SandboxUnavailable, examine
         from minik8s.kubelet.runtime.network import RESERVED, PodNetwork
 
         config = self._config
-        if problem := await why_impossible():
-            raise SandboxUnavailable(problem)
+        found = await examine()
+        if found.impossible:
+            raise SandboxUnavailable(found.impossible)
+        self.why_unfiltered, self._why_shared = found.unfiltered, found.shared
         self._addresses = AddressPool(config.pod_cidr, self._rng, claim=no_claim, reserved=RESERVED)
         stack.callback(self._addresses.close)
         self._spawner = Spawner(isolated=True)
@@ -151,10 +155,7 @@ class NodePool:
         self._network = PodNetwork(self._spawner, config.pod_cidr, config.service_cidr, config.load_balancer_cidr)
         stack.callback(self._network.close)
         await self._network.open()
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._network.open_way_out)
-            group.start_soon(self._network.try_filter)
-            self._why_shared = await why_processes_are_shared()
+        await self._network.open_way_out()
 
     def start(self, group: TaskGroup) -> None:
         """Starts the configured number of nodes."""

@@ -1,7 +1,8 @@
 """Whether this machine lets its user run the sandbox runtime, found out by trying.
 
 Distributions forbid user namespaces in many ways (sysctls, AppArmor, seccomp in containers), and kernels lack parts, so
-nothing less than doing once what every pod needs tells for sure. It takes some 20 ms and leaves nothing behind.
+nothing less than doing once what every pod needs tells for sure. It takes some 30 ms and leaves nothing behind. What
+pods can do without is tried as well, so that whoever has to do without is told.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import sys
 
 import anyio
 import attrs
+
+from minik8s.kubelet.runtime import packetfilter
 
 TOOLS = {"unshare": "util-linux", "mount": "mount", "ip": "iproute2"}
 """What is needed, and the package that has it (Debian's name)."""
@@ -28,6 +31,12 @@ _STEPS = (
 )
 
 
+_EXTRAS = {
+    "filter": 'printf %s "$2" | "$1"',
+    "processes": "unshare --pid --fork --mount-proc true",  # not where /proc is partly covered, as in most containers
+}
+
+
 class SandboxUnavailable(OSError):
     """The machine does not let its user run sandboxes."""
 
@@ -37,17 +46,37 @@ class SandboxUnavailable(OSError):
 
 @attrs.frozen
 class Outcome:
-    """How the trial ended: its last line on stdout, and what it complained of."""
+    """How the trial ended: what it said on stdout, and what it complained of."""
 
     code: int
-    step: str
+    said: str
     complaint: str
 
 
-def trial() -> list[str]:
-    """The command that tries; it names each step before it takes it."""
-    script = "\n".join(f"echo {number}; {command} || exit 1" for number, (command, _) in enumerate(_STEPS))
-    return ["unshare", "--user", "--map-root-user", "--net", "--mount", "--uts", "--ipc", "sh", "-c", script]
+@attrs.frozen
+class Findings:
+    """Ends of sentences that say why something is not possible here, each "" where it is.
+
+    `impossible`: sandboxes; `unfiltered`: to ask NetworkPolicies about packets; `shared`: to keep processes apart.
+    """
+
+    impossible: str = ""
+    unfiltered: str = ""
+    shared: str = ""
+
+
+def trial(program: str | None) -> list[str]:
+    """The command that tries; it names each step before it takes it, and each thing that it could do without.
+
+    `program` is the one that takes rules for packets.
+    """
+    steps = [f"echo {number}; {command} || exit 1" for number, (command, _) in enumerate(_STEPS)]
+    for name, command in _EXTRAS.items():
+        if name != "filter" or program is not None:
+            steps.append(f"why=$({command} 2>&1) || echo {name} ${{why:-it failed}}")
+    script = "\n".join(steps)
+    options = ["--user", "--map-root-user", "--net", "--mount", "--uts", "--ipc"]
+    return ["unshare", *options, "sh", "-c", script, "sh", program or "", packetfilter.rules(True)]
 
 
 def missing(platform: str, found: set[str]) -> str:
@@ -61,37 +90,31 @@ def missing(platform: str, found: set[str]) -> str:
     return ""
 
 
-def verdict(outcome: Outcome) -> str:
-    """Why the trial failed; "" when it did not."""
-    if not outcome.code:
-        return ""
-    what = _STEPS[int(outcome.step)][1] if outcome.step else "this machine forbids user namespaces to this user"
-    return f"{what}: {outcome.complaint}" if outcome.complaint else what
+def verdict(outcome: Outcome, program: str | None) -> Findings:
+    """What a trial has shown."""
+    lines = outcome.said.splitlines()
+    if outcome.code:
+        what = _STEPS[int(lines[-1])][1] if lines else "this machine forbids user namespaces to this user"
+        return Findings(f"{what}: {outcome.complaint}" if outcome.complaint else what)
+    lacks = {name: why for name, _, why in (line.partition(" ") for line in lines) if name in _EXTRAS}
+    unfiltered = lacks.get("filter", "") if program is not None else packetfilter.NO_PROGRAM
+    return Findings(unfiltered=unfiltered, shared=lacks.get("processes", ""))
+
+
+async def examine() -> Findings:
+    """Tries what sandboxes need and what they like to have."""
+    if problem := missing(sys.platform, {tool for tool in TOOLS if shutil.which(tool)}):
+        return Findings(problem)
+    program = packetfilter.program()
+    try:
+        with anyio.fail_after(TRIAL_SECONDS):
+            done = await anyio.run_process(trial(program), check=False, stdin=subprocess.DEVNULL)
+    except TimeoutError:
+        return Findings(f"a trial took longer than {TRIAL_SECONDS:g} s")
+    complaint = " ".join(done.stderr.decode(errors="replace").split())
+    return verdict(Outcome(done.returncode, done.stdout.decode(errors="replace"), complaint), program)
 
 
 async def why_impossible() -> str:
     """A sentence's end that says why the sandbox runtime is not possible here; "" when it is."""
-    if problem := missing(sys.platform, {tool for tool in TOOLS if shutil.which(tool)}):
-        return problem
-    try:
-        with anyio.fail_after(TRIAL_SECONDS):
-            done = await anyio.run_process(trial(), check=False, stdin=subprocess.DEVNULL)
-    except TimeoutError:
-        return f"a trial took longer than {TRIAL_SECONDS:g} s"
-    complaint = " ".join(done.stderr.decode(errors="replace").split())
-    return verdict(Outcome(done.returncode, done.stdout.decode().strip().rpartition("\n")[2], complaint))
-
-
-async def why_processes_are_shared() -> str:
-    """Why containers cannot have processes of their own here; "" when they can. It is to be asked where the rest works.
-
-    Where /proc is partly covered, as in most containers, the kernel lets nobody mount another one.
-    """
-    command = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc", "true"]
-    try:
-        with anyio.fail_after(TRIAL_SECONDS):
-            done = await anyio.run_process(command, check=False, stdin=subprocess.DEVNULL)
-    except TimeoutError:
-        return f"a trial took longer than {TRIAL_SECONDS:g} s"
-    complaint = " ".join(done.stderr.decode(errors="replace").split())
-    return "" if not done.returncode else complaint or f"unshare: exit code {done.returncode}"
+    return (await examine()).impossible

@@ -118,8 +118,6 @@ class PodNetwork:
         self.why_closed = "it has not been opened"
         """Why pods do not reach hosts outside; "" when they do."""
         self._filter = PacketFilter(self._run, lambda: self._request(*NETLINK, 1)[0])
-        self.why_unfiltered = "it has not been tried"
-        """Why `filter` is not possible; "" when it is."""
 
     async def open(self) -> None:
         """Makes the network, or gets the helper back that was lost. Raises OSError."""
@@ -149,16 +147,6 @@ class PodNetwork:
             self._control.settimeout(ANSWER_SECONDS)
             self._lost = anyio.Event()
             asyncio.get_running_loop().add_reader(self._control.fileno(), self._lose)
-
-    async def try_filter(self) -> None:
-        """Finds out whether this machine lets us filter."""
-        try:
-            await self._filter.set(lambda *_: True)
-            await self._filter.set(None)
-            self.why_unfiltered = ""
-        except OSError as error:
-            self._filter.close()
-            self.why_unfiltered = str(error)
 
     async def filter(self, allows: Allows | None) -> None:
         """Asks about each connection that pods begin by address, or does not any more. Raises OSError."""

@@ -15,6 +15,7 @@ from minik8s.kubelet.runtime.nfqueue import NETLINK_NETFILTER, Packet, Queue
 
 PROGRAMS = ("iptables-nft-restore", "iptables-restore")
 """The first needs no lock in a directory of root's."""
+NO_PROGRAM = "it needs iptables, which this machine does not have in $PATH"
 _OFF = """*filter
 :FORWARD ACCEPT [0:0]
 {rules}COMMIT
@@ -24,13 +25,18 @@ _ON = """-A FORWARD -p tcp ! --syn -j ACCEPT
 -A FORWARD -j NFQUEUE --queue-num 0
 """
 
-NETLINK = (socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
-"""Family, kind and protocol of the sockets that are needed."""
+NETLINK = (16, int(socket.SOCK_RAW), NETLINK_NETFILTER)
+"""Family (AF_NETLINK, which Python knows on Linux only), kind and protocol of the sockets that are needed."""
 
 Allows = Callable[[str, str, str, int], bool]
 """(source, destination, protocol, port) -> whether such a connection may begin."""
 Run = Callable[[Sequence[str], str], Awaitable[None]]
 """Runs a tool, with what it reads, in the pods' network. Raises OSError with its complaint."""
+
+
+def program() -> str | None:
+    """The one that takes rules here."""
+    return next(filter(shutil.which, PROGRAMS), None)
 
 
 def rules(on: bool) -> str:
@@ -47,16 +53,15 @@ class PacketFilter:
 
     async def set(self, allows: Allows | None) -> None:
         """Asks from now on, or asks nobody any more. Raises OSError where this machine has not what it takes."""
-        program = next(filter(shutil.which, PROGRAMS), None)
-        if program is None:
-            raise OSError("it needs iptables, which this machine does not have in $PATH")
+        if (chosen := program()) is None:
+            raise OSError(NO_PROGRAM)
         if allows is None:
-            await self._run([program], rules(False))
+            await self._run([chosen], rules(False))
             self.close()
             return
         self.close()
         self._queue = Queue(self._netlink(), lambda packet: allows(*_ends(packet)))
-        await self._run([program], rules(True))
+        await self._run([chosen], rules(True))
 
     def close(self) -> None:
         if self._queue is not None:

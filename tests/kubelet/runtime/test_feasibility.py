@@ -3,8 +3,17 @@
 import pytest
 
 from minik8s import Cluster
-from minik8s.kubelet.runtime import feasibility
-from minik8s.kubelet.runtime.feasibility import TOOLS, Outcome, SandboxUnavailable, missing, verdict, why_impossible
+from minik8s.kubelet.runtime import feasibility, packetfilter
+from minik8s.kubelet.runtime.feasibility import (
+    TOOLS,
+    Findings,
+    Outcome,
+    SandboxUnavailable,
+    examine,
+    missing,
+    verdict,
+    why_impossible,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,25 +37,45 @@ def test_what_is_missing(platform: str, found: set[str], said: str) -> None:
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [
-        (Outcome(0, "3", ""), ""),
-        (Outcome(0, "3", "a warning"), ""),
+        (Outcome(0, "0\n1\n2\n3\n", ""), ""),
+        (Outcome(0, "0\n1\n2\n3\n", "a warning"), ""),
         (
             Outcome(1, "", "unshare: unshare failed: Operation not permitted"),
             "this machine forbids user namespaces to this user: unshare: unshare failed: Operation not permitted",
         ),
-        (Outcome(1, "1", "Unknown device type."), "the kernel has no veth devices: Unknown device type."),
-        (Outcome(1, "0", ""), "network namespaces cannot be set up"),
+        (Outcome(1, "0\n1\n", "Unknown device type."), "the kernel has no veth devices: Unknown device type."),
+        (Outcome(1, "0\n", ""), "network namespaces cannot be set up"),
     ],
 )
 def test_what_a_failed_trial_means(outcome: Outcome, said: str) -> None:
     """The step that failed is named, with the tool's own words."""
-    assert verdict(outcome) == said
+    assert verdict(outcome, "iptables") == Findings(said)
+
+
+def test_what_sandboxes_can_do_without() -> None:
+    """What has failed of it is told by its name, with the tool's own words; a tool that is not there without trying."""
+    said = "0\n1\n2\n3\nfilter iptables: no\nprocesses mount: permission denied\n"
+    found = Findings(unfiltered="iptables: no", shared="mount: permission denied")
+    assert verdict(Outcome(0, said, ""), "iptables") == found
+    assert verdict(Outcome(0, "3\n", ""), None) == Findings(unfiltered=packetfilter.NO_PROGRAM)
+
+
+@pytest.mark.anyio
+async def test_extras_are_tried_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that fails keeps nobody from the others, and from sandboxes."""
+    monkeypatch.setattr(feasibility, "_STEPS", ())
+    monkeypatch.setattr(feasibility, "missing", lambda *_: "")
+    monkeypatch.setattr(feasibility, "_EXTRAS", {"filter": "echo no such thing; false", "processes": "false"})
+    monkeypatch.setattr(packetfilter, "program", lambda: "sh")
+    whole = feasibility.trial("sh")
+    monkeypatch.setattr(feasibility, "trial", lambda _: whole[whole.index("sh") :])
+    assert await examine() == Findings(unfiltered="no such thing", shared="it failed")
 
 
 @pytest.mark.anyio
 async def test_a_trial_that_cannot_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where `unshare` is refused nothing else is tried."""
-    monkeypatch.setattr(feasibility, "trial", lambda: ["sh", "-c", "echo no >&2; exit 1"])
+    monkeypatch.setattr(feasibility, "trial", lambda _: ["sh", "-c", "echo no >&2; exit 1"])
     monkeypatch.setattr(feasibility, "missing", lambda *_: "")
     assert await why_impossible() == "this machine forbids user namespaces to this user: no"
 

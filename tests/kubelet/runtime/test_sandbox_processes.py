@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from minik8s.kubelet.runtime.feasibility import why_processes_are_shared
+from minik8s.kubelet.runtime.feasibility import examine
 from minik8s.kubelet.runtime.protocol import SandboxConfig, StartError
 from tests.kubelet.runtime.processes import in_namespace
 
@@ -25,7 +25,7 @@ def namespace_of(container: Any) -> str:
 @pytest.fixture
 async def apart(sandbox_bench: Any) -> Any:
     """The bench, where containers can have processes of their own."""
-    if problem := await why_processes_are_shared():
+    if problem := (await examine()).shared:
         pytest.skip(problem)
     return sandbox_bench
 
