@@ -14,11 +14,13 @@ from typing import Any
 from .budget import Budget, deep_size
 from .checker import Checker, Scope
 from .errors import BudgetError, CompileError, EvaluationError, Issues, ResultTypeError
+from .estimate import estimate
 from .evaluator import MISSING, Builder, Eval
 from .functions import functions
 from .mutation import OBJECT, check_names, struct_type
 from .parser import parse
-from .syntax import weight
+from .sizes import Sized
+from .syntax import Node, weight
 from .types import SIMPLE, CelType
 from .values import to_json
 
@@ -42,10 +44,16 @@ class Program:
         self._names = names
         self._size = size
         self._cost = 1
+        self._tree: tuple[Node, Mapping[str, CelType]] | None = None
 
     def uses(self, variable: str) -> bool:
         """Whether the expression mentions a variable (`oldSelf` makes a rule a transition rule)."""
         return variable in self._used
+
+    def estimated_cost(self, self_: Sized | None) -> int:
+        """What an evaluation costs at most, if `self` and `oldSelf` are of that size (see `estimate`)."""
+        assert self._tree is not None
+        return estimate(*self._tree, self_)
 
     def evaluate(self, values: Mapping[str, Any], *, budget: Budget | None = None) -> Any:
         """The result as JSON; raises EvaluationError, and BudgetError when it costs too much."""
@@ -124,5 +132,5 @@ def _compile(source: str, variables: dict[str, CelType], mutation: bool, binding
     used = {name: type_ for name, type_ in variables.items() if name in checker.used}
     builder = Builder(used)
     program = Program(source, builder.build(root), type_, frozenset(used), list(used), builder.size)
-    program._cost = weight(root)
+    program._cost, program._tree = weight(root), (root, checker.bound)
     return program

@@ -47,6 +47,9 @@ class DefinitionStrategy(KindStrategy):
             obj["status"] = {**status, "storedVersions": [*stored, *missing]}
 
     def check(self, obj: Doc) -> Causes:
+        yield from self._judged(obj, None)
+
+    def _judged(self, obj: Doc, old: Doc | None) -> Causes:
         from minik8s.api.validation.definition import validate_approval, validate_definition
 
         spec = obj["spec"]
@@ -54,7 +57,7 @@ class DefinitionStrategy(KindStrategy):
         if name_of(obj) != wanted:
             yield invalid("metadata.name", name_of(obj), 'must be spec.names.plural+"."+spec.group')
         yield from validate_approval(obj)
-        yield from validate_definition(spec)
+        yield from validate_definition(spec, old and old["spec"])
 
     def warnings(self, obj: Doc, old: Doc | None) -> list[str]:
         """Formats that nobody checks, each once."""
@@ -78,7 +81,7 @@ class DefinitionStrategy(KindStrategy):
     def validate_update(self, obj: Doc, old: Doc) -> FieldErrors:
         if obj["spec"] == old["spec"]:
             return list(self.check_change(obj, old))
-        return super().validate_update(obj, old)
+        return [*self.check_change(obj, old), *self._judged(obj, old)]
 
     def validate_status_update(self, obj: Doc, old: Doc) -> FieldErrors:
         return list(_stored_versions(obj))

@@ -26,16 +26,29 @@ MAX_WARNING = 256
 MAX_SELECTABLE = 8
 
 
-def validate_definition(spec: Doc) -> Causes:
-    """What is wrong with a definition's spec."""
+def validate_definition(spec: Doc, old: Doc | None = None) -> Causes:
+    """What is wrong with a definition's spec; `old` is the one that it replaces."""
     yield from _group(spec.get("group", ""))
     yield from one_of(spec.get("scope"), "spec.scope", SCOPES)
     if spec.get("preserveUnknownFields"):
         detail = f"cannot set to true, set {_PRESERVE} to true in spec.versions[*].schema instead"
         yield invalid("spec.preserveUnknownFields", True, detail)
-    yield from _versions(spec.get("versions") or ())
+    versions = spec.get("versions") or ()
+    before = (old or {}).get("versions") or ()
+    alike = _alike(versions)
+    yield from _versions(versions, before, alike)
     yield from _names(spec.get("names") or {})
+    if versions:
+        yield from _parts(versions[0], "spec", alike, lenient=_is_unchanged(versions[0], before))
     yield from _conversion(spec.get("conversion") or {})
+
+
+_PARTS = ("schema", "subresources", "additionalPrinterColumns", "selectableFields")
+
+
+def _alike(versions: Any) -> frozenset[str]:
+    """What all versions have alike. Upstream takes it out of the versions, and so errors about it are told."""
+    return frozenset(name for name in _PARTS if all(each.get(name) == versions[0].get(name) for each in versions))
 
 
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
@@ -85,34 +98,47 @@ def _names(kinds: Mapping[str, Any]) -> Causes:
             yield from named(value, f"spec.names.{field}[{index}]", names.dns1035_label)
 
 
-def _versions(versions: Any) -> Causes:
+def _versions(versions: Any, before: Any, alike: frozenset[str]) -> Causes:
     if not versions:
         yield required("spec.versions", "must have exactly one version marked as storage version")
         return
+    for index, version in enumerate(versions):
+        if (version.get("schema") or {}).get("openAPIV3Schema") is None:
+            yield required(f"spec.versions[{index}].schema.openAPIV3Schema", "schemas are required")
     seen = [version.get("name", "") for version in versions]
     for index, version in enumerate(versions):
         path = f"spec.versions[{index}]"
         if wrong := names.dns1035_label(seen[index]):
             yield invalid(f"{path}.name", seen[index], ",".join(wrong))
-        yield from _version(version, path)
+        yield from _deprecation(version, path)
+        own = frozenset(_PARTS) - alike
+        yield from _parts(version, path, own, lenient=_is_unchanged(version, before))
     if len(set(seen)) != len(seen):
         yield invalid("spec.versions", list(versions), "must contain unique version names")
     if sum(bool(version.get("storage")) for version in versions) != 1:
         yield invalid("spec.versions", list(versions), "must have exactly one version marked as storage version")
 
 
-def _version(version: Mapping[str, Any], path: str) -> Causes:
+def _is_unchanged(version: Mapping[str, Any], before: Any) -> bool:
+    """Whether a version's schema is stored as it is."""
+    name, schema = version.get("name"), version.get("schema")
+    return any(old.get("name") == name and old.get("schema") == schema for old in before)
+
+
+def _parts(version: Mapping[str, Any], path: str, which: frozenset[str], *, lenient: bool) -> Causes:
+    """What is wrong with these parts of a version."""
     schema = (version.get("schema") or {}).get("openAPIV3Schema")
-    if schema is None:
-        yield required(f"{path}.schema.openAPIV3Schema", "schemas are required")
-    else:
-        yield from validate_schema(schema, f"{path}.schema.openAPIV3Schema")
-    yield from _deprecation(version, path)
-    for number, column in enumerate(version.get("additionalPrinterColumns") or ()):
-        yield from _column(column, f"{path}.additionalPrinterColumns[{number}]")
-    yield from _selectable(version.get("selectableFields") or (), schema or {}, f"{path}.selectableFields")
-    if (scale := (version.get("subresources") or {}).get("scale")) is not None:
+    if "schema" in which and schema is not None:
+        at = f"{path}.{'validation' if path == 'spec' else 'schema'}.openAPIV3Schema"
+        yield from validate_schema(schema, at, lenient=lenient)
+    scale = (version.get("subresources") or {}).get("scale")
+    if "subresources" in which and scale is not None:
         yield from _scale(scale, f"{path}.subresources.scale")
+    if "additionalPrinterColumns" in which:
+        for number, column in enumerate(version.get("additionalPrinterColumns") or ()):
+            yield from _column(column, f"{path}.additionalPrinterColumns[{number}]")
+    if "selectableFields" in which:
+        yield from _selectable(version.get("selectableFields") or (), schema or {}, f"{path}.selectableFields")
 
 
 def _deprecation(version: Mapping[str, Any], path: str) -> Causes:
@@ -122,10 +148,10 @@ def _deprecation(version: Mapping[str, Any], path: str) -> Causes:
     where = f"{path}.deprecationWarning"
     if not version.get("deprecated"):
         yield invalid(where, warning, "can only be set for deprecated versions")
+    if len(warning.encode()) > MAX_WARNING:
+        yield invalid(where, warning, f"must be <= {MAX_WARNING} characters long")
     if not warning:
         yield invalid(where, warning, "must not be an empty string")
-    if len(warning.encode()) > MAX_WARNING:
-        yield invalid(where, warning, f"must be <= {MAX_WARNING} bytes")
     for position, char in enumerate(warning):
         if not char.isprintable():
             yield invalid(
@@ -147,9 +173,9 @@ def _column(column: Mapping[str, Any], path: str) -> Causes:
     if format_ and format_ not in COLUMN_FORMATS:
         yield invalid(f"{path}.format", format_, "must be one of " + ",".join(COLUMN_FORMATS))
     if not column.get("jsonPath"):
-        yield required(f"{path}.jsonPath", "")
+        yield required(f"{path}.JSONPath", "")
     else:
-        yield from _json_path(column["jsonPath"], f"{path}.jsonPath")
+        yield from _json_path(column["jsonPath"], f"{path}.JSONPath")
 
 
 def _json_path(text: str, path: str) -> Causes:
@@ -163,10 +189,6 @@ def _json_path(text: str, path: str) -> Causes:
 
 
 def _selectable(fields: Any, schema: Doc, path: str) -> Causes:
-    if len(fields) > MAX_SELECTABLE:
-        yield StatusCause(
-            "FieldValueTooMany", f"Too many: {len(fields)}: must have at most {MAX_SELECTABLE} items", path
-        )
     seen = set()
     for index, field in enumerate(fields):
         text, where = field.get("jsonPath") or "", f"{path}[{index}].jsonPath"
@@ -177,6 +199,8 @@ def _selectable(fields: Any, schema: Doc, path: str) -> Causes:
             yield duplicate(where, text)
         seen.add(text)
         yield from _selected(text, schema, where)
+    if len(seen) > MAX_SELECTABLE:
+        yield StatusCause("FieldValueTooMany", f"Too many: {len(seen)}: must have at most {MAX_SELECTABLE} items", path)
 
 
 def _selected(text: str, schema: Doc, where: str) -> Causes:
@@ -209,31 +233,30 @@ def _scale(scale: Mapping[str, Any], path: str) -> Causes:
             if field != "labelSelectorPath":
                 yield required(f"{path}.{field}")
             continue
-        if "[" in text or not text.startswith(".") or ".." in text or text.endswith("."):
-            yield invalid(
-                f"{path}.{field}", text, "should be a simple json path starting with . and without array notation"
-            )
+        if not text.startswith("."):
+            yield invalid(f"{path}.{field}", text, "must be a simple json path starting with .")
+        elif "[" in text or ".." in text or text.endswith("."):
+            yield invalid(f"{path}.{field}", text, "must be a json path in the dot notation")
         elif not text.startswith(tuple(f".{root}." for root in roots)):
-            shown = "either .status or .spec" if len(roots) > 1 else f".{roots[0]}"
+            shown = "either .spec or .status" if len(roots) > 1 else f".{roots[0]}"
             yield invalid(f"{path}.{field}", text, f"should be a json path under {shown}")
 
 
 def _conversion(conversion: Mapping[str, Any]) -> Causes:
     strategy, webhook = conversion.get("strategy"), conversion.get("webhook")
     yield from one_of(strategy, "spec.conversion.strategy", ("None", "Webhook"))
-    path = "spec.conversion.webhook"
-    if strategy != "Webhook":
-        if webhook is not None:
-            yield forbidden(path, "should not be set when strategy is not set to Webhook")
-        return
-    if webhook is None:
-        yield required(f"{path}.clientConfig", "required when strategy is set to Webhook")
-        return
-    yield from _client_config(webhook.get("clientConfig"), f"{path}.clientConfig")
+    config, where = "spec.conversion.webhookClientConfig", "spec.conversion.conversionReviewVersions"
+    webhook = webhook or {}
     versions = webhook.get("conversionReviewVersions") or ()
-    where = f"{path}.conversionReviewVersions"
+    if strategy != "Webhook":
+        if webhook.get("clientConfig") is not None:
+            yield forbidden(config, "should not be set when strategy is not set to Webhook")
+        if versions:
+            yield forbidden(where, "should not be set when strategy is not set to Webhook")
+        return
+    yield from _client_config(webhook.get("clientConfig"), config)
     if not versions:
-        yield required(where, "must specify one or more conversion review versions")
+        yield required(where)
         return
     seen = set()
     for index, version in enumerate(versions):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from minik8s.machinery.errors import StatusCause
 from minik8s.machinery.field import invalid, not_supported, required, too_long
@@ -15,36 +17,64 @@ from minik8s.machinery.meta import Doc
 from minik8s.schema.structural import LIST_TYPE, MAP_TYPE, RULES, nodes, root_type
 from minik8s.schema.table import Type
 
+if TYPE_CHECKING:
+    from minik8s.api.validation.rulecosts import Costs, Place
+
 Causes = Iterator[StatusCause]
 MAX_MESSAGE = 2048
 REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 _STEP = re.compile(r"\.(?P<field>[A-Za-z_][A-Za-z0-9_-]*)|\['(?P<quoted>(?:[^'\\]|\\.)+)'\]", re.ASCII)
 
 
-def rule_errors(schema: Doc, path: str) -> Causes:
-    """What is wrong with the rules anywhere in a structural schema."""
+def rule_errors(schema: Doc, path: str, *, lenient: bool = False) -> Causes:
+    """What is wrong with the rules anywhere in a structural schema; a `lenient` view lets each cost what it likes."""
     if any(node.get(RULES) for node in nodes(schema)):  # without one nothing of CEL is imported
-        yield from _below(root_type(schema, "object"), path, correlatable=True)
+        from minik8s.api.validation.rulecosts import Costs, Place
+        from minik8s.cel.sizes import sized
+
+        costs = Costs(lenient=lenient)
+        place = Place(sized(schema, root=True))
+        yield from _Schema(costs).below(root_type(schema, "object"), path, place, correlatable=True)
+        yield from costs.verdict(path)
 
 
-def _below(type: Type, path: str, *, correlatable: bool) -> Causes:
-    schema = type.schema or {}
-    for index, rule in enumerate(schema.get(RULES) or ()):
-        yield from _rule(rule, type, f"{path}.{RULES}[{index}]", path, correlatable=correlatable)
-    if type.kind == "struct":
-        inner = correlatable and schema.get(MAP_TYPE) != "atomic"
-        for name, field in type.fields.items():
-            if field.type.schema is not None and name in (schema.get("properties") or {}):
-                yield from _below(field.type, f"{path}.properties[{name}]", correlatable=inner)
-    elif type.item is not None and type.kind == "map":
-        inner = correlatable and schema.get(MAP_TYPE) != "atomic"
-        yield from _below(type.item, f"{path}.additionalProperties", correlatable=inner)
-    elif type.item is not None:
-        inner = correlatable and schema.get(LIST_TYPE) == "map"
-        yield from _below(type.item, f"{path}.items", correlatable=inner)
+@attrs.frozen
+class _Spot:
+    """One rule: its path, that of its schema, and whether values there are known by what they were before."""
+
+    path: str
+    at: str
+    place: Place
+    correlatable: bool
 
 
-def _rule(rule: Mapping[str, Any], type: Type, path: str, at: str, *, correlatable: bool) -> Causes:
+class _Schema:
+    """The rules of one schema."""
+
+    def __init__(self, costs: Costs) -> None:
+        self._costs = costs
+
+    def below(self, type: Type, path: str, place: Place, *, correlatable: bool) -> Causes:
+        schema = type.schema or {}
+        for index, rule in enumerate(schema.get(RULES) or ()):
+            spot = _Spot(f"{path}.{RULES}[{index}]", path, place, correlatable)
+            yield from _rule(rule, type, spot, self._costs)
+        if type.kind == "struct":
+            inner = correlatable and schema.get(MAP_TYPE) != "atomic"
+            for name, field in type.fields.items():
+                if field.type.schema is not None and name in (schema.get("properties") or {}):
+                    within = place.field(name, field.type)
+                    yield from self.below(field.type, f"{path}.properties[{name}]", within, correlatable=inner)
+        elif type.item is not None and type.kind == "map":
+            inner = correlatable and schema.get(MAP_TYPE) != "atomic"
+            yield from self.below(type.item, f"{path}.additionalProperties", place.items(type), correlatable=inner)
+        elif type.item is not None:
+            inner = correlatable and schema.get(LIST_TYPE) == "map"
+            yield from self.below(type.item, f"{path}.items", place.items(type), correlatable=inner)
+
+
+def _rule(rule: Mapping[str, Any], type: Type, spot: _Spot, costs: Costs) -> Causes:
+    path = spot.path
     text, message = rule.get("rule") or "", rule.get("message")
     if not text.strip():
         yield required(f"{path}.rule", "rule is not specified")
@@ -57,7 +87,7 @@ def _rule(rule: Mapping[str, Any], type: Type, path: str, at: str, *, correlatab
         yield not_supported(f"{path}.reason", rule["reason"], REASONS)
     if (field_path := rule.get("fieldPath")) and not _is_field(field_path, type):
         yield invalid(f"{path}.fieldPath", field_path, "fieldPath must be a valid path")
-    yield from _compiled(rule, type, path, at, correlatable=correlatable)
+    yield from _compiled(rule, type, spot, costs)
 
 
 def _message(message: str, path: str) -> Causes:
@@ -69,34 +99,47 @@ def _message(message: str, path: str) -> Causes:
         yield too_long(f"{path}.message", MAX_MESSAGE)
 
 
-def _compiled(rule: Mapping[str, Any], type: Type, path: str, at: str, *, correlatable: bool) -> Causes:
+def _compiled(rule: Mapping[str, Any], type: Type, spot: _Spot, costs: Costs) -> Causes:
     from minik8s.api.rules import CompileError, compile_rule
     from minik8s.cel import ResultTypeError
 
+    path = spot.path
     try:
-        bare = compile_rule({**rule, "messageExpression": ""}, type)
+        program = compile_rule({**rule, "messageExpression": ""}, type).program
     except ResultTypeError:
         yield invalid(f"{path}.rule", rule["rule"], "cel expression must evaluate to a bool")
         return
     except CompileError as error:
         yield invalid(f"{path}.rule", rule["rule"], str(error))
         return
-    if not correlatable and bare.program.uses("oldSelf"):
-        why = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {at}"
+    yield from costs.charge(spot.place.times(program.estimated_cost(spot.place.sized)), f"{path}.rule", "rule")
+    if rule.get("messageExpression"):
+        yield from _expressed(rule, type, spot, costs)
+    if not spot.correlatable and program.uses("oldSelf"):
+        why = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {spot.at}"
         yield invalid(f"{path}.rule", rule["rule"], why)
-    if "optionalOldSelf" in rule and not bare.program.uses("oldSelf"):
+    if "optionalOldSelf" in rule and not program.uses("oldSelf"):
         yield invalid(
             f"{path}.optionalOldSelf", rule["optionalOldSelf"], "may not be set if oldSelf is not used in rule"
         )
-    if rule.get("messageExpression"):
-        try:
-            compile_rule(rule, type)
-        except ResultTypeError:
-            why = "messageExpression must evaluate to a string"
-            yield invalid(f"{path}.messageExpression", rule["messageExpression"], why)
-        except CompileError as error:
-            why = f"messageExpression {error}"
-            yield invalid(f"{path}.messageExpression", rule["messageExpression"], why)
+
+
+def _expressed(rule: Mapping[str, Any], type: Type, spot: _Spot, costs: Costs) -> Causes:
+    """A rule's messageExpression; it is charged once, for only one message is told."""
+    from minik8s.api.rules import CompileError, compile_rule
+    from minik8s.cel import ResultTypeError
+
+    path = f"{spot.path}.messageExpression"
+    try:
+        message = compile_rule(rule, type).message
+    except ResultTypeError:
+        yield invalid(path, rule["messageExpression"], "messageExpression must evaluate to a string")
+        return
+    except CompileError as error:
+        yield invalid(path, rule["messageExpression"], f"messageExpression {error}")
+        return
+    if message is not None:
+        yield from costs.charge(message.estimated_cost(spot.place.sized), path, "messageExpression")
 
 
 def _is_field(path: str, type: Type) -> bool:

@@ -50,8 +50,8 @@ _STRUCTURE: Mapping[str, str] = {
 """What may not be said within allOf, anyOf, oneOf and not, and how that is told."""
 
 
-def validate_schema(schema: Doc, path: str) -> Causes:
-    """What is wrong with an `openAPIV3Schema`."""
+def validate_schema(schema: Doc, path: str, *, lenient: bool = False) -> Causes:
+    """What is wrong with an `openAPIV3Schema`; `lenient` is the view of one that is stored already."""
     if _depth(schema) > MAX_DEPTH:
         yield invalid(path, "object", f"must not be nested deeper than {MAX_DEPTH} levels")
         return
@@ -59,7 +59,7 @@ def validate_schema(schema: Doc, path: str) -> Causes:
     yield from found
     if not found:
         yield from _defaults(schema, path)
-        yield from rule_errors(schema, path)
+        yield from rule_errors(schema, path, lenient=lenient)
 
 
 def _depth(value: Any) -> int:

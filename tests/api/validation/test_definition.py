@@ -13,7 +13,7 @@ from minik8s.schema.decode import decode
 
 STRING: dict[str, Any] = {"type": "string"}
 OBJECT: dict[str, Any] = {"type": "object"}
-AT = "spec.versions[0].schema.openAPIV3Schema"
+AT = "spec.validation.openAPIV3Schema"
 KEYS = "x-kubernetes-list-map-keys"
 
 
@@ -74,7 +74,7 @@ def test_a_sound_definition_has_no_errors() -> None:
                     },
                 },
                 "x-kubernetes-validations": [
-                    {"rule": "has(self.a) || self.b > 1", "messageExpression": "'b is ' + string(self.b)"},
+                    {"rule": "has(self.a) || self.b > 1", "messageExpression": "'a is ' + self.a"},
                     {"rule": "self.?b == oldSelf.?b", "message": "b is fixed", "fieldPath": ".b"},
                 ],
             },
@@ -111,11 +111,17 @@ def test_a_sound_definition_has_no_errors() -> None:
         ),
         (
             {"conversion": {"strategy": "Webhook"}},
-            ["spec.conversion.webhook.clientConfig: Required value: required when strategy is set to Webhook"],
+            [
+                "spec.conversion.webhookClientConfig: Required value: required when strategy is set to Webhook",
+                "spec.conversion.conversionReviewVersions: Required value",
+            ],
         ),
         (
             {"conversion": {"strategy": "None", "webhook": {"conversionReviewVersions": ["v1"]}}},
-            ["spec.conversion.webhook: Forbidden: should not be set when strategy is not set to Webhook"],
+            [
+                "spec.conversion.conversionReviewVersions: Forbidden: should not be set when strategy is not set to "
+                "Webhook"
+            ],
         ),
         (
             {
@@ -125,8 +131,8 @@ def test_a_sound_definition_has_no_errors() -> None:
                 }
             },
             [
-                "spec.conversion.webhook.clientConfig: Required value: exactly one of url or service is required",
-                'spec.conversion.webhook.conversionReviewVersions: Invalid value: ["v2"]: must include at least '
+                "spec.conversion.webhookClientConfig: Required value: exactly one of url or service is required",
+                'spec.conversion.conversionReviewVersions: Invalid value: ["v2"]: must include at least '
                 "one of v1, v1beta1",
             ],
         ),
@@ -142,7 +148,7 @@ def test_specs(spec: Any, expected: list[str]) -> None:
     [
         ({"name": "V1"}, ["spec.versions[0].name"]),
         ({"storage": False}, ["spec.versions"]),
-        ({"schema": {}}, [f"{AT}: Required value: schemas are required"]),
+        ({"schema": {}}, ["spec.versions[0].schema.openAPIV3Schema: Required value: schemas are required"]),
         (
             {"deprecationWarning": "old"},
             ['spec.versions[0].deprecationWarning: Invalid value: "old": can only be set for deprecated versions'],
@@ -150,29 +156,26 @@ def test_specs(spec: Any, expected: list[str]) -> None:
         (
             {"additionalPrinterColumns": [{"name": "A", "type": "x", "jsonPath": "a"}]},
             [
-                'spec.versions[0].additionalPrinterColumns[0].type: Invalid value: "x": must be one of '
+                'spec.additionalPrinterColumns[0].type: Invalid value: "x": must be one of '
                 "boolean,date,integer,number,string",
-                'spec.versions[0].additionalPrinterColumns[0].jsonPath: Invalid value: "a": must be a simple '
+                'spec.additionalPrinterColumns[0].JSONPath: Invalid value: "a": must be a simple '
                 "json path starting with .",
             ],
         ),
         (
             {"additionalPrinterColumns": [{"name": "A", "type": "string", "jsonPath": ".a[?(bad"}]},
-            ["spec.versions[0].additionalPrinterColumns[0].jsonPath"],
+            ["spec.additionalPrinterColumns[0].JSONPath"],
         ),
         (
             {"selectableFields": [{"jsonPath": ".spec.a"}]},
             [
-                'spec.versions[0].selectableFields[0].jsonPath: Invalid value: ".spec.a": is an invalid path: '
+                'spec.selectableFields[0].jsonPath: Invalid value: ".spec.a": is an invalid path: '
                 "does not refer to a valid field"
             ],
         ),
         (
             {"subresources": {"scale": {"specReplicasPath": ".replicas", "statusReplicasPath": ".status.r"}}},
-            [
-                'spec.versions[0].subresources.scale.specReplicasPath: Invalid value: ".replicas": should be a '
-                "json path under .spec"
-            ],
+            ['spec.subresources.scale.specReplicasPath: Invalid value: ".replicas": should be a json path under .spec'],
         ),
     ],
 )
@@ -180,6 +183,19 @@ def test_versions(version: Any, expected: list[str]) -> None:
     """Each with the path of what is wrong; the message where it is short enough to read."""
     found = errors(definition(version=version))
     assert [text[: len(start)] for text, start in zip(found, expected, strict=True)] == expected
+
+
+def test_what_versions_do_not_share_is_told_of_each() -> None:
+    """What all of them have alike is told once, of the spec."""
+    shared = {"served": True, "additionalPrinterColumns": [{"name": "A", "type": "x", "jsonPath": ".a"}]}
+    versions = [
+        {"name": name, **shared, "storage": name == "v1", "schema": {"openAPIV3Schema": schema}}
+        for name, schema in (("v1", OBJECT), ("v2", STRING))
+    ]
+    assert [text.partition(": ")[0] for text in errors(definition(versions=versions))] == [
+        "spec.versions[1].schema.openAPIV3Schema.type",
+        "spec.additionalPrinterColumns[0].type",
+    ]
 
 
 def spec_of(**properties: Any) -> dict[str, Any]:
@@ -338,7 +354,7 @@ def test_rules(rule: Any, expected: list[str]) -> None:
 def test_transition_rules_need_something_to_compare_with() -> None:
     """Elements of lists without keys have no predecessors."""
     item = {**STRING, "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}
-    found = errors(definition(spec_of(a={"type": "array", "items": item})))
+    found = errors(definition(spec_of(a={"type": "array", "maxItems": 9, "items": {**item, "maxLength": 9}})))
     assert "oldSelf cannot be used on the uncorrelatable portion of the schema within" in found[0]
 
 
