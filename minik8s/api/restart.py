@@ -15,6 +15,8 @@ from minik8s.machinery.meta import Doc
 Role = Literal["init", "sidecar", "app", "ephemeral"]
 """What a container is to its pod: a sidecar is an init container that is always restarted."""
 
+RESTART_ALL = "RestartAllContainers"
+
 
 class Verdict(Enum):
     """What to do about a container that has ended."""
@@ -39,10 +41,17 @@ def after_exit(pod_policy: str, container: Doc, role: Role, exit_code: int) -> V
         return Verdict.STAY
     for rule in container.get("restartPolicyRules") or ():
         if _matches(rule.get("exitCodes") or {}, exit_code):
-            return Verdict.RESTART_ALL if rule.get("action") == "RestartAllContainers" else Verdict.RESTART
+            return Verdict.RESTART_ALL if rule.get("action") == RESTART_ALL else Verdict.RESTART
     policy = container.get("restartPolicy") or pod_policy
     again = policy == "Always" or (policy == "OnFailure" and exit_code != 0)
     return Verdict.RESTART if again else Verdict.STAY
+
+
+def may_start_over(spec: Doc) -> bool:
+    """Whether some container's exit can have the whole pod started over."""
+    containers = [*(spec.get("initContainers") or ()), *spec["containers"]]
+    rules = (rule for container in containers for rule in container.get("restartPolicyRules") or ())
+    return any(rule.get("action") == RESTART_ALL for rule in rules)
 
 
 def _matches(codes: Doc, exit_code: int) -> bool:

@@ -8,15 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from minik8s.api.pods import is_sidecar
+from minik8s.api.restart import may_start_over
 from minik8s.kubelet.phase import init_done
 from minik8s.machinery.meta import Doc, Obj, find_condition, transition_time
+
+_ENDED = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}
 
 Verdict = tuple[bool, str, str]
 """Status, reason, message."""
 
 
 def pod_conditions(
-    pod: Doc, statuses: Mapping[str, Doc], *, phase: str, sandbox_ready: bool, initialized: bool
+    pod: Doc,
+    statuses: Mapping[str, Doc],
+    *,
+    phase: str,
+    sandbox_ready: bool,
+    initialized: bool,
+    restarting: bool = False,
 ) -> list[Obj]:
     """The conditions in their usual order, without transition times (see `with_times`)."""
     ready = containers_ready(pod["spec"], statuses, phase)
@@ -27,6 +36,8 @@ def pod_conditions(
         "ContainersReady": ready,
         "PodScheduled": (True, "", ""),
     }
+    if may_start_over(pod["spec"]):
+        verdicts["AllContainersRestarting"] = _restarting(phase, restarting)
     generation = pod["metadata"].get("generation")
     return [_condition(type_, verdict, generation) for type_, verdict in verdicts.items()]
 
@@ -78,6 +89,14 @@ def _initialized(spec: Doc, statuses: Mapping[str, Doc], phase: str, initialized
     undone = [c["name"] for c in inits if c["name"] in statuses and not init_done(c, statuses[c["name"]])]
     message = f"containers with incomplete status: {_shown(undone)}"
     return _verdict("ContainersNotInitialized", unknown, message, undone)
+
+
+def _restarting(phase: str, restarting: bool) -> Verdict:
+    """Only pods whose rules can have all containers restarted say whether that is being done."""
+    if phase in _ENDED:
+        return False, _ENDED[phase], ""
+    started = "RestartAllContainersStarted", "container exited with restart policy rule"
+    return (True, *started) if restarting else (False, "", "")
 
 
 def _verdict(reason: str, unknown: list[str], message: str, bad: list[str]) -> Verdict:

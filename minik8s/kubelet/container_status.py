@@ -21,6 +21,9 @@ UNKNOWN_REASON = "ContainerStatusUnknown"
 LOST = "The container could not be located when the pod was terminated"
 LOST_AT_START = "The container could not be located when the pod was started"
 
+RESTARTING_ALL = "RestartingAllContainers"
+REMOVED = "The container is removed because RestartAllContainers in place"
+
 State = Literal["waiting", "running", "terminated"]
 
 
@@ -64,6 +67,15 @@ class ContainerRecord:
         self.state, self.exits = "terminated", (*self.exits, terminated)[-2:]
         self.started = False
         self.ready = self.role == "init" and terminated["exitCode"] == 0
+
+    def start_over(self) -> None:
+        """All containers of the pod are started anew: what ran has been removed, and nobody can ask how it ended."""
+        if self.role == "ephemeral" or not self.exits:
+            return
+        if self.role != "init":  # whose success is still known, for the pod stays initialized
+            removed = {"exitCode": UNKNOWN_EXIT_CODE, "reason": RESTARTING_ALL, "message": REMOVED}
+            self.exits = (*self.exits, removed)[-2:]
+        self.wait(RESTARTING_ALL, REMOVED)
 
     def settle(self) -> None:
         """The pod is over: a container that waited for its restart is terminated for good."""

@@ -15,6 +15,7 @@ from minik8s.client.events import EventKind
 from minik8s.kubelet.backoff import doubled
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.runtime.protocol import Image, ImageError
+from minik8s.kubelet.runtime.references import PYTHON, parse_reference
 from minik8s.machinery.meta import Doc
 
 ContainerEvent = Callable[[EventKind, str, str], None]
@@ -92,6 +93,8 @@ class ImagePuller:
 
     async def _pull(self, wanted: Wanted) -> Image:
         name, event, runtime = wanted.name, wanted.event, self._node.runtime
+        if not name.startswith(PYTHON):
+            parse_reference(name)
         present = runtime.is_present(name)
         if wanted.policy == "Never" and not present:
             raise ImageError("ErrImageNeverPull", f'Container image "{name}" is not present with pull policy of Never')

@@ -53,7 +53,8 @@ class PodView:
 
     `ended`: no container will be started again and none runs. `failure` is a reason and message for the pod as a whole,
     which is its `own_fault` if it was evicted for what it did.
-    `totals` are its allocatedResources and resources, `resizing` the conditions of its resize.
+    `restarting`: all containers are being ended, to be started anew. `totals` are its allocatedResources and resources,
+    `resizing` the conditions of its resize.
     """
 
     pod: Doc
@@ -66,6 +67,7 @@ class PodView:
     ended: bool = False
     failure: tuple[str, str] | None = None
     own_fault: bool = False
+    restarting: bool = False
     totals: Doc = attrs.field(factory=dict)
     resizing: Sequence[Doc] = ()
 
@@ -85,7 +87,12 @@ def pod_status(view: PodView, previous: Doc, now: str) -> Obj:
         statuses = by_name(inits, apps)
     phase = _phase(view, statuses, previous, initialized)
     conditions = pod_conditions(
-        view.pod, statuses, phase=phase, sandbox_ready=view.sandbox_ready, initialized=initialized
+        view.pod,
+        statuses,
+        phase=phase,
+        sandbox_ready=view.sandbox_ready,
+        initialized=initialized,
+        restarting=view.restarting,
     )
     if view.failure and view.failure[0] in (EVICTED, TERMINATED) and not view.own_fault:
         conditions.append({**_DISRUPTION, "message": view.failure[1]})

@@ -20,7 +20,6 @@ from minik8s.api.restart import role_of
 from minik8s.client.events import EventKind
 from minik8s.clock import Timers
 from minik8s.kubelet.admission import Claim, claim_of
-from minik8s.kubelet.backoff import mount_delay
 from minik8s.kubelet.container_status import ContainerRecord
 from minik8s.kubelet.container_worker import ContainerWorker
 from minik8s.kubelet.context import NodeContext
@@ -30,13 +29,12 @@ from minik8s.kubelet.ending import stop_all
 from minik8s.kubelet.env import environment
 from minik8s.kubelet.images import ImagePuller
 from minik8s.kubelet.led import Led
-from minik8s.kubelet.pod_dns import omissions
-from minik8s.kubelet.pod_network import sandbox_config
 from minik8s.kubelet.pod_spec import FIELDS, records_of
 from minik8s.kubelet.pod_status import EVICTED, PodView, pod_status
 from minik8s.kubelet.resize_plan import allocation_of, restored, totals
 from minik8s.kubelet.resizes import PodResize
-from minik8s.kubelet.runtime.protocol import Container, Mount, RuntimeFailure, Sandbox
+from minik8s.kubelet.runtime.protocol import Container, Mount, Sandbox
+from minik8s.kubelet.sandboxes import make_sandbox
 from minik8s.kubelet.volumes.keeper import VolumeKeeper
 from minik8s.machinery.meta import (
     Doc,
@@ -126,6 +124,7 @@ class PodWorker(Led):
     def status(self, now: str) -> Obj:
         view = PodView(
             pod=self.allocated,
+            restarting=self._again,
             totals=self._held(),
             resizing=() if self.resize is None or self.ended else self.resize.conditions,
             records=self.records,
@@ -196,6 +195,7 @@ class PodWorker(Led):
     def restart_all(self) -> None:
         """A restart rule wants every container to start over."""
         self._again = True
+        self.changed()
         if self._life is not None:
             self._life.cancel()
 
@@ -267,26 +267,19 @@ class PodWorker(Led):
     async def _make_sandbox(self) -> None:
         if self._resumed:
             self.event("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.", "Normal")
-        delay = 0.0
-        while self._sandbox is None:
-            resolver = self.node.resolver()
-            for text in omissions(self.pod, self.node.cluster_dns, resolver):
-                self.event("DNSConfigForming", text)
-            try:
-                config = sandbox_config(self.pod, self.directory, self.node.cluster_dns, resolver)
-                with anyio.CancelScope(shield=True):
-                    self._sandbox = await self.node.runtime.create_sandbox(config)
-            except (RuntimeFailure, OSError) as error:
-                self.event("FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
-                delay = mount_delay(delay)
-                await self.node.clock.sleep(delay)
-        self._pod_ips, self._sandbox_ready = (self._sandbox.address,), True
+        if self._sandbox is None:
+            await make_sandbox(self.node, self.pod, self.directory, self._take_sandbox)
+        self._pod_ips, self._sandbox_ready = (self.sandbox.address,), True
         self.changed()
+
+    def _take_sandbox(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
 
     async def _initialize(self) -> bool:
         """Runs the init containers; False when one has failed for good."""
         for spec in self.pod["spec"].get("ephemeralContainers") or ():
-            self._start_beside(spec)
+            if spec["name"] not in self.containers:  # with all containers started anew these run on
+                self._start_beside(spec)
         for spec in self.allocated["spec"].get("initContainers") or ():
             worker = self._worker(spec)
             if worker.role == "sidecar":
@@ -330,14 +323,18 @@ class PodWorker(Led):
     # -- the end
 
     async def _stop(self) -> None:
+        """Ends every container; those for debugging live on if the others are only started anew."""
         self._deadline = self._deadline or Deadline(self.grace_period)
-        await stop_all(list(self.containers.values()), self._deadline)
+        over = self._terminating or not self._again
+        workers = [worker for worker in self.containers.values() if over or worker.role != "ephemeral"]
+        await stop_all(workers, self._deadline)
 
     def _start_over(self) -> None:
         self._again, self._initialized, self._deadline = False, False, None
-        for worker in self.containers.values():
-            worker.record.wait("")
-        self.containers.clear()
+        self.containers = {name: w for name, w in self.containers.items() if w.role == "ephemeral"}
+        for record in self.records.values():
+            record.start_over()
+        self.changed()
 
     async def _clean_up(self) -> None:
         self.abandon()
@@ -363,7 +360,12 @@ class PodWorker(Led):
         if seconds is not None:
             end = parse_time(self._start_time) + timedelta(seconds=seconds)
             left = (end - self.node.clock.now()).total_seconds()
-            self.set_timer("deadline", left, lambda: self.terminate(self.grace_period, DEADLINE_EXCEEDED))
+            self.set_timer("deadline", left, self._exceed_deadline)
+
+    def _exceed_deadline(self) -> None:
+        if not self._terminating:
+            self.event(*DEADLINE_EXCEEDED, "Normal")
+        self.terminate(self.grace_period, DEADLINE_EXCEEDED)
 
     def _spec_changed(self, old: Doc) -> None:
         spec = self.pod["spec"]

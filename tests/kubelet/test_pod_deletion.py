@@ -126,6 +126,7 @@ def test_active_deadline(play: Any) -> None:
         await world.until_phase("Failed")
         status = world.pod()["status"]
         assert status["reason"] == "DeadlineExceeded"
+        assert world.recorder.messages("DeadlineExceeded") == [status["message"]]
         assert status["message"] == "Pod was active on the node longer than the specified deadline"
         assert round(world.elapsed) == 20
 

@@ -325,13 +325,39 @@ def test_restart_all_containers(play: Any) -> None:
     async def scenario(world: Any) -> None:
         rule = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}
         crashing = container("a", restartPolicy="Never", restartPolicyRules=[rule])
-        await world.run_pod({"initContainers": [container("i")], "containers": [crashing, container("b")]})
+        spec = {"initContainers": [container("i")], "containers": [crashing, container("b")]}
+        await world.run_pod({**spec, "ephemeralContainers": [container("e")]})
         await world.until_phase("Running")
+        restarting = "AllContainersRestarting"
+        assert condition(world.pod(), restarting)["status"] == "False"
+        await world.until(lambda: condition(world.pod(), restarting)["status"] == "True")
+        assert condition(world.pod(), restarting)["reason"] == "RestartAllContainersStarted"
         await world.until(lambda: world.status("b")["restartCount"] == 1)
         assert world.status("i")["restartCount"] == 1
         assert world.recorder.messages("Killing")[0] == "Stopping container b"
+        status = world.pod()["status"]
+        assert (status["phase"], condition(world.pod(), "Initialized")["status"]) == ("Running", "True")
+        assert world.status("b")["lastState"]["terminated"]["reason"] == "RestartingAllContainers"
+        seen = [e.object["status"].get("containerStatuses") for _, kind, e in world.api.log if kind == "pods"]
+        waiting = [s["state"]["waiting"] for statuses in seen for s in statuses or () if "waiting" in s["state"]]
+        assert {"RestartingAllContainers"} <= {state["reason"] for state in waiting}
+        assert world.status("e")["restartCount"] == 0
+        assert "running" in world.status("e")["state"], "who debugs is left alone"
 
-    play(scenario, {"i": Behaviour(run_seconds=1), "a": Behaviour(run_seconds=60, exit_code=42)})
+    slow = Behaviour(stop_seconds=3)
+    play(scenario, {"i": Behaviour(run_seconds=1), "a": Behaviour(run_seconds=60, exit_code=42), "b": slow})
+
+
+def test_a_name_that_is_no_image(play: Any) -> None:
+    """It is InvalidImageName, and nobody is said to pull it."""
+
+    async def scenario(world: Any) -> None:
+        await world.run_pod({"containers": [container(image="Nope", imagePullPolicy="Always")]})
+        await world.until(lambda: world.status("c")["state"]["waiting"]["reason"] == "InvalidImageName")
+        assert world.recorder.reasons()[-2:] == ["InspectFailed", "Failed"]
+        assert "Pulling" not in world.recorder.reasons()
+
+    play(scenario)
 
 
 def test_a_process_that_cannot_be_executed(play: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minik8s.api.restart import Verdict, after_exit, role_of
+from minik8s.api.restart import Verdict, after_exit, may_start_over, role_of
 from minik8s.api.validation.common import IMMUTABLE, MAX_INT32, Causes, in_range, named
 from minik8s.machinery import names
 from minik8s.machinery.field import duplicate, forbidden, invalid, required
@@ -217,16 +217,9 @@ def _may_start_again(spec: Part, field: str, name: str, exit_code: int) -> bool:
 
     An init container that has succeeded is judged by its policy, too: it runs again in a new sandbox.
     """
-    if field != "ephemeralContainers" and _may_start_over(spec):
+    if field != "ephemeralContainers" and may_start_over(spec):
         return True
     declared: Part = next((c for c in spec.get(field) or () if c.get("name", "") == name), {})
     role = role_of(declared, field)
     policy = spec.get("restartPolicy", "Always")
     return after_exit(policy, declared, "app" if role == "init" else role, exit_code) is not Verdict.STAY
-
-
-def _may_start_over(spec: Part) -> bool:
-    """Whether some container's exit can have the whole pod started over."""
-    containers = [*(spec.get("initContainers") or ()), *spec["containers"]]
-    rules = (rule for container in containers for rule in container.get("restartPolicyRules") or ())
-    return any(rule.get("action") == "RestartAllContainers" for rule in rules)

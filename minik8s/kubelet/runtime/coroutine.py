@@ -43,8 +43,9 @@ from minik8s.kubelet.runtime.protocol import (
     StartError,
     Usage,
 )
+from minik8s.kubelet.runtime.references import PYTHON
 from minik8s.kubelet.runtime.scripted import ScriptedOutput, ScriptedSession
-from minik8s.kubelet.runtime.simulated import PYTHON, Hosted
+from minik8s.kubelet.runtime.simulated import Hosted
 from minik8s.kubelet.runtime.simulatedcontainer import SimulatedContainer
 
 LOG_LIMIT = 10 << 20

@@ -13,6 +13,8 @@ import attrs
 
 from minik8s.kubelet.runtime.protocol import ImageError
 
+PYTHON = "python://"
+"""What a name begins with that is no reference, but code of this process (see `coroutine`)."""
 DEFAULT_DOMAIN = "docker.io"
 _DOMAIN = re.compile(
     r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::\d+)?\Z"

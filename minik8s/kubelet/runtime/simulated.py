@@ -39,11 +39,10 @@ from minik8s.kubelet.runtime.protocol import (
     StartError,
     Usage,
 )
-from minik8s.kubelet.runtime.references import not_found, parse_reference
+from minik8s.kubelet.runtime.references import PYTHON, not_found, parse_reference
 from minik8s.kubelet.runtime.scripted import ScriptedSession
 from minik8s.kubelet.runtime.simulatedcontainer import SimulatedContainer
 
-PYTHON = "python://"
 KEPT_LOGS = 10_000
 """Logs of removed containers that can still be read; older ones are forgotten."""
 
