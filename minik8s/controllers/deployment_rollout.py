@@ -99,18 +99,22 @@ def roll(limits: Limits, new: Doc, old: Sequence[Doc]) -> Sizes:
 
 
 def shrink_old(limits: Limits, new: Doc, old: Sequence[Doc]) -> Sizes:
-    """Old sets lose first what is unhealthy, then as much as availability allows; the oldest first."""
+    """Old sets lose first what is unhealthy, then as much as availability allows; the oldest first.
+
+    Nothing, while one reports more available pods than it shall have: it has just been made smaller, and what it says
+    is of before (upstream: cleanupUnhealthyReplicas refuses).
+    """
     old = by_age(active(old))
-    room = total(old) + size(new) - limits.fewest_available - (size(new) - available(new))
-    if not old or room <= 0:
+    there = min(available(new), size(new))
+    room = total(old) + there - limits.fewest_available
+    if not old or room <= 0 or any(available(rs) > size(rs) for rs in old):
         return {}
     sizes = {name_of(rs): size(rs) for rs in old}
     for rs in old:
-        unhealthy = max(0, size(rs) - available(rs))
-        removed = min(room, unhealthy)
+        removed = min(room, size(rs) - available(rs))
         sizes[name_of(rs)] -= removed
         room -= removed
-    spare = sum(map(available, old)) + available(new) - limits.fewest_available
+    spare = sum(map(available, old)) + there - limits.fewest_available
     for rs in old:
         removed = max(0, min(spare, sizes[name_of(rs)]))
         sizes[name_of(rs)] -= removed

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from minik8s.controllers.deployment_plan import plan
 from minik8s.controllers.deployment_revision import HISTORY, REVISION, find_new
-from minik8s.controllers.deployment_rollout import DESIRED, MAX, Limits, rescale
+from minik8s.controllers.deployment_rollout import DESIRED, MAX, Limits, rescale, roll
 from minik8s.controllers.revision import template_hash, template_identity
 from minik8s.machinery.meta import evolve, rfc3339
 from tests.controllers.deployments import START, Simulation, deployment, replica_set, with_image
@@ -216,6 +216,13 @@ def test_scaling_during_a_rollout_goes_on_rolling_afterwards() -> None:
     assert sim.specified == 16 + Limits.of(sim.deployment).max_surge
     sim.settle()
     assert sim.specified == sim.usable == 16
+
+
+@pytest.mark.parametrize(("old_available", "expected"), [(11, {}), (5, {"old": 3}), (3, {"old": 3})])
+def test_what_an_old_set_says_of_before(old_available: int, expected: Any) -> None:
+    """One that has just been made smaller and still reports the pods it had is left alone until it has caught up."""
+    new = replica_set("new", 3, available=2)
+    assert roll(Limits(5, 0, 0), new, [replica_set("old", 5, age=1, available=old_available)]) == expected
 
 
 def test_limits() -> None:

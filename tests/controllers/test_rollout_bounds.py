@@ -173,3 +173,30 @@ def test_the_replay_sees_what_polling_would_not() -> None:
     kinds: list[tuple[str, str]] = [("ADDED", "True"), ("MODIFIED", "False"), ("MODIFIED", "True"), ("DELETED", "True")]
     changes = [WatchEvent(kind, pod("a", ready)) for kind, ready in kinds]
     assert [seen.ready for seen in states(changes, "two")] == [1, 0, 1, 0]
+
+
+async def test_a_smaller_size_in_the_middle_of_a_stuck_rollout() -> None:
+    """What is available stays within the bounds of the new size, though the old set's status is of before."""
+    bounds = strategy("strategy", maxSurge=3, maxUnavailable=2)
+    async with Cluster(nodes=2, **SIMULATED) as cluster:
+        await cluster.apply(workload("Deployment", replicas=10, **bounds))
+        await cluster.wait_for(DEPLOYMENTS, "web", rolled_out, timeout=3600)
+        nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"there": "none"}}}}}
+        await cluster.client.patch(DEPLOYMENTS, "web", nowhere, namespace="default")
+        await cluster.advance(seconds=60)
+        changes: list[WatchEvent] = []
+        before = (await cluster.client.list(PODS, namespace="default")).items
+        first = [WatchEvent("ADDED", pod) for pod in before]
+
+        async def take_down() -> None:
+            async for change in cluster.client.watch(PODS, namespace="default"):
+                changes.append(change)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(take_down)
+            await cluster.client.patch(DEPLOYMENTS, "web", {"spec": {"replicas": 5}}, namespace="default")
+            await cluster.advance(seconds=60)
+            group.cancel_scope.cancel()
+    seen = list(states([*first, *changes], "two"))[len(first) :]
+    assert min(state.ready for state in seen) == 3
+    assert seen[-1].present == 8
