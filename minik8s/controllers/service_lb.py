@@ -116,7 +116,7 @@ class ServiceLBController(Reconciler[Any]):
         return [a for a in addresses if any(key_of(s) != key for s in self.lister.by_index(BALANCED, a))]
 
     async def _remove(self, service: Doc) -> None:
-        if plan.addresses_of(service):
+        if plan.addresses_of(service) or key_of(service) in self._balanced:
             self.recorder.event(service, "Normal", "DeletingLoadBalancer", "Deleting load balancer")
         self._balanced.discard(key_of(service))
         with suppress(NotFound):  # the finalizer may have been the last

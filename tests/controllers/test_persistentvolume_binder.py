@@ -11,6 +11,7 @@ from minik8s.controllers.garbagecollector import GarbageCollector
 from minik8s.controllers.hostpath_provisioner import HostPathDeleter, HostPathProvisioner
 from minik8s.controllers.persistentvolume_binder import PersistentVolumeBinder, PersistentVolumeClaimBinder
 from minik8s.controllers.volume_protection import PVCProtectionController, PVProtectionController
+from minik8s.machinery.meta import parse_time
 
 BINDERS = (PersistentVolumeClaimBinder, PersistentVolumeBinder)
 PROTECTION = (PVCProtectionController, PVProtectionController)
@@ -55,8 +56,11 @@ def test_static_binding_and_release(virtual: Any, start: Any) -> None:
             volume = await phase(world, "persistentvolumes", "small", "Bound")
             assert volume["spec"]["claimRef"]["uid"] == claim["metadata"]["uid"]
             await phase(world, "persistentvolumes", "large", "Available")
+            await world.quiet(60)
             await world.client.delete(PERSISTENT_VOLUME_CLAIMS, "data", namespace="default")
-            await phase(world, "persistentvolumes", "small", "Released")
+            released = await phase(world, "persistentvolumes", "small", "Released")
+            bound, freed = (parse_time(v["status"]["lastPhaseTransitionTime"]) for v in (volume, released))
+            assert (freed - bound).total_seconds() >= 60, "a new phase has its own time"
 
     virtual(body)
 

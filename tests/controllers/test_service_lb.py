@@ -117,7 +117,8 @@ def test_a_life(virtual: Any, start: Any) -> None:
             await world.client.delete(SERVICES, "other", namespace="default")
             await world.until_gone("services", "other", "default")
             await world.quiet()
-            assert len(await world.events("DeletedLoadBalancer")) == 2
+            for reason in ("DeletingLoadBalancer", "DeletedLoadBalancer"):
+                assert len(await world.events(reason)) == 2
 
             await world.add("services", "asks", "default", spec=balanced | {"loadBalancerIP": "10.1.1.1"})
             assert (await get("asks"))["status"]["loadBalancer"] == {}

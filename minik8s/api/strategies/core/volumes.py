@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
 from minik8s.api.strategies.kind import Causes, KindStrategy, set_default
 from minik8s.api.validation.claims import storage_request, validate_claim_spec
 from minik8s.api.validation.common import IMMUTABLE
 from minik8s.api.validation.persistentvolume import validate_persistent_volume, volume_sources
 from minik8s.api.validation.podwarnings import claim_warnings, volume_warnings
 from minik8s.machinery.field import forbidden, invalid
-from minik8s.machinery.meta import Doc, Obj
+from minik8s.machinery.meta import Doc, Obj, rfc3339
 from minik8s.machinery.quantity import parse_quantity
 
 _CLAIM_IMMUTABLE = (
@@ -94,6 +97,12 @@ class PersistentVolumeStrategy(KindStrategy):
 
     def initial_status(self, obj: Obj) -> Obj:
         return {"phase": "Pending", "lastPhaseTransitionTime": obj["metadata"].get("creationTimestamp")}
+
+    def date(self, obj: Obj, old: Doc, now: Callable[[], datetime]) -> None:
+        """The time of a new phase, unless whoever tells of it says one."""
+        new, before, key = obj.get("status") or {}, old.get("status") or {}, "lastPhaseTransitionTime"
+        if new.get("phase") != before.get("phase") and new.get(key) == before.get(key):
+            obj["status"] = {**new, key: rfc3339(now())}
 
     def check(self, obj: Doc) -> Causes:
         return validate_persistent_volume(obj["spec"], "spec")
