@@ -197,7 +197,7 @@ _CRON_JOB = (
 _JOB = (
     "completions", "parallelism", "backoffLimit", "completionMode", "suspend", "ttlSecondsAfterFinished",
     "podFailurePolicy", "successPolicy", "backoffLimitPerIndex", "maxFailedIndexes", "podReplacementPolicy", "template",
-    "selector", "manualSelector",
+    "selector", "manualSelector", "managedBy", "activeDeadlineSeconds",
 )  # fmt: skip
 _WORKLOAD = (
     "replicas", "selector", "template", "strategy", "minReadySeconds", "revisionHistoryLimit", "paused",

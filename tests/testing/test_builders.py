@@ -20,6 +20,7 @@ MADE: list[Any] = [
     b.stateful_set("s", replicas=0, serviceAccountName="default"),
     b.daemon_set("ds", nodeSelector={"no": "where"}),
     b.job("j", completions=2, suspend=True, labels={"app": "j"}),
+    b.job("theirs", managedBy="example.com/jobs", activeDeadlineSeconds=30),
     b.cron_job("c", schedule="@daily", suspend=True, completions=2, image="busybox"),
     b.service("d", port=80, targetPort=8080),
     b.service("two", ports=[80, 443], selector={"app": "d"}, namespace="shop"),
@@ -44,6 +45,8 @@ async def test_the_server_takes_them(cluster: Cluster) -> None:
         (stored,) = await cluster.apply(document)
         found: Any = stored
         assert found == like({"kind": document["kind"], "metadata": document["metadata"]})
+        if document["metadata"]["name"] == "theirs":
+            assert found["spec"]["activeDeadlineSeconds"] == 30, "a Job's deadline is the Job's, not its pods'"
     (train,) = await cluster.apply(
         {"apiVersion": "example.com/v1", "kind": "Train", "metadata": {"name": "t"}, "spec": {"cars": 3}}
     )
