@@ -38,7 +38,7 @@ def check_user(pod: Doc, container: Doc, of_image: str | None) -> None:
     if name and not name.isdecimal():
         problem = f"container has runAsNonRoot and image has non-numeric user ({name}), cannot verify user is non-root"
         raise ConfigError(f"{problem} {where}")
-    if of_image is not None and int(name or 0) == 0:
+    if of_image is not None and not name.strip("0"):
         raise ConfigError(f"container has runAsNonRoot and image will run as root {where}")
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from minik8s.kubelet.runtime.strangers import read_regular
+
 MAX_MESSAGE = 4096
 MAX_PER_POD = 12 * 1024
 MAX_LOG_LINES = 80
@@ -21,10 +23,9 @@ def message_limit(containers: int) -> int:
 
 
 def read_message(path: Path, limit: int) -> str:
-    """The head of the termination log; "" when there is none."""
+    """The head of the termination log; "" when there is none, or something else in its place."""
     try:
-        with path.open("rb") as file:
-            return file.read(limit).decode(errors="replace")
+        return read_regular(path, limit).decode(errors="replace")
     except OSError:
         return ""
 

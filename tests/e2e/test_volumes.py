@@ -270,6 +270,23 @@ async def test_host_paths(runtime: Any, tmp_path: Path) -> None:
         assert "Not a directory" in text
 
 
+async def test_variables_from_a_file(runtime: Any, tmp_path: Path) -> None:
+    """An init container leaves them in a volume; a link leads no further than the volume, and a pipe to nothing."""
+    (tmp_path / "secret").write_text("KEY=secret\n")
+
+    def variable(name: str, path: str) -> dict[str, Any]:
+        ref = {"volumeName": "e", "path": path, "key": "KEY", "optional": True}
+        return {"name": name, "valueFrom": {"fileKeyRef": ref}}
+
+    script = f'cd "$MINIK8S_ROOT/e"; echo KEY=one > env; ln -s env link; ln -s {tmp_path / "secret"} out; mkfifo pipe'
+    init = {"name": "i", "image": "busybox", "command": ["sh", "-c", script], "volumeMounts": [mount("e", "/e")]}
+    names = {"A": "env", "B": "link", "C": "out", "D": "pipe", "E": "none"}
+    env = {"env": [variable(name, path) for name, path in names.items()]}
+    async with Cluster(serve=False, runtime=runtime) as cluster:
+        body = pod("p", "echo $A $B ${C-no} ${D-no} ${E-no}", [], [{"name": "e", "emptyDir": {}}], env)
+        assert await run(cluster, {**body, "spec": {**body["spec"], "initContainers": [init]}}) == ["one one no no no"]
+
+
 @pytest.mark.parametrize("policy", ["Always", "OnRootMismatch"])
 async def test_volumes_are_for_a_group(runtime: Any, policy: str) -> None:
     """With fsGroup files and directories are open to their group, new ones inherit it, secrets stay unwritable."""

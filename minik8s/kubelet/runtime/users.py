@@ -13,7 +13,9 @@ import attrs
 
 from minik8s.kubelet.runtime.oci.paths import Misled, resolve_file
 from minik8s.kubelet.runtime.protocol import StartError
+from minik8s.kubelet.runtime.strangers import read_regular
 
+_MAX_ID = (1 << 31) - 1
 _MAX_TABLE = 1 << 20
 """Bytes of a table that are looked at."""
 
@@ -46,7 +48,7 @@ def find_user(of_image: str, wanted: tuple[int | None, int | None], known: Table
         entry = _entry(known.passwd, name, 7) if name else None
         if name and entry is None and not name.isdecimal():
             raise _unknown("user", name, "passwd")
-        uid = int(entry[2]) if entry else int(name or 0)
+        uid = int(entry[2]) if entry else _number(name or "0")
         if gid is None and group:
             gid = _group(group, known.group)
     entry = _entry(known.passwd, str(uid), 7)
@@ -60,21 +62,31 @@ def _group(name: str, table: str) -> int:
     entry = _entry(table, name, 4)
     if entry is None and not name.isdecimal():
         raise _unknown("group", name, "group")
-    return int(entry[2]) if entry else int(name)
+    return int(entry[2]) if entry else _number(name)
+
+
+def _number(text: str) -> int:
+    if not _is_number(text):
+        raise StartError("CreateContainerError", f"uids and gids must be in range 0-{_MAX_ID}, not {text[:20]}")
+    return int(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 11 and int(text) <= _MAX_ID
 
 
 def _entry(table: str, name: str, width: int) -> list[str] | None:
     """The first line with that name, or that number; lines that are not as they should be are passed over."""
     lines = list(_lines(table, width))
     by_name = next((fields for fields in lines if fields[0] == name), None)
-    return by_name or next((fields for fields in lines if name.isdecimal() and int(fields[2]) == int(name)), None)
+    return by_name or next((fields for fields in lines if _is_number(name) and int(fields[2]) == int(name)), None)
 
 
 def _lines(table: str, width: int) -> Iterator[list[str]]:
     for line in table.splitlines():
         fields = line.split(":")
         numbers = fields[2:4] if width == 7 else fields[2:3]
-        if len(fields) >= width and all(text.isdecimal() for text in numbers):
+        if len(fields) >= width and all(map(_is_number, numbers)):
             yield fields
 
 
@@ -85,7 +97,6 @@ def _unknown(kind: str, name: str, table: str) -> StartError:
 
 def _read(root: Path, path: str) -> str:
     try:
-        with Path(resolve_file(str(root), path)).open("rb") as file:
-            return file.read(_MAX_TABLE).decode(errors="replace")
+        return read_regular(resolve_file(str(root), path), _MAX_TABLE).decode(errors="replace")
     except (OSError, Misled):
         return ""

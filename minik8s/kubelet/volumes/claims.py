@@ -6,6 +6,7 @@ Upstream: pkg/kubelet/volumemanager/populator (getPVCExtractPV), pkg/volume/loca
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import attrs
 
@@ -20,11 +21,15 @@ from minik8s.machinery.meta import Doc, is_terminating, labels_of, name_of, name
 
 @attrs.frozen
 class HostDirectory:
-    """Where a volume lies on this machine; `takes_group` tells that fsGroup is for it."""
+    """Where a volume lies on this machine; `takes_group` tells that fsGroup is for it, if it is not ours anyway.
+
+    What is `ours` goes with the pod, whose storage it counts as: `payload` is kept up to date, `empty` is the pod's.
+    """
 
     path: Path
     read_only: bool = False
     takes_group: bool = False
+    ours: Literal["", "payload", "empty"] = ""
 
 
 async def host_directory(node: NodeContext, pod: Doc, volume: Doc, *, device: bool) -> HostDirectory:

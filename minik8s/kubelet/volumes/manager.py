@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,9 @@ import anyio.to_thread
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.downward import Surroundings
 from minik8s.kubelet.env import ConfigError, EnvSources, references
+from minik8s.kubelet.runtime.oci.paths import Misled, resolve_file
 from minik8s.kubelet.runtime.protocol import Mount
+from minik8s.kubelet.runtime.strangers import read_regular
 from minik8s.kubelet.volumes import subpath
 from minik8s.kubelet.volumes.atomic_writer import AtomicWriter
 from minik8s.kubelet.volumes.claims import HostDirectory, host_directory
@@ -36,6 +39,8 @@ from minik8s.kubelet.volumes.tokens import PodTokens
 from minik8s.machinery.errors import ApiError
 from minik8s.machinery.meta import Doc
 
+MAX_ENV_FILE = 64 << 10
+"""Bytes of an env file that are read."""
 _EMPTY_DIR = "kubernetes.io~empty-dir"
 _PLUGINS = {
     "configMap": "kubernetes.io~configmap",
@@ -53,8 +58,6 @@ class PodVolumes:
         self._directory = directory
         self._images = images
         self._places: dict[str, HostDirectory] = {}
-        self._payloads: set[str] = set()
-        self._empty: set[str] = set()
         self._in_memory: Path | None = None
         self._writers: dict[str, AtomicWriter] = {}
         self._tokens = PodTokens(node.client, node.clock)
@@ -113,7 +116,7 @@ class PodVolumes:
 
     def measured(self) -> tuple[dict[str, Path], frozenset[str]]:
         """The volumes whose size is the pod's to answer for, by name, and which of them are in memory."""
-        own = {name: place.path for name, place in self._places.items() if name in self._payloads | self._empty}
+        own = {name: place.path for name, place in self._places.items() if place.ours}
         memory = self._in_memory
         return own, frozenset(name for name, path in own.items() if memory is not None and memory in path.parents)
 
@@ -137,7 +140,6 @@ class PodVolumes:
             return
         elif "emptyDir" in volume:
             self._places[name] = await self._empty_directory(pod, volume)
-            self._empty.add(name)
         else:
             place = await host_directory(self._node, pod, volume, device=device)
             if place.takes_group:
@@ -157,7 +159,7 @@ class PodVolumes:
             path.mkdir(parents=True)
             path.chmod(0o777)  # whoever the containers run as, as upstream
             await self._give_to_group(pod, path, read_only=False)
-        return HostDirectory(path)
+        return HostDirectory(path, ours="empty")
 
     async def _set_up_payload(self, pod: Doc, volume: Doc, surroundings: Surroundings) -> None:
         needed = volume_references(volume)
@@ -176,8 +178,7 @@ class PodVolumes:
             writer = self._writers.setdefault(name, AtomicWriter(path, self._node.rng))
             if writer.write(content, self._node.clock.now()):
                 await self._give_to_group(pod, path, read_only=True)
-        self._payloads.add(name)
-        self._places[name] = HostDirectory(path, read_only=True)
+        self._places[name] = HostDirectory(path, read_only=True, ours="payload")
 
     async def _give_to_group(self, pod: Doc, path: Path, *, read_only: bool) -> None:
         group = fs_group(pod)
@@ -203,7 +204,7 @@ class PodVolumes:
         source = place.path
         if path:
             source = subpath.prepare(place.path, path, volume=name, container=container)
-            if name in self._payloads:
+            if place.ours == "payload":
                 source = self._pinned(source, name, container, index)
         return Mount(
             source,
@@ -226,7 +227,7 @@ class PodVolumes:
         for variable in container.get("env") or ():
             ref = (variable.get("valueFrom") or {}).get("fileKeyRef")
             if ref and (place := self._places.get(ref["volumeName"])):
-                path = place.path / ref["path"]
-                if path.is_file():
-                    files[ref["volumeName"], ref["path"]] = path.read_text()
+                with suppress(OSError, Misled):
+                    path = resolve_file(str(place.path), ref["path"])
+                    files[ref["volumeName"], ref["path"]] = read_regular(path, MAX_ENV_FILE).decode(errors="replace")
         return files

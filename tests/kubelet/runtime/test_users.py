@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from minik8s.kubelet.runtime.protocol import StartError
 from minik8s.kubelet.runtime.users import Tables, User, find_user, tables
+from minik8s.kubelet.termination_message import read_message
 
 PASSWD = """root:x:0:0:root:/root:/bin/sh
 broken
 app:x:1000:1001:App:/home/app:/bin/sh
 55:x:7:8::/odd:
 bad:x:abc:0::/:
+huge:x:99999999999:0::/:
 nohome:x:9:9:::
 """
 KNOWN = Tables(PASSWD, "root:x:0:\nstaff:x:50:app\n60:x:61:\n")
@@ -43,12 +46,29 @@ def test_users(of_image: str, wanted: tuple[int | None, int | None], user: User)
     assert find_user(of_image, wanted, KNOWN) == user
 
 
-@pytest.mark.parametrize(("of_image", "missing"), [("x", "user x"), ("app:x", "group x"), ("bad", "user bad")])
+@pytest.mark.parametrize(
+    ("of_image", "missing"), [("x", "user x"), ("app:x", "group x"), ("bad", "user bad"), ("huge", "user huge")]
+)
 def test_unknown_users(of_image: str, missing: str) -> None:
     """A name that the image does not know keeps the container from being created."""
     with pytest.raises(StartError, match=f"unable to find {missing}: no matching entries in") as caught:
         find_user(of_image, (None, None), KNOWN)
     assert caught.value.reason == "CreateContainerError"
+
+
+@pytest.mark.parametrize("of_image", ["9" * 5000, "2147483648", "1:" + "9" * 5000, "1:4294967295"])
+def test_numbers_that_nobody_has(of_image: str) -> None:
+    """A number out of range is refused, however long it is."""
+    with pytest.raises(StartError, match="uids and gids must be in range 0-2147483647, not"):
+        find_user(of_image, (None, None), KNOWN)
+
+
+def test_a_pipe_is_no_table(tmp_path: Path) -> None:
+    """Nobody waits for a pipe in the place of a table, nor for one that a container left as its last words."""
+    (tmp_path / "etc").mkdir()
+    os.mkfifo(tmp_path / "etc/passwd")
+    assert tables(tmp_path) == Tables()
+    assert read_message(tmp_path / "etc/passwd", 10) == read_message(tmp_path, 10) == ""
 
 
 def test_tables_are_the_images_own(tmp_path: Path) -> None:

@@ -33,11 +33,11 @@ def image_config(document: Doc) -> ImageConfig:
     return ImageConfig(
         entrypoint=_words(config, "Entrypoint"),
         cmd=_words(config, "Cmd"),
-        env=dict(_variable(text) for text in _words(config, "Env")),
+        env=dict(_variable(text) for text in _words(config, "Env") if not text.startswith("=")),
         working_dir=_text(config, "WorkingDir"),
         user=_text(config, "User"),
         stop_signal=_signal(_text(config, "StopSignal")),
-        volumes=tuple(sorted(_keys(config, "Volumes"))),
+        volumes=tuple(sorted(_checked(path, "Volumes") for path in _keys(config, "Volumes"))),
     )
 
 
@@ -57,14 +57,21 @@ def _words(config: Mapping[str, Any], field: str) -> tuple[str, ...]:
     value = config.get(field) or []
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         raise _wrong(field, "a list of texts")
-    return tuple(value)
+    return tuple(_checked(word, field) for word in value)
 
 
 def _text(config: Mapping[str, Any], field: str) -> str:
     value = config.get(field) or ""
     if not isinstance(value, str):
         raise _wrong(field, "a text")
-    return value
+    return _checked(value, field)
+
+
+def _checked(text: str, field: str) -> str:
+    """JSON can write what no system takes: half characters, and NUL."""
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise _wrong(field, "text without NUL and half characters")
+    return text
 
 
 def _keys(config: Mapping[str, Any], field: str) -> Mapping[str, Any]:

@@ -157,7 +157,17 @@ def test_names_in_an_archive_stay_in_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "config",
-    ["text", {"Entrypoint": "sh"}, {"Env": [1]}, {"WorkingDir": 1}, {"Volumes": ["/x"]}, {"StopSignal": "SIGNOPE"}],
+    [
+        "text",
+        {"Entrypoint": "sh"},
+        {"Env": [1]},
+        {"WorkingDir": 1},
+        {"Volumes": ["/x"]},
+        {"StopSignal": "SIGNOPE"},
+        {"Cmd": ["\ud800"]},
+        {"WorkingDir": "/a\0b"},
+        {"Volumes": {"\udfff": {}}},
+    ],
 )
 def test_bad_configurations(config: Any) -> None:
     """A configuration of the wrong shape is refused with the field."""
