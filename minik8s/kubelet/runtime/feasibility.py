@@ -28,13 +28,17 @@ _STEPS = (
         "mount -t overlay overlay -o lowerdir=/tmp/l,upperdir=/tmp/u,workdir=/tmp/w /tmp/l",
         "overlayfs cannot be mounted in a user namespace (it can since Linux 5.11)",
     ),
+    (
+        "echo 1 > /proc/sys/net/ipv4/ip_forward",
+        "parameters of a network namespace cannot be set (in most containers /proc/sys is read-only)",
+    ),
 )
-
 
 _EXTRAS = {
     "filter": 'printf %s "$2" | "$1"',
     "processes": "unshare --pid --fork --mount-proc true",  # not where /proc is partly covered, as in most containers
 }
+"""What pods can do without; the script's arguments are the program that takes rules for packets, and rules."""
 
 
 class SandboxUnavailable(OSError):

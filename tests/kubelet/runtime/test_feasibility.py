@@ -37,8 +37,8 @@ def test_what_is_missing(platform: str, found: set[str], said: str) -> None:
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [
-        (Outcome(0, "0\n1\n2\n3\n", ""), ""),
-        (Outcome(0, "0\n1\n2\n3\n", "a warning"), ""),
+        (Outcome(0, "0\n1\n2\n3\n4\n", ""), ""),
+        (Outcome(0, "0\n1\n2\n3\n4\n", "a warning"), ""),
         (
             Outcome(1, "", "unshare: unshare failed: Operation not permitted"),
             "this machine forbids user namespaces to this user: unshare: unshare failed: Operation not permitted",
@@ -54,7 +54,7 @@ def test_what_a_failed_trial_means(outcome: Outcome, said: str) -> None:
 
 def test_what_sandboxes_can_do_without() -> None:
     """What has failed of it is told by its name, with the tool's own words; a tool that is not there without trying."""
-    said = "0\n1\n2\n3\nfilter iptables: no\nprocesses mount: permission denied\n"
+    said = "0\n1\n2\n3\n4\nfilter iptables: no\nprocesses mount: permission denied\n"
     found = Findings(unfiltered="iptables: no", shared="mount: permission denied")
     assert verdict(Outcome(0, said, ""), "iptables") == found
     assert verdict(Outcome(0, "3\n", ""), None) == Findings(unfiltered=packetfilter.NO_PROGRAM)

@@ -32,6 +32,8 @@ _IP_TRANSPARENT, _IP_LOCAL_PORT_RANGE = 19, 51
 """Of <linux/in.h>; Python has names for them since 3.11 and not yet."""
 _MOUNT_SETATTR, _MOUNT_ATTR_RDONLY, _AT_FDCWD, _AT_RECURSIVE = 442, 1, -100, 0x8000
 """Of <sys/mount.h> and <fcntl.h>, the same on every architecture."""
+_MTU = 65520
+"""No wire sets it a limit, and the way outside takes so much at once: that is four times as fast as with 1500."""
 _ANSWERS = 100
 """The table of routes for answers to relayed connections."""
 
@@ -118,7 +120,7 @@ def make_pod(spec: PodSpec, passed: list[int]) -> list[int]:
         return made
     fabric, peer = passed[0], "p" + socket.inet_aton(address).hex()
     pod = f"""link set lo up
-        link add eth0 type veth peer name {peer} netns /proc/self/fd/{fabric}
+        link add eth0 mtu {_MTU} type veth peer name {peer} mtu {_MTU} netns /proc/self/fd/{fabric}
         address add {address}/32 dev eth0
         link set eth0 up
         route add {gateway} dev eth0 scope link
