@@ -9,6 +9,7 @@ from minik8s.api.request import ApiRequest
 from minik8s.apiserver import objectmeta
 from minik8s.apiserver.admitting import count, must_see, mutate, stands_on, validate
 from minik8s.apiserver.body import read_resource
+from minik8s.apiserver.charging import charge
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.fieldmanagers import set_managed_fields
 from minik8s.apiserver.ipaddresses import follow_service
@@ -154,4 +155,5 @@ async def _put_new(write: Write, obj: Obj, converted: Obj | None = None) -> Obje
         except RevisionMismatch:
             raise AlreadyExists.object(resource.plural, resource.group, name) from None
     await follow_service(ctx, served.storage, None, obj)
+    await charge(ctx, resource, write.request.namespace, obj)
     return await write.stored(entry, 201)

@@ -19,6 +19,7 @@ from minik8s.api.validation.metadata import validate_metadata
 from minik8s.apiserver import objectmeta
 from minik8s.apiserver.admission.plugin import Attributes, Operation
 from minik8s.apiserver.admitting import mutate, validate
+from minik8s.apiserver.charging import charge
 from minik8s.apiserver.context import ServerContext
 from minik8s.apiserver.fieldmanagers import set_managed_fields, track
 from minik8s.apiserver.ipaddresses import follow_service
@@ -170,6 +171,8 @@ async def _replace(write: Write, entry: Entry, obj: Obj) -> ObjectResponse:
             return write.respond_dry(obj)
         stored = await ctx.store.put(entry.key, converted or served.stored(obj), expect=entry.modified)
     await follow_service(ctx, served.storage, old, obj)
+    if write.request.subresource in ("", "resize"):
+        await charge(ctx, served.resource, write.request.namespace, obj)
     return await write.stored(stored)
 
 

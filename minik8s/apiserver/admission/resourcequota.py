@@ -1,8 +1,9 @@
 """ResourceQuota: refuses what would take a namespace beyond its quotas.
 
 Usage is counted from the store at the moment of the write rather than read from the quota's status, so that no
-write slips through while a controller is still counting; publishing `status.used` is that controller's job. A count is
-remembered and kept up by what was written since, so that a full namespace costs no more than an empty one.
+write slips through while a controller is still counting. A count is remembered and kept up by what was written since,
+so that a full namespace costs no more than an empty one. What a write has added to `status.used` is told at once
+(`charging`); all the rest of the status is the controller's.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from minik8s.api.quota import applies_to, missing_amounts, overstays_at, quota_h
 from minik8s.api.resource import Resource
 from minik8s.api.resources import RESOURCE_QUOTAS
 from minik8s.apiserver.admission.plugin import AdmissionPlugin, Attributes, World
-from minik8s.machinery.meta import Doc, name_of
-from minik8s.machinery.quantity import ZERO, Quantity
+from minik8s.machinery.meta import Doc, Obj, name_of
+from minik8s.machinery.quantity import ZERO, Quantity, parse_quantity
 
 MAX_TALLIES = 128
 """Pairs of quota and kind whose count is remembered; the one unused for longest is counted anew."""
@@ -51,7 +52,7 @@ class ResourceQuota(AdmissionPlugin):
         wanted = {name: amount for name, amount in wanted.items() if name in hard and amount > ZERO}
         if not wanted:
             return
-        used = self._used(attributes, world, quota, hard)
+        used = self._used(world, resource, attributes.namespace, quota, hard)
         over = [name for name in sorted(wanted) if used.get(name, ZERO) + wanted[name] > hard[name]]
         if over:
             raise attributes.forbidden(
@@ -59,17 +60,33 @@ class ResourceQuota(AdmissionPlugin):
                 f"used: {_listed(used, over)}, limited: {_listed(hard, over)}"
             )
 
-    def _used(self, attributes: Attributes, world: World, quota: Doc, hard: ResourceAmounts) -> ResourceAmounts:
+    def raised(self, world: World, resource: Resource[Any], namespace: str, new: Doc) -> Iterable[tuple[str, Obj]]:
+        """The quotas whose status is behind, now that `new` is stored: their names, and what `used` has to say."""
+        for quota in world.list(RESOURCE_QUOTAS, namespace):
+            status = quota.get("status") or {}
+            known, published = status.get("used") or {}, status.get("hard") or {}
+            if not known or not applies_to(quota, resource, new):
+                continue
+            names = usage_of(resource, new, world.now()).keys() & known.keys() & published.keys()
+            if names:
+                used = self._used(world, resource, namespace, quota, quota_hard(quota))
+                more = {name: str(used[name]) for name in names if used.get(name, ZERO) > parse_quantity(known[name])}
+                if more:
+                    yield name_of(quota), {**known, **more}
+
+    def _used(
+        self, world: World, resource: Resource[Any], namespace: str, quota: Doc, hard: ResourceAmounts
+    ) -> ResourceAmounts:
         """What the namespace's stored objects of this kind use now."""
-        resource, spec = attributes.request.resource, quota["spec"]
+        spec = quota["spec"]
         scopes = repr((spec.get("scopes"), spec.get("scopeSelector")))
         identity = quota["metadata"].get("uid", "")
-        key = (identity, name_of(quota), attributes.namespace, resource.api_version, resource.plural, scopes, *hard)
+        key = (identity, name_of(quota), namespace, resource.api_version, resource.plural, scopes, *hard)
         tally = self._tallies.pop(key, None) or _Tally()
         while len(self._tallies) >= MAX_TALLIES:
             del self._tallies[next(iter(self._tallies))]
         self._tallies[key] = tally
-        return tally.count(world, resource, attributes.namespace, quota, hard)
+        return tally.count(world, resource, namespace, quota, hard)
 
 
 class _Tally:

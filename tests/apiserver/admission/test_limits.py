@@ -71,6 +71,29 @@ async def test_a_dry_run_counts_and_takes_nothing(server: Any) -> None:
     assert answer.status_code == 403
 
 
+async def test_a_quota_says_at_once_what_a_write_has_used(server: Any) -> None:
+    """What is stored is in `used` when the writer gets its answer, whoever the controller may be."""
+
+    async def used() -> Any:
+        return (await server.ok("GET", "resourcequotas/q"))["status"].get("used")
+
+    hard = {"pods": "5", "requests.cpu": "2", "count/configmaps": "5"}
+    await server.ok("POST", "resourcequotas", {"metadata": {"name": "q"}, "spec": {"hard": hard}})
+    await server.ok("POST", "pods", pod("a", requests={"cpu": "500m"}))
+    assert await used() is None  # until the controller has counted once
+    status = {"hard": {"pods": "5", "requests.cpu": "2"}, "used": {"pods": "1", "requests.cpu": "500m"}}
+    counted = {**await server.ok("GET", "resourcequotas/q"), "status": status}
+    await server.ok("PUT", "resourcequotas/q/status", counted)
+    await server.ok("POST", "configmaps", {"metadata": {"name": "x"}})
+    await server.ok("POST", "pods?dryRun=All", pod("b", requests={"cpu": "500m"}))
+    assert await used() == status["used"]
+    await server.ok("POST", "pods", pod("b", requests={"cpu": "500m"}))
+    assert await used() == {"pods": "2", "requests.cpu": "1"}
+    for cpu in ("700m", "600m"):  # less is the controller's to say
+        await server.ok("PATCH", "pods/b/resize", resized(cpu), type=STRATEGIC)
+        assert await used() == {"pods": "2", "requests.cpu": "1200m"}
+
+
 async def test_a_namespace_that_becomes_stricter(server: Any) -> None:
     """kubectl label shows which pods would not be let in any more."""
     await server.ok("POST", "pods", pod())
