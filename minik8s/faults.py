@@ -29,6 +29,7 @@ from minik8s.apiserver.faults import Inside, RequestFaults
 from minik8s.apiserver.interception import Proceed
 from minik8s.apiserver.response import ApiResponse
 from minik8s.clock import TimerHandle
+from minik8s.kubelet.eviction import DISK, MEMORY, Pressure
 from minik8s.machinery.errors import ApiError
 from minik8s.machinery.meta import Doc
 from minik8s.machinery.suggest import unknown
@@ -201,10 +202,20 @@ class NodeFaults:
 
         Pods of system priority stay. What real processes write is not refused.
         """
+        return self._press(DISK)
+
+    def fill_memory(self) -> Trouble:
+        """The node has MemoryPressure: it is tainted, takes no more pods that ask for no memory, and evicts its own.
+
+        Every ten seconds one, first those that use more than they asked for. Pods of system priority stay.
+        """
+        return self._press(MEMORY)
+
+    def _press(self, pressure: Pressure) -> Trouble:
         self._check()
         kubelet = self._nodes.kubelets[self.name]
-        self._inside(partial(kubelet.fill_disk, True))
-        return Trouble(partial(kubelet.fill_disk, False), self._inside)
+        self._inside(partial(kubelet.press, pressure, True))
+        return Trouble(partial(kubelet.press, pressure, False), self._inside)
 
     def _check(self) -> None:
         if not self._nodes.runs(self.name):

@@ -150,6 +150,34 @@ async def test_a_full_disk() -> None:
         assert {"Evicted", "NodeHasDiskPressure", "NodeHasNoDiskPressure"} <= await reasons(cluster)
 
 
+async def test_used_up_memory() -> None:
+    """MemoryPressure evicts first who uses more than was asked for; only pods that ask for nothing are turned away."""
+    async with Cluster(**VIRTUAL) as cluster:
+        asking = {"containers": [{"name": "c", "image": "busybox", "resources": {"requests": {"memory": "1Gi"}}}]}
+        await cluster.apply([pod("best-effort"), pod("burstable", **asking)])
+        await cluster.settle()
+        with cluster.faults.node("node-1").fill_memory():
+            await cluster.advance(seconds=5)
+            found = {p["metadata"]["name"]: p["status"] for p in await pods(cluster)}
+            assert [found[name]["phase"] for name in ("best-effort", "burstable")] == ["Failed", "Running"]
+            says = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 0. "
+            blamed = "Container c was using 16Mi, request is 0, has larger consumption of memory. "
+            assert found["best-effort"]["message"] == says + blamed
+            assert await condition(cluster, "node-1", "MemoryPressure") == "True"
+            node: Any = await cluster.client.get(NODES, "node-1")
+            assert [taint["key"] for taint in node["spec"]["taints"]] == ["node.kubernetes.io/memory-pressure"]
+            await cluster.apply([pod("late", nodeName="node-1"), pod("asking", nodeName="node-1", **asking)])
+            await cluster.settle()
+            late: Any = await cluster.client.get(PODS, "late", namespace="default")
+            assert late["status"]["message"] == "Pod was rejected: The node had condition: [MemoryPressure]. "
+            taken: Any = await cluster.client.get(PODS, "asking", namespace="default")
+            assert taken["status"]["phase"] == "Running"
+        await cluster.advance(seconds=20)
+        assert await condition(cluster, "node-1", "MemoryPressure") == "False"
+        said = {"EvictionThresholdMet", "NodeHasInsufficientMemory", "NodeHasSufficientMemory"}
+        assert said <= await reasons(cluster)
+
+
 async def test_components_crash() -> None:
     """What a crashed component is for does not happen until it begins anew; every one of them can."""
     async with Cluster(**VIRTUAL) as cluster:

@@ -53,10 +53,8 @@ def claim_of(pod: Doc) -> Claim:
     return Claim(in_units(pod_requests(pod)), host_ports(pod["spec"]))
 
 
-def admit(pod: Doc, claim: Claim, others: Iterable[Claim], node: Doc, *, disk_full: bool = False) -> Rejection | None:
+def admit(pod: Doc, claim: Claim, others: Iterable[Claim], node: Doc) -> Rejection | None:
     """None when the pod may run; `others` are the claims of the node's active pods."""
-    if disk_full and not is_critical(pod):
-        return Rejection("Evicted", "The node had condition: [DiskPressure]. ")
     if rejection := _forbidden_sysctl(pod["spec"]):
         return rejection
     others, spec = list(others), pod["spec"]

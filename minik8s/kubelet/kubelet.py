@@ -31,6 +31,7 @@ from minik8s.kubelet.admission import Claim, admit, claim_of
 from minik8s.kubelet.commons import Commons
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.crew import Crew
+from minik8s.kubelet.eviction import Pressure
 from minik8s.kubelet.logs import chosen_container_id
 from minik8s.kubelet.metering import Meters
 from minik8s.kubelet.node import DEFAULT_CAPACITY
@@ -190,13 +191,13 @@ class Kubelet:
         await shutdown.end_pods(self.workers.values, lambda: self._an_end.wait(), plan)
         await self.node.statuses.written()
 
-    def fill_disk(self, full: bool) -> None:
-        """The disk is full, or not any more: the node says so, and as long as it is pods are evicted."""
-        was, self.agent.disk_full = self.agent.disk_full, full
-        if self._group is not None and full and not was:
-            self._group.start_soon(eviction.relieve, self.node, self.agent, self.workers.values)
-        elif self._group is not None and full != was:
-            self._group.start_soon(self.agent.report)
+    def press(self, pressure: Pressure, on: bool) -> None:
+        """The node is short of something, or not any more: it says so, and as long as it is pods are evicted."""
+        pressures = self.agent.pressures
+        was = pressure.condition in pressures
+        (pressures.add if on else pressures.discard)(pressure.condition)
+        if self._group is not None and on != was:
+            self._group.start_soon(eviction.relieve, pressure, self.node, self.agent, self.workers.values)
 
     def kill_container(self, pod: Doc, container: str, *, out_of_memory: bool = False) -> None:
         """SIGKILL from the machine. Raises BadRequest when the container does not run."""
@@ -329,9 +330,9 @@ class Kubelet:
 
     def rejected(self, pod: Doc, claim: Claim) -> Obj | None:
         """The status of a pod that the node does not admit."""
-        agent, others = self.agent, self._claims()
-        full = agent.disk_full
-        rejection = shutdown.REJECTION if agent.shutting_down else admit(pod, claim, others, agent.node, disk_full=full)
+        agent = self.agent
+        rejection = shutdown.REJECTION if agent.shutting_down else eviction.turned_away(pod, agent.pressures)
+        rejection = rejection or admit(pod, claim, self._claims(), agent.node)
         if rejection is None:
             return None
         self.node.recorder.event(pod, "Warning", rejection.reason, rejection.message)

@@ -6,7 +6,7 @@ Upstream: pkg/kubelet/nodestatus and kubelet_node_status.go.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import NAMESPACE_DNS, uuid5
 
 from minik8s.api.nodes import HOSTNAME
@@ -34,7 +34,10 @@ HEALTHY = (
 )
 
 SHUTTING_DOWN = ("False", "KubeletNotReady", "node is shutting down")
-DISK_PRESSURE = ("True", "KubeletHasDiskPressure", "kubelet has disk pressure")
+PRESSURES = {
+    "MemoryPressure": ("True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    "DiskPressure": ("True", "KubeletHasDiskPressure", "kubelet has disk pressure"),
+}
 
 EVENTS = {
     "MemoryPressure": "NodeHasSufficientMemory",
@@ -45,7 +48,11 @@ EVENTS = {
 """The event that tells of a condition's turn for the better."""
 ANNOTATIONS = {"volumes.kubernetes.io/controller-managed-attach-detach": "true"}
 """Attaching volumes is left to the controller, as every kubelet does unless told otherwise."""
-TROUBLES = {"DiskPressure": "NodeHasDiskPressure", "Ready": "NodeNotReady"}
+TROUBLES = {
+    "MemoryPressure": "NodeHasInsufficientMemory",
+    "DiskPressure": "NodeHasDiskPressure",
+    "Ready": "NodeNotReady",
+}
 """The event that tells of a turn for the worse, of the conditions that can have one."""
 
 
@@ -83,13 +90,16 @@ def node_status(
     runtime: Runtime,
     conditions: Iterable[Doc] | None,
     now: str,
-    disk_full: bool = False,
+    pressures: Collection[str] = (),
     shutting_down: bool = False,
     boot: int = 0,
 ) -> Obj:
-    """The whole status; `conditions` are the current ones, whose transition times are kept. `boot` counts reboots."""
+    """The whole status; `conditions` are the current ones, whose transition times are kept. `boot` counts reboots.
+
+    `pressures` are the conditions of what it is short of.
+    """
     known = list(conditions or ())
-    troubles = {"DiskPressure": DISK_PRESSURE} if disk_full else {}
+    troubles = {condition: PRESSURES[condition] for condition in pressures}
     if shutting_down:
         troubles["Ready"] = SHUTTING_DOWN
     rows = [(row[0], *troubles.get(row[0], row[1:])) for row in HEALTHY]

@@ -15,6 +15,7 @@ from minik8s.config import LEASE_SECONDS
 from minik8s.kubelet.context import NodeContext
 from minik8s.kubelet.node import (
     EVENTS,
+    PRESSURES,
     TROUBLES,
     declared,
     image_list,
@@ -51,7 +52,8 @@ class NodeAgent:
         lease_seconds: int = LEASE_SECONDS,
     ) -> None:
         self.object: Doc | None = None
-        self.disk_full = False
+        self.pressures: set[str] = set()
+        """The conditions of what the node is short of."""
         self.shutting_down = False
         self._boot = boot
         self._reports, self._lease_seconds = reports, lease_seconds
@@ -132,7 +134,7 @@ class NodeAgent:
             runtime=node.runtime,
             conditions=before.get("conditions"),
             now=rfc3339(node.clock.now()),
-            disk_full=self.disk_full,
+            pressures=self.pressures,
             shutting_down=self.shutting_down,
             boot=self._boot,
         )
@@ -179,7 +181,8 @@ class NodeAgent:
     def _is_true(self) -> bool:
         """Whether the API says of the node what its kubelet would say; the node controller may think otherwise."""
         conditions = ((self.object or {}).get("status") or {}).get("conditions")
-        expected = (("Ready", str(not self.shutting_down)), ("DiskPressure", str(self.disk_full)))
+        short = ((condition, str(condition in self.pressures)) for condition in PRESSURES)
+        expected = (("Ready", str(not self.shutting_down)), *short)
         found = ((find_condition(conditions, type_), status) for type_, status in expected)
         return all(condition is not None and condition["status"] == status for condition, status in found)
 
