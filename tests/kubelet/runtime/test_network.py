@@ -23,7 +23,7 @@ def test_everybody_has_a_place() -> None:
 
 
 def test_whose_addresses_they_are() -> None:
-    """Pods' begin after all of those; Services' are the network's, too; others are the machine's, and so are sockets."""
+    """Pods' begin after all of those; Services' are the network's, too; others are the machine's, as sockets are."""
     network = PodNetwork(Spawner(isolated=True), "10.9.0.0/22", "10.96.0.0/12")
     assert [network.is_pod(address) for address in ("10.9.0.255", "10.9.1.0", "10.9.3.254", "10.10.0.1", "::1")] == [
         False,
